@@ -1,0 +1,90 @@
+use crate::BoxFuture;
+use crate::tool::{Ask, QuestionAnswer, TaskAgent, TaskAnswer, TaskOrder, ToolError, ToolHost};
+use kilo_protocol::model::{Rule, Todo};
+use kilo_protocol::{CallId, SessionId};
+use parking_lot::Mutex;
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+
+/// A host that allows everything but what `denied` names, and remembers what it was asked.
+#[derive(Default)]
+pub struct FakeHost {
+    /// Requests for permission so far.
+    pub asks: Mutex<Vec<Ask>>,
+    /// Permissions to refuse.
+    pub denied: Mutex<Vec<String>>,
+    /// Progress so far.
+    pub progress: Mutex<Vec<Map<String, Value>>>,
+    /// The todo list.
+    pub todos: Mutex<Vec<Todo>>,
+    /// Files that were changed.
+    pub edited: Mutex<Vec<PathBuf>>,
+    /// Files that were read.
+    pub read: Mutex<Vec<PathBuf>>,
+    /// The answer to every question; `None` dismisses.
+    pub answers: Mutex<Option<Vec<Vec<String>>>>,
+}
+
+fn ready<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
+    Box::pin(std::future::ready(value))
+}
+
+impl ToolHost for FakeHost {
+    fn ask(&self, _: &CallId, ask: Ask) -> BoxFuture<'static, Result<(), ToolError>> {
+        let denied = self.denied.lock().contains(&ask.permission);
+        self.asks.lock().push(ask);
+        ready(if denied { Err(ToolError::Rejected("rejected".into())) } else { Ok(()) })
+    }
+
+    fn progress(&self, _: &CallId, _: Option<String>, metadata: Map<String, Value>) {
+        self.progress.lock().push(metadata);
+    }
+
+    fn question(&self, _: &CallId, _: Vec<Value>) -> BoxFuture<'static, Result<QuestionAnswer, ToolError>> {
+        ready(Ok(match self.answers.lock().clone() {
+            Some(answers) => QuestionAnswer::Answered(answers),
+            None => QuestionAnswer::Dismissed,
+        }))
+    }
+
+    fn set_todos(&self, todos: Vec<Todo>) -> BoxFuture<'static, Result<(), ToolError>> {
+        *self.todos.lock() = todos;
+        ready(Ok(()))
+    }
+
+    fn task_agents(&self) -> Vec<TaskAgent> {
+        vec![TaskAgent { name: "general".into(), description: "anything".into() }]
+    }
+
+    fn task(
+        &self,
+        _: &CallId,
+        order: TaskOrder,
+        started: Box<dyn FnOnce(SessionId, Value) + Send>,
+    ) -> BoxFuture<'static, Result<TaskAnswer, ToolError>> {
+        let session = SessionId::from_wire("ses_child");
+        let model = json!({"providerID": "fake", "modelID": "m"});
+        started(session.clone(), model.clone());
+        ready(Ok(TaskAnswer { session, text: format!("did: {}", order.prompt), error: None, model }))
+    }
+
+    fn file_edited(&self, path: PathBuf) {
+        self.edited.lock().push(path);
+    }
+
+    fn nearby_instructions(&self, _: PathBuf) -> Vec<(PathBuf, String)> {
+        Vec::new()
+    }
+
+    fn mark_read(&self, path: PathBuf) {
+        self.read.lock().push(path);
+    }
+
+    fn rules(&self) -> Vec<Rule> {
+        Vec::new()
+    }
+
+    fn skills(&self) -> Vec<(String, String, PathBuf)> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,234 @@
+//! The log: every session is a sequence of records, and all sessions share one order.
+//!
+//! A record's body is JSON that only the session crate understands. The store adds the place: `pos`, the daemon-wide
+//! append position (increasing, never reused within an epoch), and `seq`, gapless per session from 0.
+
+use crate::BoxFuture;
+use bytes::Bytes;
+use kilo_protocol::{Fault, FaultKind, Millis, SessionId};
+use std::path::PathBuf;
+
+/// The daemon-wide append position. The first record has position 1; 0 means "before everything".
+pub type Pos = u64;
+/// A record's number within its session, from 0.
+pub type Seq = u64;
+
+/// What the store has to know of a record besides its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordKind {
+    /// Kept as long as its session.
+    Plain,
+    /// As `Plain`; its entry also carries the session's new head.
+    Head,
+    /// Superseded by a later record of the session once a view covers it (text deltas, live output): rewriting a
+    /// segment may drop it, and only it.
+    Passing,
+}
+
+/// One record to append.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// How long it must be kept.
+    pub kind: RecordKind,
+    /// The record's JSON.
+    pub body: Bytes,
+    /// The session's head as JSON; present exactly when `kind` is `Head`. Stored with the record (it must survive a
+    /// rebuild of the index), answered by [`Store::head`].
+    pub head: Option<Bytes>,
+}
+
+/// One stored record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its place in the daemon's order.
+    pub pos: Pos,
+    /// Its session.
+    pub session: SessionId,
+    /// Its number within the session.
+    pub seq: Seq,
+    /// When it was appended.
+    pub at: Millis,
+    /// The record's JSON.
+    pub body: Bytes,
+}
+
+/// Where an append ended up: the entries have consecutive positions and numbers from these on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The first entry's position.
+    pub first_pos: Pos,
+    /// The last entry's position.
+    pub last_pos: Pos,
+    /// The first entry's number within the session.
+    pub first_seq: Seq,
+}
+
+/// A session as the store has it: the newest folded view and the records after it.
+#[derive(Clone, Debug, Default)]
+pub struct SessionLog {
+    /// `(seq, body)`: the view folds all records up to and including `seq`.
+    pub view: Option<(Seq, Bytes)>,
+    /// The records after the view, in order.
+    pub tail: Vec<Stored>,
+    /// Bytes of `tail`'s bodies.
+    pub tail_bytes: u64,
+}
+
+/// Something that was found broken when the store was opened. Shown to the user; never silent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub file: PathBuf,
+    /// The first bad byte.
+    pub offset: u64,
+    /// How many bytes were set aside.
+    pub bytes: u64,
+    /// The sessions known to have lost records.
+    pub sessions: Vec<SessionId>,
+    /// What is wrong, for people.
+    pub what: String,
+    /// Where the bad bytes were put.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// Sizes for `kilo stats --disk` and tests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Bytes of all segments.
+    pub log_bytes: u64,
+    /// Number of segments.
+    pub segments: u64,
+    /// Bytes of the index.
+    pub index_bytes: u64,
+    /// Bytes of the blobs.
+    pub blob_bytes: u64,
+    /// Sessions that are not deleted.
+    pub sessions: u64,
+}
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full. Nothing of the append is in the log.
+    #[error("data folder is full")]
+    Full {
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A write or a sync failed: the writer is closed for good and the daemon must restart.
+    #[error("log writer failed")]
+    Failed {
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The writer was closed by an earlier failure.
+    #[error("log is closed after an earlier failure")]
+    Closed,
+    /// Another daemon holds the folder.
+    #[error("data folder {folder} is in use by process {pid} at {address}")]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
+        /// The process that holds it.
+        pid: u32,
+        /// Where that process listens; empty when it said nothing.
+        address: String,
+    },
+    /// The index or a segment could not be read.
+    #[error("cannot read {what}")]
+    Unreadable {
+        /// What.
+        what: String,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// No such session.
+    #[error("session {0} does not exist")]
+    NoSession(SessionId),
+    /// The entry is over the limit.
+    #[error("record of {bytes} bytes is over the limit of {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        let message = error.to_string();
+        match error {
+            StoreError::Full { .. } => Fault::named(FaultKind::StorageFull, "StorageFull", message),
+            StoreError::NoSession(id) => Fault::not_found("Session", id),
+            StoreError::TooLarge { .. } => Fault::named(FaultKind::TooLarge, "TooLarge", message),
+            _ => Fault::unavailable(message),
+        }
+    }
+}
+
+/// The log and what is derived from it.
+///
+/// All methods but [`Store::sync`] may block on the disk for as long as a `write` to the page cache takes; none waits
+/// for a sync. `append` is called from one thread at a time per session, but from several threads at once.
+pub trait Store: Send + Sync + 'static {
+    /// Names this run of positions. It changes when acknowledged positions were lost (a torn tail), so that a client's
+    /// old position is not taken for a new record.
+    fn epoch(&self) -> u64;
+
+    /// Appends the entries of one session in one write and returns their places (durability Process: survives
+    /// SIGKILL). All or nothing.
+    fn append(&self, session: &SessionId, at: Millis, entries: &[Entry]) -> Result<Appended, StoreError>;
+
+    /// Waits until everything up to `pos` is on the disk (durability Disk: survives power loss). Group commit: many
+    /// waiters share one sync.
+    fn sync(&self, pos: Pos) -> BoxFuture<'static, Result<(), StoreError>>;
+
+    /// The position of the newest record; 0 when there is none.
+    fn newest(&self) -> Pos;
+
+    /// Reads a session: its newest view and what came after it. `NoSession` when unknown or deleted.
+    fn load(&self, session: &SessionId) -> Result<SessionLog, StoreError>;
+
+    /// Reads up to `records_max` records after `pos`, in order of position, deleted sessions left out.
+    fn after(&self, pos: Pos, records_max: usize) -> Result<Vec<Stored>, StoreError>;
+
+    /// Keeps `body` as the folded view of all records up to and including `seq`, in place of the one before.
+    fn save_view(&self, session: &SessionId, seq: Seq, body: &[u8]) -> Result<(), StoreError>;
+
+    /// The newest head of a session.
+    fn head(&self, session: &SessionId) -> Option<Bytes>;
+
+    /// Calls `visit` with each session's newest head, in order of session id.
+    fn heads(&self, visit: &mut dyn FnMut(&SessionId, &[u8])) -> Result<(), StoreError>;
+
+    /// Deletes a session: a tombstone in the log; its records go when their segments are rewritten.
+    fn delete(&self, session: &SessionId, at: Millis) -> Result<Appended, StoreError>;
+
+    /// Keeps a small value under `table` and `key`. Logged: it survives a rebuild of the index.
+    fn put(&self, table: &str, key: &str, value: &[u8], at: Millis) -> Result<(), StoreError>;
+
+    /// Reads a small value.
+    fn get(&self, table: &str, key: &str) -> Option<Bytes>;
+
+    /// Removes a small value. Logged.
+    fn remove(&self, table: &str, key: &str, at: Millis) -> Result<(), StoreError>;
+
+    /// All keys and values of a table, in order of key.
+    fn scan(&self, table: &str) -> Vec<(String, Bytes)>;
+
+    /// Keeps a large value by its content and returns its name (lowercase hex of its BLAKE3 hash).
+    fn put_blob(&self, body: &[u8]) -> Result<String, StoreError>;
+
+    /// Reads a large value.
+    fn get_blob(&self, name: &str) -> Result<Option<Bytes>, StoreError>;
+
+    /// What was found broken when the store was opened.
+    fn damage(&self) -> Vec<Damage>;
+
+    /// Sizes.
+    fn stats(&self) -> StoreStats;
+}

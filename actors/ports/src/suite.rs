@@ -1,0 +1,3 @@
+//! The suites that every implementation of a port passes. Fakes included.
+
+pub mod store;

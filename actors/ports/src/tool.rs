@@ -1,0 +1,225 @@
+//! What a model may call, and what a tool may ask of the session that runs it.
+
+use crate::BoxFuture;
+use crate::sandbox::Sandbox;
+use kilo_protocol::model::{Rule, Todo};
+use kilo_protocol::{CallId, MessageId, SessionId};
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// What a tool does to the world; decides what may run side by side and which steps need a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It only reads: calls run in parallel.
+    Reads,
+    /// It changes files that it names: calls run one by one.
+    Writes,
+    /// It runs commands: anything may change; calls run one by one.
+    Executes,
+    /// It talks to the session or its user only: calls run in parallel.
+    Session,
+}
+
+/// A tool's face.
+#[derive(Clone, Debug)]
+pub struct ToolSpec {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does, for the model.
+    pub description: String,
+    /// JSON schema of its arguments; an object.
+    pub parameters: Arc<Value>,
+    /// What it does to the world.
+    pub access: Access,
+}
+
+/// A tool.
+pub trait Tool: Send + Sync + 'static {
+    /// Its face.
+    fn spec(&self) -> ToolSpec;
+
+    /// Runs one call. `input` has been checked against the schema's required fields and types. The future is polled on
+    /// the tokio pool; it must stop soon after `cx.cancel`.
+    fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>>;
+}
+
+/// What a finished call gives.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ToolOutput {
+    /// A title for people.
+    pub title: String,
+    /// What the model gets.
+    pub output: String,
+    /// Facts for clients; `truncated` is always there.
+    pub metadata: Map<String, Value>,
+    /// Files for the model: file parts with data URLs.
+    pub attachments: Vec<Value>,
+    /// Absolute paths of the files that the call changed, as far as the tool knows.
+    pub changed: Vec<PathBuf>,
+    /// The turn ends after this call (a question that the user dismissed).
+    pub ends_turn: bool,
+}
+
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ToolError {
+    /// The model gets this sentence and goes on.
+    #[error("{0}")]
+    Failed(String),
+    /// A rule or the user refused, without a word for the model: the turn ends.
+    #[error("{0}")]
+    Rejected(String),
+    /// A rule or the user refused, with a sentence for the model: the turn goes on.
+    #[error("{0}")]
+    Denied(String),
+    /// The call was stopped.
+    #[error("Tool execution aborted")]
+    Aborted {
+        /// What is known so far, for the part's metadata.
+        metadata: Map<String, Value>,
+    },
+}
+
+impl ToolError {
+    /// A plain failure.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed(message.into())
+    }
+}
+
+/// A request for permission, as a tool makes it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ask {
+    /// The permission's name: `bash`, `edit`, `read`, `external_directory`, …
+    pub permission: String,
+    /// What it is about; every pattern must be allowed.
+    pub patterns: Vec<String>,
+    /// The patterns that an answer `always` would allow.
+    pub always: Vec<String>,
+    /// What a client may show: the command, the diff, the path.
+    pub metadata: Map<String, Value>,
+    /// A person must answer even where a rule allows it (a shell text that could not be parsed). A deny rule still
+    /// denies.
+    pub must_ask: bool,
+}
+
+/// A call's surroundings.
+#[derive(Clone)]
+pub struct ToolCx {
+    /// The session.
+    pub session: SessionId,
+    /// The message of the call.
+    pub message: MessageId,
+    /// The provider's id of the call.
+    pub call: CallId,
+    /// The agent.
+    pub agent: String,
+    /// The session's folder (absolute): relative paths start here, commands run here.
+    pub directory: PathBuf,
+    /// The root of the worktree around it, or `directory` outside a repository. Paths outside both are "external".
+    pub worktree: PathBuf,
+    /// Where whole outputs are kept when they are cut for the model.
+    pub output_dir: PathBuf,
+    /// The user's home, for `~`.
+    pub home: PathBuf,
+    /// Lines of output for the model.
+    pub output_lines_max: usize,
+    /// Bytes of output for the model.
+    pub output_bytes_max: usize,
+    /// Fires on abort, timeout of the turn, and the daemon's end.
+    pub cancel: CancellationToken,
+    /// The session that runs the call.
+    pub host: Arc<dyn ToolHost>,
+    /// Where child processes run.
+    pub sandbox: Arc<dyn Sandbox>,
+}
+
+/// An agent that the `task` tool may start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskAgent {
+    /// Its name.
+    pub name: String,
+    /// When to use it.
+    pub description: String,
+}
+
+/// A task for a child session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskOrder {
+    /// A few words: the child's title.
+    pub description: String,
+    /// The prompt.
+    pub prompt: String,
+    /// The agent's name.
+    pub agent: String,
+    /// A child session to go on with.
+    pub task_id: Option<String>,
+    /// The command that made it.
+    pub command: Option<String>,
+}
+
+/// What a child session answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskAnswer {
+    /// The child session.
+    pub session: SessionId,
+    /// The text of its last message.
+    pub text: String,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
+    /// Its model: `{providerID, modelID}`.
+    pub model: Value,
+}
+
+/// How a question was answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum QuestionAnswer {
+    /// One list of labels for each question.
+    Answered(Vec<Vec<String>>),
+    /// The user dismissed it.
+    Dismissed,
+}
+
+/// What a tool may ask of the session that runs it.
+pub trait ToolHost: Send + Sync + 'static {
+    /// Asks for permission and waits for the answer: by rule at once, by a person as long as it takes.
+    fn ask(&self, call: &CallId, ask: Ask) -> BoxFuture<'static, Result<(), ToolError>>;
+
+    /// Shows what the call knows so far (merged into the running part's metadata). Coalesced: the newest wins.
+    fn progress(&self, call: &CallId, title: Option<String>, metadata: Map<String, Value>);
+
+    /// Asks the user.
+    fn question(&self, call: &CallId, questions: Vec<Value>) -> BoxFuture<'static, Result<QuestionAnswer, ToolError>>;
+
+    /// Replaces the session's todo list.
+    fn set_todos(&self, todos: Vec<Todo>) -> BoxFuture<'static, Result<(), ToolError>>;
+
+    /// The agents that the call may start.
+    fn task_agents(&self) -> Vec<TaskAgent>;
+
+    /// Runs a child session to its end. `started` is told the child's id and model as soon as there is one.
+    fn task(
+        &self,
+        call: &CallId,
+        order: TaskOrder,
+        started: Box<dyn FnOnce(SessionId, Value) + Send>,
+    ) -> BoxFuture<'static, Result<TaskAnswer, ToolError>>;
+
+    /// Says that a file was changed (publishes `file.edited`).
+    fn file_edited(&self, path: PathBuf);
+
+    /// The text of instruction files (AGENTS.md and the like) nearest above `path` that the session has not read yet,
+    /// with their paths; each is given once a message.
+    fn nearby_instructions(&self, path: PathBuf) -> Vec<(PathBuf, String)>;
+
+    /// Whether the session has read this file (write and edit warn about files that were never read).
+    fn mark_read(&self, path: PathBuf);
+
+    /// The rules in force, for tools that show them.
+    fn rules(&self) -> Vec<Rule>;
+
+    /// The skills on offer: name, description, path of SKILL.md.
+    fn skills(&self) -> Vec<(String, String, PathBuf)>;
+}
