@@ -1,1 +1,147 @@
-//! The table of operations.
+//! The table of operations: everything that a client may call, one row each.
+//!
+//! The table is the contract. The server routes by it, the document at `/doc` is made of it (with the shapes of
+//! [`crate::openapi`]), and an operation without a handler answers 501 by it. To add a route, write a row in the file of
+//! its group and its shapes in `data/shapes.json.gz`.
+
+mod row;
+
+mod answers;
+mod api;
+mod api_session;
+mod catalog;
+mod config;
+mod experimental;
+mod kilo;
+mod kilocode;
+mod mcp;
+mod memory;
+mod pty;
+mod server;
+mod session;
+mod tui;
+mod workspace;
+
+use std::fmt;
+
+/// The method of an operation; `HEAD` is served by `GET`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Makes, or does something.
+    Post,
+    /// Replaces.
+    Put,
+    /// Changes parts.
+    Patch,
+    /// Deletes.
+    Delete,
+}
+
+impl Method {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete];
+
+    /// The method as an HTTP request has it: `GET`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// The method as an OpenAPI document has it: `get`.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Post => "post",
+            Self::Put => "put",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What an operation takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing; what comes all the same is ignored.
+    None,
+    /// JSON.
+    Json {
+        /// False: an empty body stands for `{}`.
+        required: bool,
+    },
+}
+
+/// How an operation answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Once.
+    No,
+    /// With an event stream.
+    Sse,
+    /// By becoming a WebSocket.
+    WebSocket,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation {
+    /// The method.
+    pub method: Method,
+    /// The path as the document has it: `/session/{sessionID}/message`. A `*` at the end stands for the rest of the path.
+    pub path: &'static str,
+    /// The operation id, for example `session.prompt`; no two rows share one.
+    pub id: &'static str,
+    /// The first segment of the path.
+    pub group: &'static str,
+    /// One sentence for people.
+    pub summary: &'static str,
+    /// What it takes.
+    pub body: Body,
+    /// How it answers.
+    pub stream: Stream,
+}
+
+/// The rows, file by file; groups that are called most come first.
+static TABLE: [&[Operation]; 15] = [
+    session::ROWS,
+    server::ROWS,
+    answers::ROWS,
+    config::ROWS,
+    catalog::ROWS,
+    workspace::ROWS,
+    pty::ROWS,
+    mcp::ROWS,
+    experimental::ROWS,
+    kilocode::ROWS,
+    kilo::ROWS,
+    memory::ROWS,
+    tui::ROWS,
+    api_session::ROWS,
+    api::ROWS,
+];
+
+/// Goes through all rows, group by group.
+pub fn all() -> impl Iterator<Item = &'static Operation> {
+    TABLE.iter().flat_map(|rows| rows.iter())
+}
+
+/// Finds a row by its operation id. It walks the table: for start-up and tests, not for every request.
+pub fn find(id: &str) -> Option<&'static Operation> {
+    all().find(|operation| operation.id == id)
+}
+
+#[cfg(test)]
+mod tests;

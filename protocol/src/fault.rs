@@ -68,7 +68,11 @@ impl Fault {
     pub fn named(kind: FaultKind, name: &str, message: impl Into<String>) -> Self {
         let message = message.into();
         let body = json!({"name": name, "data": {"message": &message}});
-        Self { kind, message, body }
+        Self {
+            kind,
+            message,
+            body,
+        }
     }
 
     /// A fault of the tagged shape `{_tag, message, …fields}`.
@@ -80,20 +84,31 @@ impl Fault {
             body.extend(fields);
         }
         body.insert("message".into(), message.clone().into());
-        Self { kind, message, body: Value::Object(body) }
+        Self {
+            kind,
+            message,
+            body: Value::Object(body),
+        }
     }
 
     /// 400 for a body or query that does not fit: `part` is `Payload`, `Query` or `Params`.
     pub fn bad_request(part: &str, message: impl Into<String>) -> Self {
         let message = message.into();
         let body = json!({"name": "BadRequest", "data": {"message": &message, "kind": part}});
-        Self { kind: FaultKind::BadRequest, message, body }
+        Self {
+            kind: FaultKind::BadRequest,
+            message,
+            body,
+        }
     }
 
     /// 400 for the body field `field` (dotted path), which should have been `expected`.
     pub fn bad_field(expected: &str, field: &str) -> Self {
         let path: Vec<String> = field.split('.').map(|step| format!("[{step:?}]")).collect();
-        Self::bad_request("Payload", format!("Expected {expected}\n  at {}", path.join("")))
+        Self::bad_request(
+            "Payload",
+            format!("Expected {expected}\n  at {}", path.join("")),
+        )
     }
 
     /// 400 for the query parameter `field`, which should have been `expected`.
@@ -103,7 +118,11 @@ impl Fault {
 
     /// 404 `NotFoundError`.
     pub fn not_found(what: &str, id: impl fmt::Display) -> Self {
-        Self::named(FaultKind::NotFound, "NotFoundError", format!("{what} not found: {id}"))
+        Self::named(
+            FaultKind::NotFound,
+            "NotFoundError",
+            format!("{what} not found: {id}"),
+        )
     }
 
     /// 409 for a session that runs a turn.

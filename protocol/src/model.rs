@@ -287,7 +287,11 @@ pub struct UserMessage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tools: Option<Map<String, Value>>,
     /// What the client's editor shows.
-    #[serde(rename = "editorContext", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "editorContext",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub editor_context: Option<Value>,
 }
 
@@ -393,12 +397,18 @@ pub struct TurnError {
 impl TurnError {
     /// An error with only a message.
     pub fn new(name: &str, message: impl Into<String>) -> Self {
-        Self { name: name.into(), data: serde_json::json!({"message": message.into()}) }
+        Self {
+            name: name.into(),
+            data: serde_json::json!({"message": message.into()}),
+        }
     }
 
     /// Its sentence for people; empty when there is none.
     pub fn message(&self) -> &str {
-        self.data.get("message").and_then(Value::as_str).unwrap_or_default()
+        self.data
+            .get("message")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 }
 

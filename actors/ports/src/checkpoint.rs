@@ -2,10 +2,11 @@
 
 use crate::BoxFuture;
 use kilo_protocol::model::FileDiff;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// One file as a session changed it: from which checkpoint to which.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileChange {
     /// The absolute path.
     pub path: PathBuf,

@@ -1,0 +1,16 @@
+//! Everything about actors that is not about sessions: where they run, how they are found and rebuilt, how frames reach
+//! subscribers, and every bound in one file.
+//!
+//! It must never know a session's records, a provider or a tool. Start at [`limits`], then [`journal`] (append and
+//! publish in one order) and [`registry`] (find, build, rebuild).
+
+pub mod bus;
+pub mod journal;
+pub mod limits;
+pub mod placement;
+pub mod registry;
+
+pub use bus::{Bus, Received, Subscription};
+pub use journal::{Journal, Outgoing};
+pub use placement::Placement;
+pub use registry::{Registry, RegistryError};

@@ -1,0 +1,23 @@
+//! Child processes that can be ended whole: `bash` calls, servers, everything that the daemon starts for somebody.
+//!
+//! It must never know tools, sessions, permissions, HTTP, or the environment of the daemon: variables are an argument.
+//! It is the only crate of the project that holds unsafe code, nearly all of it in `init.rs`.
+//!
+//! Start at [`ProcessSandbox`], then `init.rs`: every run has a small process of its own between the daemon and the
+//! command. That process is a subreaper, so whatever the command starts stays below it (`setsid`, double forks and
+//! emptied environments included), and it ends all of it when the run is over or when the daemon is gone, however it
+//! went. `run.rs` is the daemon's side of one run, `tree.rs` reads `/proc`.
+//!
+//! Linux only: subreapers, `signalfd` and `/proc` have no equal elsewhere.
+
+mod environment;
+mod init;
+mod launch;
+mod orphans;
+mod run;
+mod sandbox;
+mod tree;
+
+pub use environment::{RUN_MARK, SECRETS};
+pub use orphans::{Orphans, become_subreaper};
+pub use sandbox::{ProcessSandbox, Settings};

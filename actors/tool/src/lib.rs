@@ -1,0 +1,23 @@
+//! The built-in tools: what a model may call, each checked, asked for, bounded and stoppable.
+//!
+//! It must never know sessions, HTTP, the log or actix: a tool sees its arguments and a [`kilo_ports::tool::ToolCx`],
+//! nothing else. Start at [`Registry`]; then [`builtin`], one file per tool. [`place`] judges paths for all of them, and
+//! [`output`] bounds what a model gets.
+
+pub mod builtin;
+mod call;
+mod check;
+mod diff;
+pub mod output;
+mod patch;
+pub mod place;
+mod registry;
+mod rules;
+mod search;
+#[cfg(test)]
+mod testing;
+pub mod text;
+mod web;
+
+pub use check::{check_input, invalid_arguments, not_json, unavailable_tool};
+pub use registry::{Options, Registry};

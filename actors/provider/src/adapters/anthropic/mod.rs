@@ -1,0 +1,5 @@
+//! Anthropic Messages.
+
+pub mod decode;
+mod messages;
+pub mod request;

@@ -1,0 +1,7 @@
+//! OpenAI Chat Completions and everything that is compatible with it, strictly or weakly.
+
+mod content;
+pub mod decode;
+mod messages;
+pub mod request;
+mod usage;

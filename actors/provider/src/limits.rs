@@ -1,0 +1,150 @@
+//! What calls of one account share: how many run at once, and how long a rate limit keeps them away.
+
+use kilo_ports::provider::{ErrorClass, ModelInfo, ProviderError};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+/// Calls that one account may have open at once, unless said otherwise.
+pub const CALLS_MAX: usize = 1_024;
+
+/// The longest silent wait for a rate limit, in milliseconds; a longer one is handed to the caller as an error, so
+/// that people see it.
+pub const SILENT_WAIT_MS: u64 = 30_000;
+
+/// The longest wait for another call to end, in milliseconds.
+pub const PERMIT_WAIT_MS: u64 = 600_000;
+
+/// Accounts that are remembered; above, those that nobody uses are forgotten.
+const ACCOUNTS_MAX: usize = 256;
+
+/// The accounts' limits. An account is a provider, its address and a key.
+#[derive(Debug)]
+pub struct Limits {
+    calls_max: usize,
+    accounts: Mutex<HashMap<u64, Arc<Account>>>,
+}
+
+#[derive(Debug)]
+struct Account {
+    permits: Arc<Semaphore>,
+    /// Until when each model is blocked: providers count by model.
+    blocked: Mutex<HashMap<String, Instant>>,
+}
+
+/// The right to have one call open; it ends with the value.
+#[derive(Debug)]
+pub struct Permit(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+
+impl Limits {
+    /// Limits with at most `calls_max` open calls for an account.
+    pub fn new(calls_max: usize) -> Self {
+        Self { calls_max: calls_max.clamp(1, Semaphore::MAX_PERMITS), accounts: Mutex::default() }
+    }
+
+    /// Waits until a call to `model` may start.
+    ///
+    /// Errors: `RateLimited` if the account is blocked for longer than [`SILENT_WAIT_MS`], with the time that is
+    /// left, or if no other call ends within [`PERMIT_WAIT_MS`].
+    pub async fn enter(&self, model: &ModelInfo) -> Result<Permit, ProviderError> {
+        let account = self.account(model);
+        let wait = account.blocked_for(&model.api_id);
+        if wait > Duration::from_millis(SILENT_WAIT_MS) {
+            return Err(blocked(model, Some(wait.as_millis() as u64)));
+        }
+        if !wait.is_zero() {
+            tracing::debug!(provider = %model.provider_id, wait_ms = wait.as_millis() as u64, "account is rate limited");
+            tokio::time::sleep(wait).await;
+        }
+        let permit = Arc::clone(&account.permits).acquire_owned();
+        match tokio::time::timeout(Duration::from_millis(PERMIT_WAIT_MS), permit).await {
+            Ok(Ok(permit)) => Ok(Permit(permit)),
+            _ => Err(blocked(model, None)),
+        }
+    }
+
+    /// Keeps calls to `model` away for `ms` milliseconds.
+    pub fn block(&self, model: &ModelInfo, ms: u64) {
+        let account = self.account(model);
+        let until = Instant::now() + Duration::from_millis(ms.min(crate::retry::ASKED_MAX_MS));
+        let mut blocked = account.blocked.lock();
+        blocked.retain(|_, until| *until > Instant::now());
+        let entry = blocked.entry(model.api_id.clone()).or_insert(until);
+        *entry = until.max(*entry);
+    }
+
+    fn account(&self, model: &ModelInfo) -> Arc<Account> {
+        let mut hasher = DefaultHasher::new();
+        (&model.provider_id, &model.base_url, &model.api_key).hash(&mut hasher);
+        let mut accounts = self.accounts.lock();
+        if accounts.len() >= ACCOUNTS_MAX {
+            accounts.retain(|_, account| Arc::strong_count(account) > 1 || !account.is_idle(self.calls_max));
+        }
+        let account = accounts.entry(hasher.finish()).or_insert_with(|| {
+            Arc::new(Account { permits: Arc::new(Semaphore::new(self.calls_max)), blocked: Mutex::default() })
+        });
+        Arc::clone(account)
+    }
+}
+
+impl Account {
+    fn blocked_for(&self, api_id: &str) -> Duration {
+        let until = self.blocked.lock().get(api_id).copied();
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    }
+
+    fn is_idle(&self, calls_max: usize) -> bool {
+        let blocked = self.blocked.lock().values().any(|until| *until > Instant::now());
+        self.permits.available_permits() == calls_max && !blocked
+    }
+}
+
+fn blocked(model: &ModelInfo, retry_after_ms: Option<u64>) -> ProviderError {
+    let why = match retry_after_ms {
+        Some(ms) => format!("asked for a pause of {} more seconds", ms.div_ceil(1000)),
+        None => "has too many open calls".into(),
+    };
+    let message = format!("{} {why}", model.provider_id);
+    ProviderError { retry_after_ms, ..ProviderError::new(ErrorClass::RateLimited, message) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolve::blank_model;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_block_holds_the_accounts_other_calls_back_and_no_one_elses() {
+        let limits = Limits::new(8);
+        let (mine, mut other) = (blank_model("p", "m"), blank_model("p", "m"));
+        other.api_key = Some("another".into());
+        limits.block(&mine, 5_000);
+        let start = Instant::now();
+        limits.enter(&other).await.unwrap();
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        limits.enter(&mine).await.unwrap();
+        assert_eq!(start.elapsed(), Duration::from_millis(5_000));
+        limits.block(&mine, 60_000);
+        assert_eq!(limits.enter(&mine).await.unwrap_err().retry_after_ms, Some(60_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_above_the_limit_wait_for_one_to_end() {
+        let limits = Arc::new(Limits::new(1));
+        let model = blank_model("p", "m");
+        let first = limits.enter(&model).await.unwrap();
+        let waiting = tokio::spawn({
+            let (limits, model) = (Arc::clone(&limits), model.clone());
+            async move { limits.enter(&model).await.map(drop) }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(first);
+        waiting.await.unwrap().unwrap();
+    }
+}

@@ -1,0 +1,204 @@
+//! What `/proc` says about processes: who is whose child, who carries a mark, who holds a socket.
+
+use crate::environment::RUN_MARK;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use std::collections::{HashMap, HashSet};
+use std::io::Read;
+
+/// Bytes of a process's variables that are searched for a mark.
+const ENVIRONMENT_BYTES_MAX: u64 = 1 << 20;
+
+/// One line of the process table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub pid: i32,
+    /// Its parent's.
+    pub parent: i32,
+    /// It has ended and waits for its parent to look.
+    pub zombie: bool,
+    /// When it started, in ticks since the boot: with `pid` its identity.
+    pub started: u64,
+}
+
+/// All processes that can be seen; those that end meanwhile are left out.
+pub fn processes() -> Vec<Process> {
+    let Ok(folder) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    folder
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter_map(|pid| {
+            parse_stat(
+                pid,
+                &std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?,
+            )
+        })
+        .collect()
+}
+
+/// `PID (NAME) STATE PPID ...`; the name may hold anything, so fields count from its last parenthesis.
+fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
+    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
+    let zombie = matches!(fields.next()?, "Z" | "X");
+    let parent = fields.next()?.parse().ok()?;
+    let started = fields.nth(17)?.parse().ok()?;
+    Some(Process {
+        pid,
+        parent,
+        zombie,
+        started,
+    })
+}
+
+/// The living processes below `root`, nearest first, without `root`.
+pub fn descendants(root: Pid) -> Vec<Process> {
+    let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
+    for process in processes() {
+        children.entry(process.parent).or_default().push(process);
+    }
+    let mut found = Vec::new();
+    let mut seen = HashSet::from([root.as_raw_nonzero().get()]);
+    let mut open = vec![root.as_raw_nonzero().get()];
+    while let Some(pid) = open.pop() {
+        for child in children.get(&pid).into_iter().flatten() {
+            if seen.insert(child.pid) {
+                open.push(child.pid);
+                found.push(*child);
+            }
+        }
+    }
+    found.retain(|process| !process.zombie);
+    found
+}
+
+/// Sends `signal` to every living process below `root`.
+pub fn signal_descendants(root: Pid, signal: Signal) {
+    signal_all(&descendants(root), signal);
+}
+
+/// Which marks are meant.
+#[derive(Clone, Copy, Debug)]
+pub enum Mark<'a> {
+    /// One run's.
+    OfRun(&'a str),
+    /// All runs' of one daemon.
+    OfOwner(&'a str),
+}
+
+impl Mark<'_> {
+    fn fits(self, value: &[u8]) -> bool {
+        match self {
+            Self::OfRun(mark) => value == mark.as_bytes(),
+            Self::OfOwner(owner) => value
+                .strip_prefix(owner.as_bytes())
+                .is_some_and(|rest| rest.starts_with(b".")),
+        }
+    }
+}
+
+/// Sends SIGKILL to every process that carries `mark`, until there is none (at most 50 looks at the table).
+pub fn kill_marked(mark: Mark<'_>) {
+    for _ in 0..50 {
+        let found: Vec<Process> = processes()
+            .into_iter()
+            .filter(|p| !p.zombie && carries(p.pid, mark))
+            .collect();
+        if found.is_empty() {
+            return;
+        }
+        signal_all(&found, Signal::KILL);
+    }
+}
+
+fn signal_all(processes: &[Process], signal: Signal) {
+    for process in processes {
+        if let Some(pid) = Pid::from_raw(process.pid) {
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+}
+
+fn carries(pid: i32, mark: Mark<'_>) -> bool {
+    let mut variables = Vec::new();
+    let Ok(file) = std::fs::File::open(format!("/proc/{pid}/environ")) else {
+        return false;
+    };
+    if file
+        .take(ENVIRONMENT_BYTES_MAX)
+        .read_to_end(&mut variables)
+        .is_err()
+    {
+        return false;
+    }
+    let value = |variable: &[u8]| {
+        let rest = variable
+            .strip_prefix(RUN_MARK.as_bytes())?
+            .strip_prefix(b"=")?;
+        Some(mark.fits(rest))
+    };
+    variables
+        .split(|byte| *byte == 0)
+        .any(|variable| value(variable) == Some(true))
+}
+
+/// When the process started, in ticks since the boot.
+pub fn start_of(pid: u32) -> Option<u64> {
+    let pid = i32::try_from(pid).ok()?;
+    parse_stat(
+        pid,
+        &std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?,
+    )
+    .map(|process| process.started)
+}
+
+/// Whether this process has a child at all; one system call.
+pub fn any_child() -> bool {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    !matches!(
+        rustix::process::waitid(WaitId::All, look),
+        Err(rustix::io::Errno::CHILD)
+    )
+}
+
+/// Whether a living process below this one holds the socket. A process whose descriptors may not be read (of another
+/// user) counts as one that does not.
+pub fn descendant_holds_socket(inode: u64) -> bool {
+    if !any_child() {
+        return false;
+    }
+    let wanted = format!("socket:[{inode}]");
+    descendants(rustix::process::getpid())
+        .iter()
+        .any(|process| holds(process.pid, &wanted))
+}
+
+fn holds(pid: i32, wanted: &str) -> bool {
+    let Ok(folder) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    folder.flatten().any(|entry| {
+        std::fs::read_link(entry.path()).is_ok_and(|target| target.as_os_str() == wanted)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        let stat = "7 (a) b) Z 1) S 3 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 9 9";
+        assert_eq!(
+            parse_stat(7, stat),
+            Some(Process {
+                pid: 7,
+                parent: 3,
+                zombie: false,
+                started: 4242
+            })
+        );
+        assert_eq!(parse_stat(7, "7 (cut"), None);
+    }
+}

@@ -1,0 +1,703 @@
+//! The actor of one session: appends what the machine decides, then carries out its orders.
+//!
+//! Handlers never await: a decision is appended with one write, shown, and its effects are started as tasks whose
+//! results come back as messages. A failed append stops the actor: the next look-up rebuilds it from the log, so the
+//! state never runs ahead of what is stored.
+
+use crate::effects;
+use crate::engine::Engine;
+use crate::input::{Effect, Input, Opened, Stamp};
+use crate::machine::{Decision, Hidden, Machine};
+use crate::project::{self, Address};
+use crate::record::{Logged, Record};
+use crate::runner::{StopCalls, ToolRunner};
+use crate::state::{Entry, State};
+use actix::prelude::*;
+use bytes::Bytes;
+use kilo_ports::provider::{Chunk, ChunkBatch};
+use kilo_ports::store::{Entry as StoreEntry, Pos, RecordKind, StoreError};
+use kilo_ports::tool::{Ask, QuestionAnswer, ToolError};
+use kilo_protocol::model::{Rule, Status};
+use kilo_protocol::{CallId, Fault, MessageId, Millis, PartId, PermissionId, QuestionId};
+use kilo_runtime::Outgoing;
+use kilo_runtime::limits;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// How a call's wait for a person ends.
+pub type AskReply = oneshot::Sender<Result<(), ToolError>>;
+/// How a call's question ends.
+pub type QuestionReply = oneshot::Sender<Result<QuestionAnswer, ToolError>>;
+
+/// The actor.
+pub struct SessionActor {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) machine: Machine,
+    pub(crate) address: Address,
+    pub(crate) runner: Option<Addr<ToolRunner>>,
+    /// Fires when the turn's stream is to be closed.
+    pub(crate) model: CancellationToken,
+    _model_guard: Option<DropGuard>,
+    stream: Option<(Stamp, mpsc::Receiver<ChunkBatch>)>,
+    waiters: HashMap<MessageId, Vec<oneshot::Sender<Option<Arc<Entry>>>>>,
+    asks: HashMap<CallId, AskReply>,
+    ask_calls: HashMap<PermissionId, CallId>,
+    questions: HashMap<CallId, QuestionReply>,
+    question_calls: HashMap<QuestionId, CallId>,
+    drains: Vec<String>,
+    used: Millis,
+    last_pos: Pos,
+    next_seq: u64,
+    tail_bytes: u64,
+    view_bytes: u64,
+}
+
+/// What a new actor begins with.
+pub struct Beginning {
+    /// The fold of the log.
+    pub state: State,
+    /// The number of its next record.
+    pub next_seq: u64,
+    /// Bytes of records after the newest view.
+    pub tail_bytes: u64,
+    /// Bytes of the newest view.
+    pub view_bytes: u64,
+}
+
+impl SessionActor {
+    /// An actor at the end of its log.
+    pub fn new(engine: Arc<Engine>, beginning: Beginning) -> Self {
+        let info = &beginning.state.info;
+        let address = Address {
+            session: info.id.clone(),
+            directory: info.directory.as_str().into(),
+            project: Arc::new(info.project_id.clone()),
+        };
+        let used = engine.now();
+        Self {
+            engine,
+            machine: Machine::new(beginning.state),
+            address,
+            runner: None,
+            model: CancellationToken::new(),
+            _model_guard: None,
+            stream: None,
+            waiters: HashMap::new(),
+            asks: HashMap::new(),
+            ask_calls: HashMap::new(),
+            questions: HashMap::new(),
+            question_calls: HashMap::new(),
+            drains: Vec::new(),
+            used,
+            last_pos: 0,
+            next_seq: beginning.next_seq,
+            tail_bytes: beginning.tail_bytes,
+            view_bytes: beginning.view_bytes,
+        }
+    }
+
+    /// Takes an input and carries out what it leads to.
+    pub(crate) fn take(&mut self, input: Input, ctx: &mut Context<Self>) -> Result<(), StoreError> {
+        let now = self.engine.now();
+        self.used = now;
+        let decision = self.machine.handle(input, now, self.engine.ids());
+        self.commit(decision, now, ctx)
+    }
+
+    /// Appends a decision's records, shows them, then starts its effects.
+    fn commit(&mut self, decision: Decision, now: Millis, ctx: &mut Context<Self>) -> Result<(), StoreError> {
+        if !decision.records.is_empty()
+            && let Err(error) = self.append(&decision.records, now)
+        {
+            tracing::error!(session = %self.address.session, %error, "append failed, session is rebuilt from the log");
+            self.engine.registry().forget(&self.address.session);
+            ctx.stop();
+            return Err(error);
+        }
+        if decision.durable {
+            effects::sync_soon(&self.engine, self.last_pos);
+        }
+        for effect in decision.effects {
+            self.run(effect, ctx);
+        }
+        self.settle_drains(now, ctx);
+        Ok(())
+    }
+
+    fn append(&mut self, records: &[Logged], now: Millis) -> Result<(), StoreError> {
+        let mut outgoing = Vec::with_capacity(records.len());
+        let mut bytes = 0;
+        let open = self.machine.state.is_busy();
+        for logged in records {
+            let out = outgoing_of(&self.address, logged, open);
+            bytes += out.entry.body.len() as u64;
+            outgoing.push(out);
+        }
+        // The board is right before anyone can see the events.
+        for logged in records {
+            self.engine.board().note(&self.address, logged);
+            self.note(logged);
+        }
+        let appended = self.engine.journal().append(&self.address.session, now, outgoing)?;
+        self.last_pos = appended.last_pos;
+        self.next_seq = appended.first_seq + records.len() as u64;
+        self.tail_bytes += bytes;
+        Ok(())
+    }
+
+    /// Keeps the shell's own maps in step with the records.
+    fn note(&mut self, logged: &Logged) {
+        match &logged.record {
+            Record::SessionUpdated(info) => self.engine.catalog().put(info),
+            Record::PermissionAsked(request) => {
+                if let Some(call) = &request.tool {
+                    self.ask_calls.insert(request.id.clone(), call.call_id.clone());
+                }
+            }
+            Record::QuestionAsked(request) => {
+                if let Some(call) = &request.tool {
+                    self.question_calls.insert(request.id.clone(), call.call_id.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn run(&mut self, effect: Effect, ctx: &mut Context<Self>) {
+        match effect {
+            Effect::Track(stamp) => effects::track(self, stamp, ctx),
+            Effect::CallModel(stamp, call) => {
+                self.model = CancellationToken::new();
+                self._model_guard = Some(self.model.clone().drop_guard());
+                effects::call_model(self, stamp, call, ctx);
+            }
+            Effect::StopModel => {
+                self.model.cancel();
+                self.stream = None;
+            }
+            Effect::RunTool(stamp, run) => {
+                let runner = self.runner.get_or_insert_with(|| {
+                    ToolRunner::new(Arc::clone(&self.engine), self.address.session.clone(), ctx.address()).start()
+                });
+                let order = crate::runner::RunCall { stamp, run, pos: self.last_pos };
+                if runner.try_send(order).is_err() {
+                    tracing::error!(session = %self.address.session, "tool runner does not take calls");
+                }
+            }
+            Effect::StopTools => {
+                if let Some(runner) = &self.runner
+                    && runner.try_send(StopCalls).is_err()
+                {
+                    // A full or dead runner: drop it; its calls are stopped when it goes.
+                    self.runner = None;
+                }
+            }
+            Effect::RetryAfter(stamp, ms) => {
+                ctx.run_later(std::time::Duration::from_millis(ms), move |actor, ctx| {
+                    let _ = actor.take(Input::RetryDue(stamp), ctx);
+                });
+            }
+            Effect::WatchNetwork(stamp, request) => effects::watch_network(self, stamp, request, ctx),
+            Effect::AnswerAsk(request, result) => {
+                if let Some(reply) = self.ask_calls.remove(&request).and_then(|call| self.asks.remove(&call)) {
+                    let _ = reply.send(result);
+                }
+            }
+            Effect::AnswerNow(call, result) => {
+                if let Some(reply) = self.asks.remove(&call) {
+                    let _ = reply.send(result);
+                }
+            }
+            Effect::AnswerQuestion(request, answer) => {
+                if let Some(reply) =
+                    self.question_calls.remove(&request).and_then(|call| self.questions.remove(&call))
+                {
+                    let _ = reply.send(answer);
+                }
+            }
+            Effect::TurnEnded(prompt) => self.turn_ended(&prompt),
+            Effect::SaveRules(rules) => effects::save_rules(self, rules),
+            Effect::MakeTitle => effects::make_title(self, ctx),
+            Effect::MakeDiff(prompt) => effects::make_diff(self, prompt, ctx),
+            Effect::AbortChildren => effects::abort_children(self),
+        }
+    }
+
+    fn turn_ended(&mut self, prompt: &MessageId) {
+        let answer = self.machine.state.last_answer(prompt).cloned();
+        for waiter in self.waiters.remove(prompt).unwrap_or_default() {
+            let _ = waiter.send(answer.clone());
+        }
+        self.asks.clear();
+        self.ask_calls.clear();
+        self.questions.clear();
+        self.question_calls.clear();
+        self.keep_view();
+    }
+
+    /// Saves a view of the state when enough has come since the last one.
+    fn keep_view(&mut self) {
+        if self.tail_bytes < limits::VIEW_BYTES_MIN.max(self.view_bytes) || self.next_seq == 0 {
+            return;
+        }
+        self.tail_bytes = 0;
+        effects::save_view(self, self.next_seq - 1);
+    }
+
+    /// Tells the clients that wait for an empty queue.
+    fn settle_drains(&mut self, now: Millis, ctx: &mut Context<Self>) {
+        if self.drains.is_empty() || self.machine.state.is_busy() || !self.machine.state.queue.is_empty() {
+            return;
+        }
+        for token in std::mem::take(&mut self.drains) {
+            let decision = self.machine.handle(Input::Drain(token), now, self.engine.ids());
+            let _ = self.commit(decision, now, ctx);
+        }
+    }
+
+    /// Reads the stream once the machine takes chunks.
+    fn read_stream(&mut self, ctx: &mut Context<Self>) {
+        if !self.machine.takes_chunks() {
+            return;
+        }
+        let Some((stamp, receiver)) = self.stream.take() else { return };
+        ctx.add_stream(futures_util::stream::unfold(receiver, move |mut receiver| async move {
+            let mut batches = Vec::new();
+            let count = receiver.recv_many(&mut batches, limits::BATCHES_AT_ONCE).await;
+            (count > 0).then_some((Streamed { stamp, batches }, receiver))
+        }));
+    }
+}
+
+/// What is stored and shown of a record.
+pub(crate) fn outgoing_of(address: &Address, logged: &Logged, open: bool) -> Outgoing {
+    let body = serde_json::to_vec(logged).map(Bytes::from).unwrap_or_default();
+    let (kind, head) = match &logged.record {
+        Record::SessionCreated(info) | Record::SessionUpdated(info) => {
+            (RecordKind::Head, Some(crate::catalog::head_bytes(info, open)))
+        }
+        Record::PartDelta(_) => (RecordKind::Passing, None),
+        record if record.running_call().is_some() => (RecordKind::Passing, None),
+        _ => (RecordKind::Plain, None),
+    };
+    Outgoing { entry: StoreEntry { kind, body, head }, frames: project::frames(address, logged) }
+}
+
+impl Actor for SessionActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(limits::SESSION_MAILBOX);
+        let now = self.engine.now();
+        let decision = self.machine.recover(now, self.engine.ids());
+        let _ = self.commit(decision, now, ctx);
+        ctx.run_interval(limits::TICK, |actor, ctx| {
+            let idle = actor.engine.now().saturating_sub(actor.used) > limits::PASSIVATE_AFTER.as_millis() as Millis;
+            if idle && !actor.machine.state.is_busy() && actor.waiters.is_empty() {
+                actor.engine.registry().forget(&actor.address.session);
+                ctx.stop();
+            }
+        });
+    }
+
+    /// Never writes: after a panic the state is half-changed. It only tells the registry.
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.model.cancel();
+        if std::thread::panicking() {
+            self.engine.actor_died(&self.address.session);
+        }
+    }
+}
+
+/// What one wake-up took from the provider's stream.
+pub struct Streamed {
+    stamp: Stamp,
+    batches: Vec<ChunkBatch>,
+}
+
+impl StreamHandler<Streamed> for SessionActor {
+    fn handle(&mut self, item: Streamed, ctx: &mut Self::Context) {
+        let mut chunks: Vec<Chunk> = Vec::new();
+        let mut failed = None;
+        for batch in item.batches {
+            match batch {
+                Ok(batch) => batch.into_iter().for_each(|chunk| join(&mut chunks, chunk)),
+                Err(error) => failed = Some(error),
+            }
+        }
+        if !chunks.is_empty() && self.take(Input::Chunks(item.stamp, chunks), ctx).is_err() {
+            return;
+        }
+        if let Some(error) = failed {
+            let _ = self.take(Input::StreamFailed(item.stamp, error), ctx);
+        }
+    }
+
+    /// The stream's end is said by its last chunk, not by the channel's closing.
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+/// Adds a chunk, joined to the one before where both are pieces of the same text.
+fn join(chunks: &mut Vec<Chunk>, chunk: Chunk) {
+    match (chunks.last_mut(), chunk) {
+        (Some(Chunk::Text(text)), Chunk::Text(more)) => text.push_str(&more),
+        (Some(Chunk::Reasoning(text)), Chunk::Reasoning(more)) => text.push_str(&more),
+        (_, chunk) => chunks.push(chunk),
+    }
+}
+
+/// An input from a task or a client that needs no reply.
+#[derive(Message)]
+#[rtype(result = "Result<(), Fault>")]
+pub struct Take(pub Input);
+
+impl Handler<Take> for SessionActor {
+    type Result = Result<(), Fault>;
+
+    fn handle(&mut self, message: Take, ctx: &mut Self::Context) -> Self::Result {
+        self.take(message.0, ctx)?;
+        self.read_stream(ctx);
+        Ok(())
+    }
+}
+
+/// The model call is under way.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StreamOpened {
+    /// Of this turn.
+    pub stamp: Stamp,
+    /// What the machine has to know of it.
+    pub opened: Box<Opened>,
+    /// Its chunks.
+    pub receiver: mpsc::Receiver<ChunkBatch>,
+}
+
+impl Handler<StreamOpened> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: StreamOpened, ctx: &mut Self::Context) {
+        if self.machine.stamp() != Some(message.stamp) || self.model.is_cancelled() {
+            return;
+        }
+        let _ = self.take(Input::Opened(message.stamp, message.opened), ctx);
+        self.stream = Some((message.stamp, message.receiver));
+        self.read_stream(ctx);
+    }
+}
+
+/// Where a prompt was stored, and how its turn will be told.
+pub struct Accepted {
+    /// Everything up to here must be on the disk before the client hears of it.
+    pub pos: Pos,
+    /// The answer when the turn ends; `None` for a prompt without reply.
+    pub answer: Option<oneshot::Receiver<Option<Arc<Entry>>>>,
+}
+
+/// A client's prompt.
+#[derive(Message)]
+#[rtype(result = "Result<Accepted, Fault>")]
+pub struct PromptMessage(pub Box<crate::input::Prompt>);
+
+impl Handler<PromptMessage> for SessionActor {
+    type Result = Result<Accepted, Fault>;
+
+    fn handle(&mut self, message: PromptMessage, ctx: &mut Self::Context) -> Self::Result {
+        let prompt = message.0;
+        if self.machine.state.queue.len() >= limits::QUEUE_MAX {
+            return Err(Fault::unavailable(format!("{} prompts wait already", limits::QUEUE_MAX)));
+        }
+        let id = prompt.message.id.clone();
+        let known = self.machine.state.entry(&id).is_some();
+        let waits = !prompt.no_reply;
+        let answer = waits.then(|| {
+            let (sender, receiver) = oneshot::channel();
+            self.waiters.entry(id.clone()).or_default().push(sender);
+            receiver
+        });
+        if known {
+            // A repeated request: its turn runs, waits or is over.
+            let runs = self.machine.state.turn.as_ref().is_some_and(|turn| turn.prompt == id);
+            if !runs && !self.machine.state.queue.contains(&id) {
+                self.turn_ended(&id);
+            }
+            return Ok(Accepted { pos: self.last_pos, answer });
+        }
+        if let Err(error) = self.take(Input::Prompt(prompt), ctx) {
+            self.waiters.remove(&id);
+            return Err(error.into());
+        }
+        Ok(Accepted { pos: self.last_pos, answer })
+    }
+}
+
+/// Waits for the end of the turn that answers this prompt.
+#[derive(Message)]
+#[rtype(result = "Option<oneshot::Receiver<Option<Arc<Entry>>>>")]
+pub struct WaitFor(pub MessageId);
+
+impl Handler<WaitFor> for SessionActor {
+    type Result = Option<oneshot::Receiver<Option<Arc<Entry>>>>;
+
+    fn handle(&mut self, message: WaitFor, _: &mut Self::Context) -> Self::Result {
+        let runs = self.machine.state.turn.as_ref().is_some_and(|turn| turn.prompt == message.0);
+        if !runs && !self.machine.state.queue.contains(&message.0) {
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.waiters.entry(message.0).or_default().push(sender);
+        Some(receiver)
+    }
+}
+
+/// Goes on with an interrupted turn. Answers whether there was one.
+#[derive(Message)]
+#[rtype(result = "Result<bool, Fault>")]
+pub struct ResumeMessage;
+
+impl Handler<ResumeMessage> for SessionActor {
+    type Result = Result<bool, Fault>;
+
+    fn handle(&mut self, _: ResumeMessage, ctx: &mut Self::Context) -> Self::Result {
+        if self.machine.state.is_busy() {
+            return Ok(true);
+        }
+        self.take(Input::Resume, ctx)?;
+        Ok(self.machine.state.is_busy())
+    }
+}
+
+/// Summarises the conversation; the reply's receiver tells when it is done.
+#[derive(Message)]
+#[rtype(result = "Result<Option<oneshot::Receiver<Option<Arc<Entry>>>>, Fault>")]
+pub struct SummarizeMessage(pub kilo_protocol::model::ModelRef, pub bool);
+
+impl Handler<SummarizeMessage> for SessionActor {
+    type Result = Result<Option<oneshot::Receiver<Option<Arc<Entry>>>>, Fault>;
+
+    fn handle(&mut self, message: SummarizeMessage, ctx: &mut Self::Context) -> Self::Result {
+        if self.machine.state.is_busy() {
+            return Err(Fault::busy(&self.address.session));
+        }
+        self.take(Input::Summarize(message.0, message.1), ctx)?;
+        let Some(turn) = self.machine.state.turn.clone() else { return Ok(None) };
+        let (sender, receiver) = oneshot::channel();
+        self.waiters.entry(turn.prompt).or_default().push(sender);
+        Ok(Some(receiver))
+    }
+}
+
+/// A call asks for permission.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct AskMessage {
+    /// Of this turn.
+    pub stamp: Stamp,
+    /// The call.
+    pub call: CallId,
+    /// What for.
+    pub ask: Ask,
+    /// Hears the answer.
+    pub reply: AskReply,
+}
+
+impl Handler<AskMessage> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: AskMessage, ctx: &mut Self::Context) {
+        let saved = self.engine.saved_rules(&self.address.project);
+        self.asks.insert(message.call.clone(), message.reply);
+        let _ = self.take(Input::Ask(message.stamp, message.call, Box::new(message.ask), saved), ctx);
+    }
+}
+
+/// A call asks the user.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct QuestionMessage {
+    /// Of this turn.
+    pub stamp: Stamp,
+    /// The call.
+    pub call: CallId,
+    /// What.
+    pub questions: Vec<Value>,
+    /// Hears the answer.
+    pub reply: QuestionReply,
+}
+
+impl Handler<QuestionMessage> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: QuestionMessage, ctx: &mut Self::Context) {
+        self.questions.insert(message.call.clone(), message.reply);
+        let _ = self.take(Input::Question(message.stamp, message.call, message.questions), ctx);
+    }
+}
+
+/// What a reader sees: shared pieces of the state, no copy of any text.
+#[derive(Clone, Debug)]
+pub struct SessionView {
+    /// The messages, oldest first.
+    pub messages: Vec<Arc<Entry>>,
+    /// Prompts that wait.
+    pub queue: Vec<MessageId>,
+    /// What it is doing.
+    pub status: Status,
+    /// The head.
+    pub info: kilo_protocol::model::Session,
+    /// The todo list.
+    pub todos: Vec<Value>,
+    /// What it changed.
+    pub diff: Vec<kilo_protocol::model::FileDiff>,
+    /// What each step changed.
+    pub changes: Vec<crate::state::StepChanges>,
+}
+
+/// Reads the session.
+#[derive(Message)]
+#[rtype(result = "Arc<SessionView>")]
+pub struct View;
+
+impl Handler<View> for SessionActor {
+    type Result = MessageResult<View>;
+
+    fn handle(&mut self, _: View, _: &mut Self::Context) -> Self::Result {
+        self.used = self.engine.now();
+        MessageResult(Arc::new(view_of(&self.machine.state)))
+    }
+}
+
+/// The shared pieces of a state.
+pub fn view_of(state: &State) -> SessionView {
+    SessionView {
+        messages: state.messages.clone(),
+        queue: state.queue.clone(),
+        status: state.status.clone(),
+        info: state.info.clone(),
+        todos: state.todos.clone(),
+        diff: state.diff.clone(),
+        changes: state.changes.clone(),
+    }
+}
+
+/// What a revert to this message (and part) hides.
+#[derive(Message)]
+#[rtype(result = "Hidden")]
+pub struct HiddenFrom(pub MessageId, pub Option<PartId>);
+
+impl Handler<HiddenFrom> for SessionActor {
+    type Result = MessageResult<HiddenFrom>;
+
+    fn handle(&mut self, message: HiddenFrom, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.machine.hidden_from(&message.0, message.1.as_ref()))
+    }
+}
+
+/// Records facts that need no decision; refused while a turn runs if `idle_only`.
+#[derive(Message)]
+#[rtype(result = "Result<Pos, Fault>")]
+pub struct Note {
+    /// The facts.
+    pub records: Vec<Record>,
+    /// Refuse while a turn runs.
+    pub idle_only: bool,
+}
+
+impl Handler<Note> for SessionActor {
+    type Result = Result<Pos, Fault>;
+
+    fn handle(&mut self, message: Note, ctx: &mut Self::Context) -> Self::Result {
+        if message.idle_only && self.machine.state.is_busy() {
+            return Err(Fault::busy(&self.address.session));
+        }
+        let now = self.engine.now();
+        self.used = now;
+        let decision = self.machine.note(message.records, now, self.engine.ids());
+        self.commit(decision, now, ctx)?;
+        Ok(self.last_pos)
+    }
+}
+
+/// A change of the session's head.
+pub type HeadChange = Box<dyn FnOnce(&mut kilo_protocol::model::Session) + Send>;
+
+/// Changes the head and answers it.
+#[derive(Message)]
+#[rtype(result = "Result<kilo_protocol::model::Session, Fault>")]
+pub struct ChangeHead {
+    /// The change.
+    pub change: HeadChange,
+    /// Refuse while a turn runs.
+    pub idle_only: bool,
+}
+
+impl Handler<ChangeHead> for SessionActor {
+    type Result = Result<kilo_protocol::model::Session, Fault>;
+
+    fn handle(&mut self, message: ChangeHead, ctx: &mut Self::Context) -> Self::Result {
+        if message.idle_only && self.machine.state.is_busy() {
+            return Err(Fault::busy(&self.address.session));
+        }
+        let now = self.engine.now();
+        let mut info = self.machine.state.info.clone();
+        (message.change)(&mut info);
+        info.time.updated = now;
+        let decision =
+            self.machine.note(vec![Record::SessionUpdated(Box::new(info.clone()))], now, self.engine.ids());
+        self.commit(decision, now, ctx)?;
+        Ok(info)
+    }
+}
+
+/// A client waits for an empty queue; `session.drained` with its token follows.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct DrainMessage(pub String);
+
+impl Handler<DrainMessage> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: DrainMessage, ctx: &mut Self::Context) {
+        if self.drains.len() < limits::QUEUE_MAX {
+            self.drains.push(message.0);
+        }
+        let now = self.engine.now();
+        self.settle_drains(now, ctx);
+    }
+}
+
+/// Ends the actor (the session was deleted, or the daemon ends).
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct End;
+
+impl Handler<End> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: End, ctx: &mut Self::Context) {
+        self.model.cancel();
+        if let Some(runner) = self.runner.take() {
+            let _ = runner.try_send(StopCalls);
+        }
+        ctx.stop();
+    }
+}
+
+/// Panics, to prove that a dead actor loses nothing and harms nobody.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct InjectPanic;
+
+impl Handler<InjectPanic> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: InjectPanic, _: &mut Self::Context) {
+        panic!("injected fault");
+    }
+}
+
+/// The rules that a project's users saved.
+pub type SavedRules = Arc<Vec<Rule>>;

@@ -1,0 +1,179 @@
+//! The list of sessions: a small entry each, kept in memory; the heads themselves stay in the store.
+
+use bytes::Bytes;
+use kilo_ports::store::{Store, StoreError};
+use kilo_protocol::model::Session;
+use kilo_protocol::{Millis, ProjectId, SessionId};
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// A session's head as the store has it.
+#[derive(Serialize)]
+struct HeadOut<'a> {
+    open: bool,
+    info: &'a Session,
+}
+
+#[derive(Deserialize)]
+struct HeadIn<'a> {
+    #[serde(default)]
+    open: bool,
+    #[serde(borrow)]
+    info: &'a RawValue,
+}
+
+/// The stored head: the session, and whether a turn is open.
+pub fn head_bytes(info: &Session, open: bool) -> Bytes {
+    serde_json::to_vec(&HeadOut { open, info }).map(Bytes::from).unwrap_or_default()
+}
+
+/// The session's JSON within a stored head.
+pub fn info_json(head: &Bytes) -> Option<Bytes> {
+    let parsed: HeadIn = serde_json::from_slice(head).ok()?;
+    Some(head.slice_ref(parsed.info.get().as_bytes()))
+}
+
+/// What a list needs to know of a session.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its project.
+    pub project: Arc<ProjectId>,
+    /// Its folder.
+    pub directory: Arc<str>,
+    /// Its parent.
+    pub parent: Option<SessionId>,
+    /// Its title.
+    pub title: String,
+    /// When it last changed.
+    pub updated: Millis,
+    /// When it was made.
+    pub created: Millis,
+    /// It is archived.
+    pub archived: bool,
+}
+
+/// Which sessions, and how many.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of this project.
+    pub project: Option<String>,
+    /// Of this folder.
+    pub directory: Option<String>,
+    /// With these letters in the title, in any case.
+    pub search: Option<String>,
+    /// Without a parent.
+    pub roots: bool,
+    /// Updated at this time or later.
+    pub start: Option<Millis>,
+    /// Updated before this time.
+    pub before: Option<Millis>,
+    /// Archived ones too.
+    pub archived: bool,
+    /// At most so many.
+    pub limit: Option<usize>,
+}
+
+/// All sessions.
+#[derive(Default)]
+pub struct Catalog {
+    sessions: RwLock<HashMap<SessionId, Listed>>,
+    names: RwLock<HashSet<Arc<str>>>,
+}
+
+impl Catalog {
+    /// Reads all heads. Returns the sessions whose turn was open.
+    pub fn load(&self, store: &dyn Store) -> Result<Vec<SessionId>, StoreError> {
+        let mut open = Vec::new();
+        store.heads(&mut |id, head| {
+            let Ok(parsed) = serde_json::from_slice::<HeadIn>(head) else { return };
+            if let Ok(info) = serde_json::from_str::<Session>(parsed.info.get()) {
+                self.put(&info);
+                if parsed.open {
+                    open.push(id.clone());
+                }
+            }
+        })?;
+        Ok(open)
+    }
+
+    /// One string for each folder, however many sessions it has.
+    fn name(&self, text: &str) -> Arc<str> {
+        if let Some(name) = self.names.read().get(text) {
+            return Arc::clone(name);
+        }
+        let name: Arc<str> = text.into();
+        self.names.write().insert(Arc::clone(&name));
+        name
+    }
+
+    /// Adds or replaces a session.
+    pub fn put(&self, info: &Session) {
+        let listed = Listed {
+            project: Arc::new(info.project_id.clone()),
+            directory: self.name(&info.directory),
+            parent: info.parent_id.clone(),
+            title: info.title.clone(),
+            updated: info.time.updated,
+            created: info.time.created,
+            archived: info.time.archived.is_some(),
+        };
+        self.sessions.write().insert(info.id.clone(), listed);
+    }
+
+    /// Takes a session away.
+    pub fn remove(&self, session: &SessionId) {
+        self.sessions.write().remove(session);
+    }
+
+    /// Whether there is such a session.
+    pub fn contains(&self, session: &SessionId) -> bool {
+        self.sessions.read().contains_key(session)
+    }
+
+    /// What the list knows of a session.
+    pub fn get(&self, session: &SessionId) -> Option<Listed> {
+        self.sessions.read().get(session).cloned()
+    }
+
+    /// The number of sessions.
+    pub fn count(&self) -> usize {
+        self.sessions.read().len()
+    }
+
+    /// The child sessions, oldest first.
+    pub fn children(&self, parent: &SessionId) -> Vec<SessionId> {
+        let sessions = self.sessions.read();
+        let mut children: Vec<_> = sessions
+            .iter()
+            .filter(|(_, listed)| listed.parent.as_ref() == Some(parent))
+            .map(|(id, listed)| (listed.created, id.clone()))
+            .collect();
+        children.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.cmp(&a.1)));
+        children.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// The sessions that pass the filter, newest update first.
+    pub fn list(&self, filter: &Filter) -> Vec<SessionId> {
+        let needle = filter.search.as_ref().map(|text| text.to_lowercase());
+        let sessions = self.sessions.read();
+        let mut found: Vec<(Millis, &SessionId)> = sessions
+            .iter()
+            .filter(|(_, listed)| {
+                filter.project.as_ref().is_none_or(|project| *listed.project == *project)
+                    && filter.directory.as_ref().is_none_or(|directory| *listed.directory == **directory)
+                    && !(filter.roots && listed.parent.is_some())
+                    && filter.start.is_none_or(|start| listed.updated >= start)
+                    && filter.before.is_none_or(|before| listed.updated < before)
+                    && (filter.archived || !listed.archived)
+                    && needle.as_ref().is_none_or(|needle| listed.title.to_lowercase().contains(needle))
+            })
+            .map(|(id, listed)| (listed.updated, id))
+            .collect();
+        found.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+        found.truncate(filter.limit.unwrap_or(usize::MAX));
+        found.into_iter().map(|(_, id)| id.clone()).collect()
+    }
+}

@@ -1,0 +1,252 @@
+//! The conversation as a model gets it, from the session's messages. Pure.
+//!
+//! Answers stand right after the prompt that they answer, whatever came between; prompts that still wait are left out;
+//! what a compaction summarised is replaced by its summary.
+
+use crate::state::{Entry, State};
+use kilo_ports::provider::{AssistantContent, ModelInfo, ModelMessage, ToolResult, UserContent};
+use kilo_protocol::MessageId;
+use kilo_protocol::model::{FilePart, Message, PartBody, ToolPart, ToolState};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Which part of the conversation a model call is about.
+pub struct Selection<'a> {
+    /// The user message that is answered.
+    pub prompt: &'a MessageId,
+    /// The message that is being written; left out.
+    pub answer: &'a MessageId,
+}
+
+/// The conversation up to the running answer.
+pub fn conversation(
+    messages: &[Arc<Entry>],
+    queue: &[MessageId],
+    selection: &Selection,
+    model: &ModelInfo,
+) -> Vec<ModelMessage> {
+    let mut out = Vec::new();
+    for entry in ordered(messages, queue, selection) {
+        match &entry.info {
+            Message::User(_) => push_user(&mut out, entry, model),
+            Message::Assistant(_) => push_answer(&mut out, entry),
+        }
+    }
+    out
+}
+
+/// The entries that count, each answer behind its prompt.
+fn ordered<'a>(
+    messages: &'a [Arc<Entry>],
+    queue: &[MessageId],
+    selection: &Selection,
+) -> Vec<&'a Arc<Entry>> {
+    let start = Start::find(messages, selection);
+    let mut answers: HashMap<&MessageId, Vec<&Arc<Entry>>> = HashMap::new();
+    for entry in messages {
+        if let Some(answer) = entry.info.assistant()
+            && answer.id != *selection.answer
+            && !answer.summary
+        {
+            answers.entry(&answer.parent_id).or_default().push(entry);
+        }
+    }
+    let mut out: Vec<&Arc<Entry>> = start.summary.into_iter().collect();
+    for (place, entry) in messages.iter().enumerate() {
+        let Some(user) = entry.info.user() else { continue };
+        if queue.contains(&user.id) || !start.keeps(place) {
+            continue;
+        }
+        out.push(entry);
+        out.extend(answers.remove(&user.id).unwrap_or_default());
+    }
+    // The prompt that is answered comes last, even where a compaction was stored after it.
+    let (mut rest, turn): (Vec<_>, Vec<_>) =
+        out.into_iter().partition(|entry| !belongs_to(entry, selection.prompt));
+    rest.extend(turn);
+    rest
+}
+
+fn belongs_to(entry: &Entry, prompt: &MessageId) -> bool {
+    match &entry.info {
+        Message::User(user) => user.id == *prompt,
+        Message::Assistant(answer) => answer.parent_id == *prompt && !answer.summary,
+    }
+}
+
+/// Where the conversation begins: at the newest compaction that succeeded.
+struct Start<'a> {
+    summary: Option<&'a Arc<Entry>>,
+    /// The compaction's own user message, and where its kept tail begins.
+    compaction: Option<(usize, Option<usize>)>,
+}
+
+impl<'a> Start<'a> {
+    fn find(messages: &'a [Arc<Entry>], selection: &Selection) -> Self {
+        let summary = messages.iter().rev().find(|entry| {
+            entry.info.assistant().is_some_and(|answer| {
+                answer.summary && answer.error.is_none() && answer.finish.is_some() && answer.id != *selection.answer
+            })
+        });
+        let Some(summary) = summary else { return Self { summary: None, compaction: None } };
+        let place = |id: &MessageId| messages.iter().position(|entry| entry.info.id() == id);
+        let Some(at) = summary.info.assistant().and_then(|answer| place(&answer.parent_id)) else {
+            return Self { summary: None, compaction: None };
+        };
+        let tail = messages[at].parts.iter().find_map(|part| match &part.body {
+            PartBody::Compaction(compaction) => compaction.tail_start_id.as_ref().and_then(place),
+            _ => None,
+        });
+        Self { summary: Some(summary), compaction: Some((at, tail)) }
+    }
+
+    fn keeps(&self, place: usize) -> bool {
+        let Some((at, tail)) = self.compaction else { return true };
+        place > at || tail.is_some_and(|tail| place >= tail && place != at)
+    }
+}
+
+fn push_user(out: &mut Vec<ModelMessage>, entry: &Entry, model: &ModelInfo) {
+    let mut content = Vec::new();
+    for part in &entry.parts {
+        match &part.body {
+            PartBody::Text(text) if !text.ignored && !text.text.is_empty() => {
+                content.push(UserContent::Text(text.text.clone()));
+            }
+            PartBody::File(file) => content.extend(file_content(file, model)),
+            PartBody::Compaction(_) => {
+                content.push(UserContent::Text(crate::texts::SUMMARY_REQUEST.into()));
+            }
+            PartBody::Subtask(task) => content.push(UserContent::Text(format!(
+                "Run this task with the subagent {} and report its result: {}",
+                task.agent, task.prompt
+            ))),
+            _ => {}
+        }
+    }
+    if !content.is_empty() {
+        out.push(ModelMessage::User(content));
+    }
+}
+
+/// A file as the model takes it; text files were read into text parts when the prompt came.
+fn file_content(file: &FilePart, model: &ModelInfo) -> Option<UserContent> {
+    if file.mime.starts_with("text/") || file.mime == "application/x-directory" {
+        return None;
+    }
+    let takes = (file.mime.starts_with("image/") && model.images) || (file.mime == "application/pdf" && model.pdf);
+    let name = file.filename.clone().unwrap_or_else(|| "a file".into());
+    let data = file.url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,")).map(|(_, data)| data);
+    Some(match data {
+        Some(data) if takes => UserContent::File {
+            mime: file.mime.clone(),
+            filename: file.filename.clone(),
+            data: data.to_string(),
+        },
+        _ => UserContent::Text(format!(
+            "(The user attached {name} ({}), which this model cannot read. Say so if it matters.)",
+            file.mime
+        )),
+    })
+}
+
+fn push_answer(out: &mut Vec<ModelMessage>, entry: &Entry) {
+    let Some(info) = entry.info.assistant() else { return };
+    if info.summary {
+        let text: String = entry.parts.iter().filter_map(|part| plain_text(&part.body)).collect();
+        out.push(ModelMessage::User(vec![UserContent::Text(format!(
+            "{}\n\n{text}",
+            crate::texts::SUMMARY_INTRO
+        ))]));
+        return;
+    }
+    let mut content = Vec::new();
+    let mut results = Vec::new();
+    for part in &entry.parts {
+        match &part.body {
+            PartBody::Text(text) if !text.text.is_empty() && !text.ignored => {
+                content.push(AssistantContent::Text(text.text.clone()));
+            }
+            PartBody::Reasoning(reasoning) if info.error.is_none() => content.push(AssistantContent::Reasoning {
+                text: reasoning.text.clone(),
+                metadata: reasoning.metadata.clone(),
+            }),
+            PartBody::Tool(tool) => {
+                content.push(AssistantContent::ToolCall {
+                    id: tool.call_id.clone(),
+                    name: tool.tool.clone(),
+                    input: tool.state.input().clone(),
+                });
+                results.push(tool_result(tool));
+            }
+            _ => {}
+        }
+    }
+    if content.iter().all(|item| matches!(item, AssistantContent::Reasoning { .. })) {
+        return;
+    }
+    out.push(ModelMessage::Assistant(content));
+    if !results.is_empty() {
+        out.push(ModelMessage::Tool(results));
+    }
+}
+
+fn plain_text(body: &PartBody) -> Option<&str> {
+    match body {
+        PartBody::Text(text) => Some(&text.text),
+        _ => None,
+    }
+}
+
+fn tool_result(tool: &ToolPart) -> ToolResult {
+    let (output, is_error, files) = match &tool.state {
+        ToolState::Completed { output, time, attachments, .. } => {
+            if time.compacted.is_some() {
+                ("(This output was taken out to save room. Run the call again if it is needed.)".into(), false, vec![])
+            } else {
+                let files = attachments.iter().flatten().filter_map(data_url).collect();
+                (output.clone(), false, files)
+            }
+        }
+        ToolState::Error { error, metadata, .. } => {
+            let partial = metadata.as_ref().and_then(|known| known.get("output")).and_then(|text| text.as_str());
+            let text = match partial {
+                Some(partial) if !partial.is_empty() => format!("{error}\n\nOutput so far:\n{partial}"),
+                _ => error.clone(),
+            };
+            (text, true, vec![])
+        }
+        ToolState::Pending { .. } | ToolState::Running { .. } => {
+            ("(The call did not end.)".into(), true, vec![])
+        }
+    };
+    ToolResult { id: tool.call_id.clone(), name: tool.tool.clone(), output, is_error, files }
+}
+
+fn data_url(file: &serde_json::Value) -> Option<(String, String)> {
+    let (mime, data) = file.get("url")?.as_str()?.strip_prefix("data:")?.split_once(";base64,")?;
+    Some((mime.to_string(), data.to_string()))
+}
+
+/// What the small model gets to make a title from: up to the last four user texts, each cut at 1,000 characters, and two
+/// tool outputs cut at 500.
+pub fn title_material(state: &State) -> String {
+    let cut = |text: &str, most: usize| text.chars().take(most).collect::<String>();
+    let mut lines = Vec::new();
+    let users: Vec<_> = state.messages.iter().filter(|entry| entry.info.user().is_some()).collect();
+    for entry in users.iter().rev().take(4).rev() {
+        for part in &entry.parts {
+            if let PartBody::Text(text) = &part.body
+                && !text.synthetic
+            {
+                lines.push(format!("User: {}", cut(&text.text, 1_000)));
+            }
+        }
+    }
+    let outputs = state.messages.iter().rev().flat_map(|entry| &entry.parts).filter_map(|part| match &part.body {
+        PartBody::Tool(ToolPart { tool, state: ToolState::Completed { output, .. }, .. }) => Some((tool, output)),
+        _ => None,
+    });
+    lines.extend(outputs.take(2).map(|(tool, output)| format!("Output of {tool}: {}", cut(output, 500))));
+    lines.join("\n\n")
+}

@@ -1,0 +1,219 @@
+//! What a running call may ask of its session.
+
+use crate::actor::{AskMessage, QuestionMessage, SessionActor};
+use crate::effects::{task_agents, tell};
+use crate::engine::Engine;
+use crate::input::{Input, Stamp};
+use crate::runner::RunCall;
+use crate::surroundings::Folder;
+use actix::Addr;
+use kilo_ports::BoxFuture;
+use kilo_ports::tool::{Ask, QuestionAnswer, TaskAgent, TaskAnswer, TaskOrder, ToolError, ToolHost};
+use kilo_protocol::model::{Rule, Todo};
+use kilo_protocol::{CallId, SessionId};
+use kilo_runtime::limits::PROGRESS_EVERY;
+use parking_lot::Mutex;
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// The session's face towards one call.
+pub struct CallHost {
+    engine: Arc<Engine>,
+    session: SessionId,
+    owner: Addr<SessionActor>,
+    stamp: Stamp,
+    agent: String,
+    message: String,
+    directory: String,
+    /// The call may change files: a checkpoint is taken whenever it was allowed something.
+    tracks: bool,
+    cancel: CancellationToken,
+    before: Arc<Mutex<Option<String>>>,
+    folder: Mutex<Option<Arc<Folder>>>,
+    progress: Arc<Mutex<Progress>>,
+}
+
+#[derive(Default)]
+struct Progress {
+    pending: Option<(Option<String>, Map<String, Value>)>,
+    scheduled: bool,
+}
+
+fn aborted() -> ToolError {
+    ToolError::Aborted { metadata: Map::new() }
+}
+
+impl CallHost {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        session: SessionId,
+        owner: Addr<SessionActor>,
+        order: &RunCall,
+        directory: String,
+        tracks: bool,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self {
+            engine,
+            session,
+            owner,
+            stamp: order.stamp,
+            agent: order.run.agent.clone(),
+            message: order.run.message.to_string(),
+            directory,
+            tracks,
+            cancel,
+            before: Arc::default(),
+            folder: Mutex::default(),
+            progress: Arc::default(),
+        }
+    }
+
+    pub(crate) fn set_folder(&self, folder: Arc<Folder>) {
+        *self.folder.lock() = Some(folder);
+    }
+
+    /// The checkpoint from before the call's work.
+    pub(crate) fn take_before(&self) -> Option<String> {
+        self.before.lock().take()
+    }
+}
+
+impl ToolHost for CallHost {
+    fn ask(&self, call: &CallId, ask: Ask) -> BoxFuture<'static, Result<(), ToolError>> {
+        let (reply, answer) = oneshot::channel();
+        let message = AskMessage { stamp: self.stamp, call: call.clone(), ask, reply };
+        let (owner, cancel) = (self.owner.clone(), self.cancel.clone());
+        let engine = Arc::clone(&self.engine);
+        let directory = self.tracks.then(|| self.directory.clone());
+        let before = Arc::clone(&self.before);
+        Box::pin(async move {
+            owner.send(message).await.map_err(|_| aborted())?;
+            tokio::select! {
+                answer = answer => answer.unwrap_or_else(|_| Err(aborted()))?,
+                () = cancel.cancelled() => return Err(aborted()),
+            }
+            if let Some(directory) = directory {
+                let hash = engine.track(&directory).await;
+                *before.lock() = hash;
+            }
+            Ok(())
+        })
+    }
+
+    fn progress(&self, call: &CallId, title: Option<String>, metadata: Map<String, Value>) {
+        let mut progress = self.progress.lock();
+        match &mut progress.pending {
+            Some((old_title, old)) => {
+                *old_title = title.or(old_title.take());
+                old.extend(metadata);
+            }
+            none => *none = Some((title, metadata)),
+        }
+        if std::mem::replace(&mut progress.scheduled, true) {
+            return;
+        }
+        drop(progress);
+        let (shared, owner) = (Arc::clone(&self.progress), self.owner.clone());
+        let (stamp, call, cancel) = (self.stamp, call.clone(), self.cancel.clone());
+        self.engine.spawn(async move {
+            loop {
+                let Some((title, metadata)) = shared.lock().pending.take() else { break };
+                tell(&owner, Input::Progress(stamp, call.clone(), title, metadata)).await;
+                tokio::select! {
+                    () = tokio::time::sleep(PROGRESS_EVERY) => {}
+                    () = cancel.cancelled() => break,
+                }
+                let mut progress = shared.lock();
+                if progress.pending.is_none() {
+                    progress.scheduled = false;
+                    break;
+                }
+            }
+        });
+    }
+
+    fn question(
+        &self,
+        call: &CallId,
+        questions: Vec<Value>,
+    ) -> BoxFuture<'static, Result<QuestionAnswer, ToolError>> {
+        let (reply, answer) = oneshot::channel();
+        let message = QuestionMessage { stamp: self.stamp, call: call.clone(), questions, reply };
+        let (owner, cancel) = (self.owner.clone(), self.cancel.clone());
+        Box::pin(async move {
+            owner.send(message).await.map_err(|_| aborted())?;
+            tokio::select! {
+                answer = answer => answer.unwrap_or_else(|_| Err(aborted())),
+                () = cancel.cancelled() => Err(aborted()),
+            }
+        })
+    }
+
+    fn set_todos(&self, todos: Vec<Todo>) -> BoxFuture<'static, Result<(), ToolError>> {
+        let owner = self.owner.clone();
+        Box::pin(async move {
+            tell(&owner, Input::Todos(todos)).await;
+            Ok(())
+        })
+    }
+
+    fn task_agents(&self) -> Vec<TaskAgent> {
+        let folder = self.folder.lock().clone();
+        let Some(folder) = folder else { return Vec::new() };
+        let Some(agent) = folder.agent(&self.agent) else { return Vec::new() };
+        task_agents(&folder, agent)
+            .map(|other| TaskAgent {
+                name: other.name.clone(),
+                description: other.description.clone().unwrap_or_default(),
+            })
+            .collect()
+    }
+
+    fn task(
+        &self,
+        _: &CallId,
+        order: TaskOrder,
+        started: Box<dyn FnOnce(SessionId, Value) + Send>,
+    ) -> BoxFuture<'static, Result<TaskAnswer, ToolError>> {
+        let (engine, parent, cancel) =
+            (Arc::clone(&self.engine), self.session.clone(), self.cancel.clone());
+        Box::pin(async move { engine.task(&parent, order, started, cancel).await })
+    }
+
+    fn file_edited(&self, path: PathBuf) {
+        let owner = self.owner.clone();
+        self.engine.spawn(async move { tell(&owner, Input::FileEdited(path)).await });
+    }
+
+    fn nearby_instructions(&self, path: PathBuf) -> Vec<(PathBuf, String)> {
+        let folder = self.folder.lock().clone();
+        let Some(folder) = folder else { return Vec::new() };
+        self.engine.seen_instructions(&self.session, &self.message, |seen| {
+            let found = kilo_config::instructions::nearby(
+                &folder.environment,
+                &path,
+                &folder.directory,
+                &folder.worktree,
+                seen,
+            );
+            seen.extend(found.iter().map(|(path, _)| path.clone()));
+            found
+        })
+    }
+
+    fn mark_read(&self, _: PathBuf) {}
+
+    fn rules(&self) -> Vec<Rule> {
+        let folder = self.folder.lock().clone();
+        folder.and_then(|folder| folder.agent(&self.agent).map(|agent| agent.permission.clone())).unwrap_or_default()
+    }
+
+    fn skills(&self) -> Vec<(String, String, PathBuf)> {
+        let folder = self.folder.lock().clone();
+        folder.map(|folder| self.engine.skills(&folder)).unwrap_or_default()
+    }
+}

@@ -1,0 +1,161 @@
+//! Permissions and questions.
+
+use super::{Cx, Machine};
+use crate::input::{Effect, Reply};
+use crate::record::Record;
+use kilo_config::permission::{Decision as Judged, evaluate};
+use kilo_ports::tool::{Ask, QuestionAnswer, ToolError};
+use kilo_protocol::model::{Action, CallRef, PermissionRequest, QuestionRequest, Rule};
+use kilo_protocol::{CallId, PermissionId, QuestionId};
+use serde_json::{Value, json};
+
+impl Machine {
+    /// Judges a request: allowed and refused ones are answered at once, the rest waits for a person.
+    pub(super) fn ask(&mut self, cx: &mut Cx, call: &CallId, ask: Ask, saved: &[Rule]) {
+        let judged: Vec<(String, Judged)> =
+            ask.patterns.iter().map(|pattern| (pattern.clone(), self.judge(&ask.permission, pattern, saved))).collect();
+        if let Some((pattern, denied)) = judged.iter().find(|(_, judged)| judged.action == Action::Deny) {
+            let rule = &denied.rule;
+            let why = format!(
+                "A rule denies this: permission {} for \"{pattern}\" (rule {} \"{}\" deny).",
+                ask.permission, rule.permission, rule.pattern
+            );
+            cx.effect(Effect::AnswerNow(call.clone(), Err(ToolError::Denied(why))));
+            return;
+        }
+        let open: Vec<String> = judged
+            .iter()
+            .filter(|(_, judged)| ask.must_ask || judged.action == Action::Ask)
+            .map(|(pattern, _)| pattern.clone())
+            .collect();
+        if open.is_empty() && !ask.must_ask {
+            if let Some((_, judged)) = judged.last() {
+                self.approve(call, "config", &judged.rule);
+            }
+            cx.effect(Effect::AnswerNow(call.clone(), Ok(())));
+            return;
+        }
+        let Some(message) = self.run.as_ref().and_then(|run| run.answer.clone()) else { return };
+        let request = PermissionRequest {
+            id: cx.ids.permission(cx.now),
+            session_id: self.state.info.id.clone(),
+            permission: ask.permission,
+            patterns: if open.is_empty() { ask.patterns } else { open },
+            metadata: ask.metadata,
+            always: ask.always,
+            tool: Some(CallRef { message_id: message, call_id: call.clone() }),
+        };
+        cx.record(&mut self.state, Record::PermissionAsked(Box::new(request)));
+    }
+
+    /// What the rules say: agent and session rules decide; an answer "always" turns only an ask into an allow.
+    fn judge(&self, permission: &str, pattern: &str, saved: &[Rule]) -> Judged {
+        let agent: &[Rule] = self.run.as_ref().map(|run| run.rules.as_slice()).unwrap_or_default();
+        let session: &[Rule] = self.state.info.permission.as_deref().unwrap_or_default();
+        let judged = evaluate(permission, pattern, &[agent, session]);
+        if judged.action != Action::Ask {
+            return judged;
+        }
+        let by_answer = evaluate(permission, pattern, &[saved]);
+        if by_answer.action == Action::Allow { by_answer } else { judged }
+    }
+
+    fn approve(&mut self, call: &CallId, source: &str, rule: &Rule) {
+        if let Some(run) = &mut self.run
+            && let Some(call) = run.calls.iter_mut().find(|candidate| candidate.id == *call)
+        {
+            call.approval = Some(json!({"source": source, "rule": rule}));
+        }
+    }
+
+    /// A person's answer.
+    pub(super) fn answer(&mut self, cx: &mut Cx, id: &PermissionId, reply: Reply, message: Option<String>) {
+        let Some(request) = self.state.permissions.iter().find(|request| request.id == *id).cloned() else {
+            return;
+        };
+        cx.durable();
+        self.settle(cx, &request, reply, message.filter(|text| !text.trim().is_empty()));
+        match reply {
+            Reply::Once => {}
+            Reply::Always => {
+                let rules: Vec<Rule> = request
+                    .always
+                    .iter()
+                    .map(|pattern| Rule {
+                        permission: request.permission.clone(),
+                        pattern: pattern.clone(),
+                        action: Action::Allow,
+                    })
+                    .collect();
+                self.settle_covered(cx, &rules);
+                cx.effect(Effect::SaveRules(rules));
+            }
+            Reply::Reject => {
+                for other in self.state.permissions.clone() {
+                    self.settle(cx, &other, Reply::Reject, None);
+                }
+            }
+        }
+    }
+
+    /// The other open requests that `rules` allow now.
+    fn settle_covered(&mut self, cx: &mut Cx, rules: &[Rule]) {
+        for other in self.state.permissions.clone() {
+            let covered = other
+                .patterns
+                .iter()
+                .all(|pattern| evaluate(&other.permission, pattern, &[rules]).action == Action::Allow);
+            if covered {
+                self.settle(cx, &other, Reply::Always, None);
+            }
+        }
+    }
+
+    fn settle(&mut self, cx: &mut Cx, request: &PermissionRequest, reply: Reply, message: Option<String>) {
+        cx.record(&mut self.state, Record::PermissionReplied(request.id.clone(), reply.as_str().into()));
+        let result = match (reply, message) {
+            (Reply::Reject, Some(message)) => {
+                Err(ToolError::Denied(format!("The user rejected this call and says: {message}")))
+            }
+            (Reply::Reject, None) => Err(ToolError::Rejected("The user rejected permission for this call.".into())),
+            _ => {
+                if let Some(tool) = &request.tool {
+                    let rule = Rule {
+                        permission: request.permission.clone(),
+                        pattern: request.patterns.first().cloned().unwrap_or_default(),
+                        action: Action::Allow,
+                    };
+                    self.approve(&tool.call_id.clone(), "user", &rule);
+                }
+                Ok(())
+            }
+        };
+        cx.effect(Effect::AnswerAsk(request.id.clone(), result));
+    }
+
+    /// A call asks the user.
+    pub(super) fn question(&mut self, cx: &mut Cx, call: &CallId, questions: Vec<Value>) {
+        let Some(message) = self.run.as_ref().and_then(|run| run.answer.clone()) else { return };
+        let request = QuestionRequest {
+            id: cx.ids.question(cx.now),
+            session_id: self.state.info.id.clone(),
+            questions,
+            tool: Some(CallRef { message_id: message, call_id: call.clone() }),
+        };
+        cx.record(&mut self.state, Record::QuestionAsked(Box::new(request)));
+    }
+
+    /// The user's answer.
+    pub(super) fn question_answer(&mut self, cx: &mut Cx, id: &QuestionId, answer: QuestionAnswer) {
+        if !self.state.questions.iter().any(|question| question.id == *id) {
+            return;
+        }
+        cx.durable();
+        let record = match &answer {
+            QuestionAnswer::Answered(answers) => Record::QuestionReplied(id.clone(), answers.clone()),
+            QuestionAnswer::Dismissed => Record::QuestionRejected(id.clone()),
+        };
+        cx.record(&mut self.state, record);
+        cx.effect(Effect::AnswerQuestion(id.clone(), Ok(answer)));
+    }
+}

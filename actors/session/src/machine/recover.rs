@@ -1,0 +1,60 @@
+//! After a restart: what the end of the process left open is closed, visibly. Nothing is run again.
+
+use super::{Cx, Machine};
+use crate::record::{CloseReason, Record};
+use kilo_protocol::MessageId;
+use kilo_protocol::model::{Message, PartBody, Status, TurnError};
+
+/// What a call says that was running when the process ended.
+const INTERRUPTED: &str = "The daemon ended while this call was running. It was not run again; what it did up to then is unknown.";
+
+impl Machine {
+    /// Closes an open turn as interrupted. The queue is kept; `resume` goes on with it.
+    pub(super) fn close_dangling(&mut self, cx: &mut Cx) {
+        let Some(turn) = self.state.turn.clone() else { return };
+        cx.durable();
+        self.close_requests(cx);
+        let dangling: Vec<MessageId> = self
+            .state
+            .messages
+            .iter()
+            .filter_map(|entry| entry.info.assistant())
+            .filter(|answer| answer.time.completed.is_none())
+            .map(|answer| answer.id.clone())
+            .collect();
+        let error = TurnError::new("MessageAbortedError", "The daemon ended during this turn. Resume to go on.");
+        cx.record(&mut self.state, Record::Failed(error.clone()));
+        for message in dangling {
+            self.close_open_parts(cx, &message);
+            self.fail_open_calls(cx, &message, INTERRUPTED);
+            let (now, error) = (cx.now, error.clone());
+            self.change_answer(cx, &message, |answer| {
+                answer.error = Some(error);
+                answer.time.completed = Some(now);
+            });
+        }
+        tracing::warn!(session = %self.state.info.id, prompt = %turn.prompt, "turn was interrupted by the end of the daemon");
+        cx.status(&mut self.state, Status::Idle);
+        cx.record(&mut self.state, Record::Idle);
+        cx.record(&mut self.state, Record::TurnClosed(CloseReason::Interrupted));
+        cx.head_always(&mut self.state);
+    }
+
+    fn close_open_parts(&mut self, cx: &mut Cx, message: &MessageId) {
+        let Some(entry) = self.state.entry(message) else { return };
+        if !matches!(entry.info, Message::Assistant(_)) {
+            return;
+        }
+        let parts: Vec<_> = entry.parts.iter().map(|part| part.as_ref().clone()).collect();
+        for mut part in parts {
+            let time = match &mut part.body {
+                PartBody::Text(text) => text.time.as_mut(),
+                PartBody::Reasoning(reasoning) => Some(&mut reasoning.time),
+                _ => None,
+            };
+            let Some(time) = time.filter(|time| time.end.is_none()) else { continue };
+            time.end = Some(cx.now);
+            cx.record(&mut self.state, Record::PartUpdated(Box::new(part), cx.now));
+        }
+    }
+}

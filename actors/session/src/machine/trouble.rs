@@ -1,0 +1,112 @@
+//! Provider trouble: retries, the lost network, the conversation that does not fit.
+
+use super::{Cx, Machine};
+use crate::input::Effect;
+use crate::record::{CloseReason, Record, TurnKind};
+use kilo_ports::provider::{ErrorClass, ProviderError};
+use kilo_protocol::QuestionId;
+use kilo_protocol::model::{Created, NetworkRequest, Status};
+
+/// Tries after the first one.
+const RETRIES_MAX: u32 = 5;
+
+impl Machine {
+    /// A model call failed.
+    pub(super) fn stream_failed(&mut self, cx: &mut Cx, error: ProviderError) {
+        let Some(run) = &mut self.run else { return };
+        if run.finish.is_some() {
+            return;
+        }
+        let began = run.first_chunk.is_some();
+        cx.durable();
+        match error.class {
+            ErrorClass::Aborted => {}
+            ErrorClass::ContextOverflow if !began => self.overflow(cx, error),
+            ErrorClass::Network if !began => self.go_offline(cx, error),
+            _ if error.is_retryable() && !began && run.tries < RETRIES_MAX => {
+                run.tries += 1;
+                let (stamp, attempt) = (run.stamp, run.tries);
+                let wait = retry_delay_ms(attempt, error.retry_after_ms, cx.now);
+                let next = cx.now + wait;
+                cx.status(&mut self.state, Status::Retry { attempt, message: error.message, next });
+                cx.effect(Effect::RetryAfter(stamp, wait));
+            }
+            _ => self.fail_turn(cx, error.to_turn_error()),
+        }
+    }
+
+    fn overflow(&mut self, cx: &mut Cx, error: ProviderError) {
+        let Some(run) = &self.run else { return };
+        let is_compaction = matches!(run.kind, TurnKind::Compaction(_));
+        if run.compacted || is_compaction {
+            return self.fail_turn(cx, error.to_turn_error());
+        }
+        let failed = error.to_turn_error();
+        cx.record(&mut self.state, Record::Failed(failed.clone()));
+        self.finish_message(cx, Some(failed), "");
+        self.compact_and_go_on(cx, true);
+    }
+
+    fn go_offline(&mut self, cx: &mut Cx, error: ProviderError) {
+        let Some(run) = &self.run else { return };
+        let stamp = run.stamp;
+        let id = cx.ids.question(cx.now);
+        let request = NetworkRequest {
+            id: id.clone(),
+            session_id: self.state.info.id.clone(),
+            message: error.message.clone(),
+            restored: false,
+            time: Created { created: cx.now },
+        };
+        cx.record(&mut self.state, Record::NetworkAsked(Box::new(request)));
+        cx.status(&mut self.state, Status::Offline { request_id: id.clone(), message: error.message });
+        cx.effect(Effect::WatchNetwork(stamp, id));
+    }
+
+    /// The network is back, or a person decided.
+    pub(super) fn network(&mut self, cx: &mut Cx, request: Option<QuestionId>, again: bool) {
+        let Some(open) = self.state.network.clone() else { return };
+        if request.is_some_and(|request| request != open.id) {
+            return;
+        }
+        cx.record(&mut self.state, Record::NetworkAnswered(open.id, again));
+        if again {
+            self.retry(cx);
+        } else {
+            let error = ProviderError::new(ErrorClass::Network, open.message);
+            cx.record(&mut self.state, Record::Failed(error.to_turn_error()));
+            self.finish_message(cx, Some(error.to_turn_error()), "");
+            self.close_turn(cx, CloseReason::Error);
+        }
+    }
+
+    /// Makes the same model call again.
+    pub(super) fn retry(&mut self, cx: &mut Cx) {
+        let Some(run) = &self.run else { return };
+        let Some(answer) = run.answer.clone() else { return };
+        if run.finish.is_some() || matches!(self.state.status, Status::Busy | Status::Idle) {
+            return;
+        }
+        let call = crate::input::ModelCall {
+            prompt: run.prompt.clone(),
+            answer,
+            kind: run.kind.clone(),
+            agent: run.agent.clone(),
+            model: run.model.clone(),
+            last_step: false,
+        };
+        let stamp = run.stamp;
+        cx.status(&mut self.state, Status::Busy);
+        cx.effect(Effect::CallModel(stamp, call));
+    }
+}
+
+/// How long to wait before try `attempt`: what the provider asked for, else 2 s doubled each time up to 30 s, with up to
+/// a quarter more by chance (the low digits of the clock serve as chance).
+fn retry_delay_ms(attempt: u32, asked_ms: Option<u64>, now: u64) -> u64 {
+    if let Some(asked) = asked_ms {
+        return asked.min(i32::MAX as u64);
+    }
+    let base = 2_000u64.saturating_mul(1 << (attempt - 1).min(10)).min(30_000);
+    base + base / 4 * (now % 101) / 100
+}

@@ -1,0 +1,342 @@
+//! Turns: prompts, the queue, opening, closing, aborting.
+
+use super::{Cx, Machine, Run};
+use crate::input::{Effect, Prompt};
+use crate::record::{CloseReason, Record, TurnHead, TurnKind};
+use kilo_protocol::model::{
+    CompactionPart, Created, Message, ModelRef, PartBody, SessionModel, Status, TurnError, UserMessage,
+};
+use kilo_protocol::{MessageId, PartId};
+
+impl Machine {
+    /// Stores a prompt and shows it; answers it now, or after the running turn.
+    pub(super) fn prompt(&mut self, cx: &mut Cx, prompt: Prompt) {
+        cx.durable();
+        self.drop_reverted(cx);
+        let Prompt { message, parts, no_reply } = prompt;
+        let id = message.id.clone();
+        let (agent, model) = (message.agent.clone(), message.model.clone());
+        if !self.state.is_busy() && !no_reply {
+            cx.head(&mut self.state, |info| {
+                info.agent = Some(agent);
+                info.model = Some(session_model(&model));
+            });
+        }
+        cx.record(&mut self.state, Record::MessageUpdated(Box::new(Message::User(message))));
+        for part in parts {
+            cx.record(&mut self.state, Record::PartUpdated(Box::new(part), cx.now));
+        }
+        if no_reply {
+            return;
+        }
+        if self.state.is_busy() || !self.state.queue.is_empty() {
+            let mut queue = self.state.queue.clone();
+            queue.push(id);
+            cx.record(&mut self.state, Record::QueueChanged(queue));
+            if !self.state.is_busy() {
+                self.next_prompt(cx);
+            }
+            return;
+        }
+        self.open_turn(cx, id, TurnKind::Prompt);
+    }
+
+    /// Goes on with the last prompt whose turn was interrupted; nothing when there is none.
+    pub(super) fn resume(&mut self, cx: &mut Cx) {
+        if self.state.is_busy() {
+            return;
+        }
+        let last = self.state.messages.iter().rev().find_map(|entry| entry.info.user());
+        let Some(last) = last else { return };
+        let prompt = last.id.clone();
+        if self.state.queue.contains(&prompt) {
+            // The interrupted turn is the one before the queue.
+            let before = self.state.messages.iter().rev().filter_map(|entry| entry.info.user());
+            let before = before.map(|user| user.id.clone()).find(|id| !self.state.queue.contains(id));
+            if let Some(before) = before.filter(|id| self.is_unfinished(id)) {
+                self.open_turn(cx, before, TurnKind::Prompt);
+            } else {
+                self.next_prompt(cx);
+            }
+        } else if self.is_unfinished(&prompt) {
+            self.open_turn(cx, prompt, TurnKind::Prompt);
+        }
+    }
+
+    /// The prompt has no answer that the model finished.
+    pub fn is_unfinished(&self, prompt: &MessageId) -> bool {
+        self.state.last_answer(prompt).is_none_or(|entry| {
+            entry.info.assistant().is_none_or(|answer| {
+                answer.error.is_some() || answer.finish.as_deref().is_none_or(|why| why == "tool-calls")
+            })
+        })
+    }
+
+    /// Summarises the conversation so far.
+    pub(super) fn summarize(&mut self, cx: &mut Cx, model: ModelRef, auto: bool) {
+        if self.state.is_busy() {
+            return;
+        }
+        cx.durable();
+        self.drop_reverted(cx);
+        let agent = self.state.info.agent.clone().unwrap_or_else(|| "code".into());
+        let message = self.compaction_message(cx, agent, model, CompactionPart { auto, ..Default::default() });
+        self.open_turn(cx, message, TurnKind::Compaction(None));
+    }
+
+    /// Records the user message that stands for a compaction.
+    pub(super) fn compaction_message(
+        &mut self,
+        cx: &mut Cx,
+        agent: String,
+        model: ModelRef,
+        part: CompactionPart,
+    ) -> MessageId {
+        let id = cx.ids.message(cx.now);
+        let message = UserMessage {
+            id: id.clone(),
+            session_id: self.state.info.id.clone(),
+            time: Created { created: cx.now },
+            format: None,
+            summary: None,
+            agent,
+            model,
+            system: None,
+            tools: None,
+            editor_context: None,
+        };
+        cx.record(&mut self.state, Record::MessageUpdated(Box::new(Message::User(message))));
+        cx.part(&mut self.state, &id, PartBody::Compaction(part));
+        id
+    }
+
+    /// Opens a turn for a stored user message and orders its first step.
+    pub(super) fn open_turn(&mut self, cx: &mut Cx, prompt: MessageId, kind: TurnKind) {
+        let Some(user) = self.state.entry(&prompt).and_then(|entry| entry.info.user()) else { return };
+        let (agent, model) = (user.agent.clone(), user.model.clone());
+        let agent = if matches!(kind, TurnKind::Compaction(_)) { "compaction".into() } else { agent };
+        self.stamps += 1;
+        let is_prompt = kind == TurnKind::Prompt;
+        self.run = Some(Run {
+            stamp: self.stamps,
+            prompt: prompt.clone(),
+            kind: kind.clone(),
+            agent,
+            model,
+            step: 0,
+            answer: None,
+            opened: None,
+            rules: Default::default(),
+            tools: Default::default(),
+            steps_max: None,
+            compact_at: None,
+            snapshot: None,
+            step_snapshot: None,
+            waits_for_snapshot: is_prompt,
+            text: None,
+            reasoning: None,
+            calls: Vec::new(),
+            finish: None,
+            step_began: cx.now,
+            first_chunk: None,
+            tries: 0,
+            ends: false,
+            used_tool: false,
+            compacted: false,
+        });
+        cx.record(&mut self.state, Record::TurnOpened(TurnHead { prompt, kind }));
+        cx.status(&mut self.state, Status::Busy);
+        // Nobody was asked yet, so the head says "open" to whoever reads it after a crash.
+        let info = self.state.info.clone();
+        cx.record(&mut self.state, Record::SessionUpdated(Box::new(info)));
+        if is_prompt {
+            cx.effect(Effect::Track(self.stamps));
+        }
+        self.begin_step(cx);
+    }
+
+    /// Takes the next prompt from the queue, if there is one.
+    pub(super) fn next_prompt(&mut self, cx: &mut Cx) {
+        let mut queue = self.state.queue.clone();
+        if queue.is_empty() || self.state.is_busy() {
+            return;
+        }
+        let next = queue.remove(0);
+        cx.record(&mut self.state, Record::QueueChanged(queue));
+        if let Some(user) = self.state.entry(&next).and_then(|entry| entry.info.user()) {
+            let (agent, model) = (user.agent.clone(), user.model.clone());
+            cx.head(&mut self.state, |info| {
+                info.agent = Some(agent);
+                info.model = Some(session_model(&model));
+            });
+        }
+        cx.durable();
+        self.open_turn(cx, next, TurnKind::Prompt);
+    }
+
+    /// Ends the turn. The running message is complete already.
+    pub(super) fn close_turn(&mut self, cx: &mut Cx, reason: CloseReason) {
+        let Some(run) = self.run.take() else { return };
+        cx.durable();
+        cx.status(&mut self.state, Status::Idle);
+        cx.record(&mut self.state, Record::Idle);
+        cx.record(&mut self.state, Record::TurnClosed(reason));
+        // The head once more: no turn is open now, and cost and tokens are final.
+        cx.head_always(&mut self.state);
+        if self.state.changes.iter().any(|change| self.is_answer_to(&change.message, &run.prompt)) {
+            cx.effect(Effect::MakeDiff(run.prompt.clone()));
+        }
+        if run.used_tool && reason == CloseReason::Completed && self.wants_title() {
+            cx.effect(Effect::MakeTitle);
+        }
+        if let TurnKind::Compaction(Some(prompt)) = &run.kind
+            && reason == CloseReason::Completed
+        {
+            let prompt = prompt.clone();
+            self.open_turn(cx, prompt, TurnKind::Prompt);
+            if let Some(run) = &mut self.run {
+                run.compacted = true;
+            }
+            return;
+        }
+        if let TurnKind::Compaction(Some(prompt)) = run.kind {
+            cx.effect(Effect::TurnEnded(prompt));
+        }
+        cx.effect(Effect::TurnEnded(run.prompt));
+        self.next_prompt(cx);
+    }
+
+    fn is_answer_to(&self, message: &MessageId, prompt: &MessageId) -> bool {
+        let entry = self.state.entry(message);
+        entry.and_then(|entry| entry.info.assistant()).is_some_and(|answer| answer.parent_id == *prompt)
+    }
+
+    fn wants_title(&self) -> bool {
+        self.state.info.parent_id.is_none() && has_default_title(&self.state.info.title)
+    }
+
+    pub(super) fn title(&mut self, cx: &mut Cx, title: String) {
+        if self.wants_title() {
+            cx.head(&mut self.state, |info| info.title = title);
+        }
+    }
+
+    /// Stops whatever runs. The partial text stays; running calls are closed as aborted; what waits is dropped from
+    /// the queue only by its own abort, so queued prompts are kept but not run.
+    pub(super) fn abort(&mut self, cx: &mut Cx) {
+        let Some(run) = &self.run else { return };
+        let prompt = run.prompt.clone();
+        cx.durable();
+        cx.effect(Effect::StopModel);
+        cx.effect(Effect::StopTools);
+        cx.effect(Effect::AbortChildren);
+        let error = TurnError::new("MessageAbortedError", "The turn was stopped.");
+        cx.record(&mut self.state, Record::Failed(error.clone()));
+        cx.status(&mut self.state, Status::Idle);
+        cx.record(&mut self.state, Record::Idle);
+        self.close_requests(cx);
+        self.finish_message(cx, Some(error), "The call was aborted by the user.");
+        self.run = None;
+        cx.record(&mut self.state, Record::TurnClosed(CloseReason::Interrupted));
+        cx.head_always(&mut self.state);
+        cx.record(&mut self.state, Record::DrainInterrupted);
+        if self.state.changes.iter().any(|change| self.is_answer_to(&change.message, &prompt)) {
+            cx.effect(Effect::MakeDiff(prompt.clone()));
+        }
+        cx.effect(Effect::TurnEnded(prompt));
+        self.next_prompt(cx);
+    }
+
+    /// Answers every open request with a refusal, so that no client waits for it any more.
+    pub(super) fn close_requests(&mut self, cx: &mut Cx) {
+        for request in self.state.permissions.clone() {
+            cx.record(&mut self.state, Record::PermissionReplied(request.id, "reject".into()));
+        }
+        for question in self.state.questions.clone() {
+            cx.record(&mut self.state, Record::QuestionRejected(question.id));
+        }
+        if let Some(network) = self.state.network.clone() {
+            cx.record(&mut self.state, Record::NetworkAnswered(network.id, false));
+        }
+    }
+
+    /// A prompt after a revert makes it final: the hidden messages go.
+    fn drop_reverted(&mut self, cx: &mut Cx) {
+        let Some(revert) = self.state.info.revert.clone() else { return };
+        let hidden = self.hidden_from(&revert.message_id, revert.part_id.as_ref());
+        for message in hidden.messages {
+            cx.record(&mut self.state, Record::MessageRemoved(message));
+        }
+        for (message, part) in hidden.parts {
+            cx.record(&mut self.state, Record::PartRemoved(message, part));
+        }
+        cx.head(&mut self.state, |info| info.revert = None);
+    }
+
+    /// What a revert to `message` (and `part`) hides.
+    pub fn hidden_from(&self, message: &MessageId, part: Option<&PartId>) -> Hidden {
+        let Some(&place) = self.state.places.get(message) else { return Hidden::default() };
+        let mut hidden = Hidden::default();
+        let whole_from = match part {
+            None => place,
+            Some(part) => {
+                let parts = &self.state.messages[place].parts;
+                let from = parts.iter().position(|candidate| candidate.id == *part).unwrap_or(0);
+                hidden.parts = parts[from..].iter().map(|part| (message.clone(), part.id.clone())).collect();
+                place + 1
+            }
+        };
+        hidden.messages =
+            self.state.messages[whole_from..].iter().map(|entry| entry.info.id().clone()).collect();
+        hidden
+    }
+
+    pub(super) fn drain(&mut self, cx: &mut Cx, token: String) {
+        // A busy session drains when its turn ends; the shell asks again then.
+        if !self.state.is_busy() && self.state.queue.is_empty() {
+            cx.record(&mut self.state, Record::Drained(token));
+        }
+    }
+
+    pub(super) fn diff(
+        &mut self,
+        cx: &mut Cx,
+        prompt: &MessageId,
+        turn: Vec<kilo_protocol::model::FileDiff>,
+        session: Vec<kilo_protocol::model::FileDiff>,
+    ) {
+        let summary = kilo_protocol::model::DiffSummary {
+            additions: session.iter().map(|file| file.additions).sum(),
+            deletions: session.iter().map(|file| file.deletions).sum(),
+            files: session.len() as u64,
+        };
+        cx.head(&mut self.state, |info| info.summary = Some(summary));
+        cx.record(&mut self.state, Record::DiffChanged(session));
+        let Some(user) = self.state.entry(prompt).and_then(|entry| entry.info.user()) else { return };
+        let mut user = user.clone();
+        user.summary = Some(kilo_protocol::model::MessageSummary { diffs: turn, ..Default::default() });
+        cx.record(&mut self.state, Record::MessageUpdated(Box::new(Message::User(user))));
+    }
+}
+
+/// Messages and parts that a revert hides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hidden {
+    /// Whole messages.
+    pub messages: Vec<MessageId>,
+    /// Single parts.
+    pub parts: Vec<(MessageId, PartId)>,
+}
+
+/// The title is one that the program gave.
+pub fn has_default_title(title: &str) -> bool {
+    title.starts_with("New session - ") || title.starts_with("Child session - ")
+}
+
+fn session_model(model: &ModelRef) -> SessionModel {
+    SessionModel {
+        id: model.model_id.clone(),
+        provider_id: model.provider_id.clone(),
+        variant: Some(model.variant.clone().unwrap_or_else(|| "default".into())),
+    }
+}

@@ -1,0 +1,198 @@
+//! The facts of a session, as the log has them. A record is written before anything that it announces is shown or done.
+//!
+//! JSON, externally tagged and short-named; a name never changes its meaning. Old shapes are upgraded while reading
+//! (`#[serde(default)]`), never rewritten in place.
+
+use kilo_ports::checkpoint::FileChange;
+use kilo_protocol::model::{
+    FileDiff, Message, NetworkRequest, Part, PermissionRequest, QuestionRequest, Session, Status, Todo, TurnError,
+};
+use kilo_protocol::{CallId, EventId, MessageId, Millis, PartId, PermissionId, QuestionId};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A record with the event id that it has on the wire.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Logged {
+    /// The event's id.
+    #[serde(rename = "e")]
+    pub event: EventId,
+    /// The number among the session's durable events; only those have one.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<u64>,
+    /// The fact.
+    #[serde(rename = "r")]
+    pub record: Record,
+}
+
+/// One fact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Record {
+    /// The session was made.
+    #[serde(rename = "created")]
+    SessionCreated(Box<Session>),
+    /// Its head changed.
+    #[serde(rename = "head")]
+    SessionUpdated(Box<Session>),
+    /// A message was added or changed.
+    #[serde(rename = "msg")]
+    MessageUpdated(Box<Message>),
+    /// A message is gone.
+    #[serde(rename = "msg-")]
+    MessageRemoved(MessageId),
+    /// A part was added or changed.
+    #[serde(rename = "part")]
+    PartUpdated(Box<Part>, Millis),
+    /// Text was added to a part.
+    #[serde(rename = "d")]
+    PartDelta(Delta),
+    /// A part is gone.
+    #[serde(rename = "part-")]
+    PartRemoved(MessageId, PartId),
+    /// A turn began.
+    #[serde(rename = "open")]
+    TurnOpened(TurnHead),
+    /// The turn ended.
+    #[serde(rename = "close")]
+    TurnClosed(CloseReason),
+    /// What the session is doing changed.
+    #[serde(rename = "status")]
+    StatusChanged(Status),
+    /// It does nothing any more.
+    #[serde(rename = "idle")]
+    Idle,
+    /// Something went wrong, for people.
+    #[serde(rename = "error")]
+    Failed(TurnError),
+    /// The prompts that wait.
+    #[serde(rename = "queue")]
+    QueueChanged(Vec<MessageId>),
+    /// Somebody has to allow something.
+    #[serde(rename = "ask")]
+    PermissionAsked(Box<PermissionRequest>),
+    /// It was allowed or refused: `once`, `always` or `reject`.
+    #[serde(rename = "answer")]
+    PermissionReplied(PermissionId, String),
+    /// The user has to answer a question.
+    #[serde(rename = "question")]
+    QuestionAsked(Box<QuestionRequest>),
+    /// The user answered.
+    #[serde(rename = "reply")]
+    QuestionReplied(QuestionId, Vec<Vec<String>>),
+    /// The user dismissed it.
+    #[serde(rename = "dismiss")]
+    QuestionRejected(QuestionId),
+    /// The todo list was replaced.
+    #[serde(rename = "todos")]
+    TodosChanged(Vec<Todo>),
+    /// What the session changed in its files so far.
+    #[serde(rename = "diff")]
+    DiffChanged(Vec<FileDiff>),
+    /// The provider cannot be reached.
+    #[serde(rename = "net")]
+    NetworkAsked(Box<NetworkRequest>),
+    /// The wait for the network ended.
+    #[serde(rename = "net-")]
+    NetworkAnswered(QuestionId, bool),
+    /// The conversation was compacted.
+    #[serde(rename = "compacted")]
+    Compacted,
+    /// An abort emptied the session.
+    #[serde(rename = "drain-")]
+    DrainInterrupted,
+    /// The queue is empty, as a client with this token wanted to know.
+    #[serde(rename = "drained")]
+    Drained(String),
+    /// A step changed files (for undo; not on the wire).
+    #[serde(rename = "files")]
+    FilesChanged(MessageId, Vec<FileChange>),
+    /// A file was changed by a tool.
+    #[serde(rename = "edited")]
+    FileEdited(PathBuf),
+    /// The session is gone. Kept in the daemon's own sequence, since the session's is deleted.
+    #[serde(rename = "gone")]
+    SessionDeleted(Box<Session>),
+}
+
+/// Text that was added to a part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delta {
+    /// The message.
+    #[serde(rename = "m")]
+    pub message: MessageId,
+    /// The part.
+    #[serde(rename = "p")]
+    pub part: PartId,
+    /// The text.
+    #[serde(rename = "t")]
+    pub text: String,
+}
+
+/// A turn's head: which user message it answers, and what it is for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TurnHead {
+    /// The user message that it answers.
+    pub prompt: MessageId,
+    /// What it is for.
+    pub kind: TurnKind,
+}
+
+/// What a turn is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TurnKind {
+    /// To answer a prompt.
+    Prompt,
+    /// To summarise the conversation; then, with a message, to go on with the prompt that did not fit.
+    Compaction(Option<MessageId>),
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CloseReason {
+    /// The model said all it had to say, or the user refused something.
+    Completed,
+    /// The user stopped it, or the daemon ended in the middle.
+    Interrupted,
+    /// It failed.
+    Error,
+}
+
+impl CloseReason {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Interrupted => "interrupted",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl Record {
+    /// It is mirrored as a `sync` event and has a number among them.
+    pub fn is_durable_event(&self) -> bool {
+        matches!(
+            self,
+            Self::SessionCreated(_)
+                | Self::SessionUpdated(_)
+                | Self::MessageUpdated(_)
+                | Self::MessageRemoved(_)
+                | Self::PartUpdated(..)
+                | Self::PartRemoved(..)
+        )
+    }
+
+    /// The call that a record of a tool part is about, if the part is still running (superseded by its end).
+    pub fn running_call(&self) -> Option<&CallId> {
+        use kilo_protocol::model::{PartBody, ToolState};
+        match self {
+            Self::PartUpdated(part, _) => match &part.body {
+                PartBody::Tool(tool) if matches!(tool.state, ToolState::Running { .. }) => Some(&tool.call_id),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The tool runner: one actor per session that owns its running calls. Reads run side by side, writes and commands one by
+//! one and in order; calls that only talk to the session or its user never wait.
+
+use crate::actor::SessionActor;
+use crate::engine::Engine;
+use crate::host::CallHost;
+use crate::input::{Input, Stamp, ToolRun};
+use actix::prelude::*;
+use kilo_ports::checkpoint::FileChange;
+use kilo_ports::store::Pos;
+use kilo_ports::tool::{Access, Ask, Tool, ToolCx, ToolError, ToolHost, ToolOutput};
+use kilo_protocol::{CallId, SessionId};
+use kilo_runtime::limits;
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// The actor.
+pub struct ToolRunner {
+    engine: Arc<Engine>,
+    session: SessionId,
+    owner: Addr<SessionActor>,
+    waiting: VecDeque<(RunCall, Access, Arc<dyn Tool>)>,
+    running: HashMap<CallId, Running>,
+}
+
+struct Running {
+    access: Access,
+    _stop: DropGuard,
+}
+
+/// Run a call. Its `ToolDone` goes to the session.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RunCall {
+    /// Of this turn.
+    pub stamp: Stamp,
+    /// The call.
+    pub run: ToolRun,
+    /// The record that announces it: on the disk before anything changes.
+    pub pos: Pos,
+}
+
+/// Stop all calls.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StopCalls;
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct CallEnded(CallId);
+
+impl ToolRunner {
+    /// A runner for one session.
+    pub fn new(engine: Arc<Engine>, session: SessionId, owner: Addr<SessionActor>) -> Self {
+        Self { engine, session, owner, waiting: VecDeque::new(), running: HashMap::new() }
+    }
+
+    /// Starts every waiting call that may run now, in order.
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        let mut kept = VecDeque::new();
+        let mut blocked = false;
+        while let Some((order, access, tool)) = self.waiting.pop_front() {
+            let may_run = match access {
+                Access::Session => true,
+                Access::Reads => !blocked && !self.runs(|access| matches!(access, Access::Writes | Access::Executes)),
+                Access::Writes | Access::Executes => !blocked && !self.runs(|access| access != Access::Session),
+            };
+            if may_run {
+                self.start(order, access, tool, ctx);
+            } else {
+                blocked = true;
+                kept.push_back((order, access, tool));
+            }
+        }
+        self.waiting = kept;
+    }
+
+    fn runs(&self, matching: impl Fn(Access) -> bool) -> bool {
+        self.running.values().any(|running| matching(running.access))
+    }
+
+    fn start(&mut self, order: RunCall, access: Access, tool: Arc<dyn Tool>, ctx: &mut Context<Self>) {
+        let cancel = CancellationToken::new();
+        let call = order.run.call.clone();
+        let job = Job {
+            engine: Arc::clone(&self.engine),
+            session: self.session.clone(),
+            owner: self.owner.clone(),
+            cancel: cancel.clone(),
+            access,
+            tool,
+            order,
+        };
+        self.running.insert(call.clone(), Running { access, _stop: cancel.drop_guard() });
+        let runner = ctx.address();
+        self.engine.spawn(async move {
+            job.run().await;
+            let _ = runner.send(CallEnded(call)).await;
+        });
+    }
+}
+
+impl Actor for ToolRunner {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(limits::RUNNER_MAILBOX.max(limits::CALLS_MAX + 8));
+    }
+}
+
+impl Handler<RunCall> for ToolRunner {
+    type Result = ();
+
+    fn handle(&mut self, order: RunCall, ctx: &mut Self::Context) {
+        match self.engine.toolbox().get(&order.run.tool) {
+            Some(tool) => {
+                self.waiting.push_back((order, tool.spec().access, tool));
+                self.pump(ctx);
+            }
+            None => {
+                let owner = self.owner.clone();
+                self.engine.spawn(async move {
+                    let error = ToolError::failed(format!("The tool {} does not exist.", order.run.tool));
+                    let done = Input::ToolDone(order.stamp, order.run.call, Err(error), Vec::new(), None);
+                    crate::effects::tell(&owner, done).await;
+                });
+            }
+        }
+    }
+}
+
+impl Handler<StopCalls> for ToolRunner {
+    type Result = ();
+
+    fn handle(&mut self, _: StopCalls, _: &mut Self::Context) {
+        self.waiting.clear();
+        self.running.clear();
+    }
+}
+
+impl Handler<CallEnded> for ToolRunner {
+    type Result = ();
+
+    fn handle(&mut self, ended: CallEnded, ctx: &mut Self::Context) {
+        self.running.remove(&ended.0);
+        self.pump(ctx);
+    }
+}
+
+/// One call from its start to its `ToolDone`.
+struct Job {
+    engine: Arc<Engine>,
+    session: SessionId,
+    owner: Addr<SessionActor>,
+    cancel: CancellationToken,
+    access: Access,
+    tool: Arc<dyn Tool>,
+    order: RunCall,
+}
+
+impl Job {
+    #[tracing::instrument(name = "tool", skip_all, fields(session = %self.session, call = %self.order.run.call, name = %self.order.run.tool))]
+    async fn run(self) {
+        let (stamp, call) = (self.order.stamp, self.order.run.call.clone());
+        let directory = self.engine.directory(&self.session);
+        let host = Arc::new(CallHost::new(
+            Arc::clone(&self.engine),
+            self.session.clone(),
+            self.owner.clone(),
+            &self.order,
+            directory.clone(),
+            matches!(self.access, Access::Writes | Access::Executes),
+            self.cancel.clone(),
+        ));
+        let result = self.result(&host, directory.clone()).await;
+        let (files, snapshot) = match self.access {
+            Access::Writes | Access::Executes => self.files(&host, &directory, &result).await,
+            _ => (Vec::new(), None),
+        };
+        let result = result.map(Box::new);
+        crate::effects::tell(&self.owner, Input::ToolDone(stamp, call, result, files, snapshot)).await;
+    }
+
+    async fn result(&self, host: &Arc<CallHost>, directory: String) -> Result<ToolOutput, ToolError> {
+        let run = &self.order.run;
+        self.engine.toolbox().check(&run.tool, &run.input).map_err(ToolError::Failed)?;
+        if self.access != Access::Reads {
+            let sync = self.engine.journal().store().sync(self.order.pos);
+            sync.await.map_err(|error| ToolError::failed(format!("the call was not started: {error}")))?;
+        }
+        if run.doom_loop {
+            host.ask(&run.call, doom_loop_ask(run)).await?;
+        }
+        let cx = self.surroundings(Arc::clone(host), directory).await?;
+        let future = self.tool.run(run.input.clone(), cx);
+        // A task of its own: a panic in a tool is the tool's failure and nobody else's.
+        let task = tokio::spawn(future);
+        let stop = task.abort_handle();
+        let guard = AbortOnDrop(stop);
+        let result = match task.await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => {
+                Err(ToolError::failed(format!("The tool {} failed unexpectedly.", run.tool)))
+            }
+            Err(_) => Err(ToolError::Aborted { metadata: Default::default() }),
+        };
+        drop(guard);
+        result
+    }
+
+    async fn surroundings(&self, host: Arc<CallHost>, directory: String) -> Result<ToolCx, ToolError> {
+        let run = &self.order.run;
+        let folder =
+            self.engine.folder(&directory).await.map_err(|fault| ToolError::failed(fault.message))?;
+        host.set_folder(Arc::clone(&folder));
+        let output = &folder.loaded.config.tool_output;
+        Ok(ToolCx {
+            session: self.session.clone(),
+            message: run.message.clone(),
+            call: run.call.clone(),
+            agent: run.agent.clone(),
+            directory: folder.directory.clone(),
+            worktree: folder.worktree.clone(),
+            output_dir: self.engine.output_dir().to_path_buf(),
+            home: self.engine.home().to_path_buf(),
+            output_lines_max: output.max_lines,
+            output_bytes_max: output.max_bytes,
+            cancel: self.cancel.clone(),
+            host,
+            sandbox: Arc::clone(self.engine.sandbox()),
+        })
+    }
+
+    /// What the call changed, between the checkpoint at its last permission and one taken now.
+    async fn files(
+        &self,
+        host: &CallHost,
+        directory: &str,
+        result: &Result<ToolOutput, ToolError>,
+    ) -> (Vec<FileChange>, Option<String>) {
+        let Some(before) = host.take_before() else { return (Vec::new(), None) };
+        let Some(after) = self.engine.track(directory).await else { return (Vec::new(), None) };
+        if before == after {
+            return (Vec::new(), Some(after));
+        }
+        let named: &[PathBuf] = result.as_ref().map(|output| output.changed.as_slice()).unwrap_or_default();
+        let all = self
+            .engine
+            .checkpoints()
+            .changed(directory.into(), before.clone(), after.clone())
+            .await
+            .unwrap_or_default();
+        let files = all
+            .into_iter()
+            .filter(|path| self.access == Access::Executes || named.is_empty() || named.contains(path))
+            .map(|path| FileChange { path, before: before.clone(), after: after.clone() })
+            .collect();
+        (files, Some(after))
+    }
+}
+
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn doom_loop_ask(run: &ToolRun) -> Ask {
+    Ask {
+        permission: "doom_loop".into(),
+        patterns: vec![run.tool.clone()],
+        always: vec![run.tool.clone()],
+        metadata: serde_json::Map::from_iter([
+            ("tool".to_string(), run.tool.clone().into()),
+            ("input".to_string(), run.input.clone()),
+        ]),
+        must_ask: false,
+    }
+}

@@ -1,0 +1,71 @@
+//! What a session needs of the daemon around it and may not reach by itself: the folder's configuration, the models.
+
+use kilo_config::agent::Agent;
+use kilo_config::Loaded;
+use kilo_ports::BoxFuture;
+use kilo_ports::provider::ModelInfo;
+use kilo_protocol::model::ModelRef;
+use kilo_protocol::{Fault, ProjectId};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A folder in use: its place, its configuration, its agents.
+pub struct Folder {
+    /// The folder.
+    pub directory: PathBuf,
+    /// The root of the worktree around it; the folder itself outside a repository.
+    pub worktree: PathBuf,
+    /// It is in a git repository.
+    pub is_git: bool,
+    /// The project.
+    pub project: Arc<ProjectId>,
+    /// The merged configuration.
+    pub loaded: Loaded,
+    /// The agents.
+    pub agents: Vec<Agent>,
+    /// Finds models.
+    pub models: Arc<dyn Models>,
+    /// The process's environment.
+    pub environment: Arc<kilo_config::Environment>,
+    /// Where configuration and data lie.
+    pub paths: Arc<kilo_config::Paths>,
+}
+
+impl Folder {
+    /// An agent by name.
+    pub fn agent(&self, name: &str) -> Option<&Agent> {
+        // `build` is the old name of `code`.
+        let name = if name == "build" { "code" } else { name };
+        self.agents.iter().find(|agent| agent.name == name)
+    }
+}
+
+/// Finds models: catalogue, configuration and credentials of one folder.
+pub trait Models: Send + Sync {
+    /// Everything needed to call a model; the sentence of the error is for people.
+    fn resolve(&self, model: &ModelRef) -> Result<Arc<ModelInfo>, String>;
+
+    /// The model to use when nobody named one.
+    fn default_model(&self) -> Option<ModelRef>;
+
+    /// A cheap model for titles, best of the same provider.
+    fn small_model(&self, provider: &str) -> Option<ModelRef>;
+}
+
+/// The daemon around the sessions.
+pub trait Surroundings: Send + Sync + 'static {
+    /// The folder, with its configuration as it is now.
+    fn folder(&self, directory: &str) -> BoxFuture<'static, Result<Arc<Folder>, Fault>>;
+}
+
+/// The tools that there are.
+pub trait Toolbox: Send + Sync + 'static {
+    /// A tool by name.
+    fn get(&self, name: &str) -> Option<Arc<dyn kilo_ports::tool::Tool>>;
+
+    /// The tools for a model, before the rules take some away.
+    fn offered(&self, model_id: &str) -> Vec<Arc<dyn kilo_ports::tool::Tool>>;
+
+    /// Checks a call's arguments against the tool's schema; the sentence of the error is for the model.
+    fn check(&self, name: &str, input: &serde_json::Value) -> Result<(), String>;
+}

@@ -1,0 +1,15 @@
+//! Sentences that the engine itself says to a model.
+
+/// Asks for the summary of a conversation.
+pub const SUMMARY_REQUEST: &str = "Summarise our conversation so far, so that the work can go on from the summary alone. \
+Keep: what I asked for and every constraint I named; what was decided and why; what was changed, with exact file paths; \
+what was tried and failed; the state of tests and commands; what remains to be done next, in order. \
+Leave out pleasantries and whatever no longer matters. Write plain text under short headings.";
+
+/// Stands before a summary when the conversation goes on from it.
+pub const SUMMARY_INTRO: &str =
+    "This conversation was compacted to fit. Here is a summary of everything that came before; go on from it.";
+
+/// Told to the model in the last step that its agent may take.
+pub const LAST_STEP: &str = "This is the last step you may take in this turn: no tools are available now. Say what was done, \
+what is left, and what you would do next.";

@@ -1,0 +1,148 @@
+//! What was found broken: kept in `damaged/reports.json` until someone says that they have read it.
+
+use crate::segment::Segment;
+use kilo_ports::store::Damage;
+use kilo_protocol::SessionId;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Reports kept; beyond that the oldest go.
+const REPORTS_MAX: usize = 1_000;
+/// Sessions named in one report.
+const SESSIONS_MAX: usize = 1_000;
+
+/// A range that is broken or gone, before it is reported.
+#[derive(Debug, Default)]
+pub(crate) struct Broken {
+    pub(crate) number: u32,
+    pub(crate) file: PathBuf,
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
+    pub(crate) sessions: BTreeSet<SessionId>,
+    pub(crate) what: &'static str,
+    /// Whether the bytes are there to be copied.
+    pub(crate) present: bool,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Report {
+    file: PathBuf,
+    offset: u64,
+    bytes: u64,
+    sessions: Vec<SessionId>,
+    what: String,
+    set_aside: Option<PathBuf>,
+    read: bool,
+}
+
+/// The reports of a data folder.
+pub(crate) struct Damages {
+    folder: PathBuf,
+    reports: Mutex<Vec<Report>>,
+}
+
+impl Damages {
+    /// Reads the reports of earlier starts.
+    pub(crate) fn open(folder: &Path) -> Self {
+        let stored = fs::read(folder.join("reports.json")).ok();
+        let reports = stored.and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
+        Self { folder: folder.to_owned(), reports: Mutex::new(reports) }
+    }
+
+    /// Reports a range, once: the bytes are copied to `damaged/` as far as the disk has room. Returns whether it is new.
+    pub(crate) fn report(&self, broken: Broken, segment: Option<&Segment>) -> bool {
+        let mut reports = self.reports.lock();
+        // Bytes that are gone from an end are gone anew each time; a range that stays in its file is one damage.
+        let again = broken.present || broken.offset == 0;
+        let same = |report: &&mut Report| again && report.file == broken.file && report.offset == broken.offset;
+        if let Some(known) = reports.iter_mut().find(same) {
+            let mut sessions: BTreeSet<_> = known.sessions.drain(..).collect();
+            sessions.extend(broken.sessions);
+            known.sessions = sessions.into_iter().take(SESSIONS_MAX).collect();
+            return false;
+        }
+        let set_aside = segment.filter(|_| broken.present && broken.bytes > 0).and_then(|s| self.set_aside(s, &broken));
+        tracing::warn!(file = %broken.file.display(), offset = broken.offset, bytes = broken.bytes, what = broken.what,
+            sessions = broken.sessions.len(), "log is damaged");
+        reports.push(Report {
+            file: broken.file,
+            offset: broken.offset,
+            bytes: broken.bytes,
+            sessions: broken.sessions.into_iter().take(SESSIONS_MAX).collect(),
+            what: broken.what.to_owned(),
+            set_aside,
+            read: false,
+        });
+        if reports.len() > REPORTS_MAX {
+            reports.remove(0);
+        }
+        self.save(&reports);
+        true
+    }
+
+    /// The reports that nobody has acknowledged.
+    pub(crate) fn open_reports(&self) -> Vec<Damage> {
+        let reports = self.reports.lock();
+        let open = reports.iter().filter(|report| !report.read).cloned();
+        open.map(|report| Damage {
+            file: report.file,
+            offset: report.offset,
+            bytes: report.bytes,
+            sessions: report.sessions,
+            what: report.what,
+            set_aside: report.set_aside,
+        })
+        .collect()
+    }
+
+    /// Shows them no more.
+    pub(crate) fn acknowledge(&self) {
+        let mut reports = self.reports.lock();
+        for report in reports.iter_mut() {
+            report.read = true;
+        }
+        self.save(&reports);
+    }
+
+    /// Whether a bad range of this file has its copy, so that the file itself may go.
+    pub(crate) fn has_copy(&self, file: &Path, offset: u64) -> bool {
+        let reports = self.reports.lock();
+        reports.iter().any(|report| report.file == file && report.offset == offset && report.set_aside.is_some())
+    }
+
+    fn set_aside(&self, segment: &Segment, broken: &Broken) -> Option<PathBuf> {
+        let name = broken.file.file_stem()?.to_string_lossy().into_owned();
+        let path = self.folder.join(format!("{name}-{}.bin", broken.offset));
+        let copied = copy_range(segment, broken.offset, broken.bytes, &path);
+        if let Err(error) = copied {
+            tracing::warn!(%error, path = %path.display(), "damaged bytes were not copied");
+            let _ = fs::remove_file(&path);
+            return None;
+        }
+        Some(path)
+    }
+
+    fn save(&self, reports: &[Report]) {
+        let body = serde_json::to_vec_pretty(reports).map_err(io::Error::from);
+        let saved = body.and_then(|body| {
+            fs::create_dir_all(&self.folder)?;
+            crate::folder::replace(&self.folder.join("reports.json"), &body)
+        });
+        if let Err(error) = saved {
+            tracing::warn!(%error, "damage reports were not saved");
+        }
+    }
+}
+
+fn copy_range(segment: &Segment, offset: u64, bytes: u64, path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    let mut from = File::open(&segment.path)?;
+    from.seek(SeekFrom::Start(offset))?;
+    let mut to = File::create(path)?;
+    io::copy(&mut from.take(bytes), &mut to)?;
+    to.sync_all()
+}

@@ -1,0 +1,198 @@
+//! One file of the log: its name, its header, and reading through it.
+
+use crate::record::{self, Parse, Record, VERSION, u32_at, u64_at};
+use kilo_ports::store::Pos;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// Bytes before the first record.
+pub(crate) const HEADER_BYTES: u64 = 64;
+const MAGIC: &[u8; 8] = b"KILOSEG\n";
+const WINDOW_BYTES: usize = 256 << 10;
+
+/// An open or closed segment. Its file stays readable through this value even after a rewriting took its place.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    /// Its place in the log, from 1.
+    pub(crate) number: u32,
+    /// How often it was rewritten.
+    pub(crate) generation: u32,
+    /// The format of its records.
+    pub(crate) version: u32,
+    pub(crate) path: PathBuf,
+    file: OnceLock<File>,
+}
+
+/// What a header says.
+pub(crate) struct Header {
+    pub(crate) version: u32,
+    pub(crate) first_pos: Pos,
+}
+
+/// What [`Segment::scan`] comes across.
+pub(crate) enum Found<'a> {
+    Record(u64, Record<'a>),
+    Bad(u64, u64),
+}
+
+/// The file's name.
+pub(crate) fn file_name(number: u32, generation: u32) -> String {
+    format!("{number:08}-{generation:04}.seg")
+}
+
+/// Number and generation by a file's name.
+pub(crate) fn parse_name(name: &str) -> Option<(u32, u32)> {
+    let (number, generation) = name.strip_suffix(".seg")?.split_once('-')?;
+    Some((number.parse().ok()?, generation.parse().ok()?))
+}
+
+impl Segment {
+    /// Names a file that exists; it is opened at its first use.
+    pub(crate) fn existing(log: &Path, number: u32, generation: u32, version: u32) -> Self {
+        let path = log.join(file_name(number, generation));
+        Self { number, generation, version, path, file: OnceLock::new() }
+    }
+
+    /// Makes an empty segment at `path`, which may be a temporary name.
+    pub(crate) fn create(path: PathBuf, number: u32, generation: u32, first_pos: Pos) -> io::Result<Self> {
+        let mut header = Vec::with_capacity(HEADER_BYTES as usize);
+        header.extend_from_slice(MAGIC);
+        for value in [VERSION, number, generation, 0] {
+            header.extend_from_slice(&value.to_le_bytes());
+        }
+        header.extend_from_slice(&first_pos.to_le_bytes());
+        header.resize(60, 0);
+        header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+        if let Err(error) = file.write_all_at(&header, 0) {
+            let _ = std::fs::remove_file(&path);
+            return Err(error);
+        }
+        Ok(Self { number, generation, version: VERSION, path, file: file.into() })
+    }
+
+    /// The same open file under its final name.
+    pub(crate) fn renamed(self, path: PathBuf) -> Self {
+        Self { path, ..self }
+    }
+
+    pub(crate) fn file(&self) -> io::Result<&File> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        let file = OpenOptions::new().read(true).write(true).open(&self.path)?;
+        Ok(self.file.get_or_init(|| file))
+    }
+
+    /// Reads the header; `None` when it is not whole.
+    pub(crate) fn header(&self) -> io::Result<Option<Header>> {
+        let mut bytes = [0; HEADER_BYTES as usize];
+        match self.file()?.read_exact_at(&mut bytes, 0) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            other => other?,
+        }
+        let whole = &bytes[..8] == MAGIC && crc32fast::hash(&bytes[..60]) == u32_at(&bytes, 60);
+        Ok(whole.then(|| Header { version: u32_at(&bytes, 8), first_pos: u64_at(&bytes, 24) }))
+    }
+
+    /// Reads up to `bytes` from `offset` into `out`, fewer at the end of the file.
+    pub(crate) fn read_at(&self, out: &mut Vec<u8>, offset: u64, bytes: usize) -> io::Result<()> {
+        out.resize(bytes, 0);
+        let (file, mut filled) = (self.file()?, 0);
+        while filled < bytes {
+            match file.read_at(&mut out[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        out.truncate(filled);
+        Ok(())
+    }
+
+    /// Walks from `from` to `to` and shows every whole record and every range between them that is none.
+    pub(crate) fn scan(
+        &self,
+        from: u64,
+        to: u64,
+        visit: &mut dyn FnMut(Found<'_>) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        let mut window = Window { segment: self, start: from, bytes: Vec::new() };
+        let (mut cursor, mut bad_from) = (from, None);
+        while cursor < to {
+            match window.parse(cursor, to)? {
+                Some((record, len)) => {
+                    if let Some(start) = bad_from.take()
+                        && visit(Found::Bad(start, cursor - start)).is_break()
+                    {
+                        return Ok(());
+                    }
+                    if visit(Found::Record(cursor, record)).is_break() {
+                        return Ok(());
+                    }
+                    cursor += len as u64;
+                }
+                None => {
+                    bad_from.get_or_insert(cursor);
+                    cursor = window.next_candidate(cursor + 1, to)?;
+                }
+            }
+        }
+        if let Some(start) = bad_from {
+            let _ = visit(Found::Bad(start, to - start));
+        }
+        Ok(())
+    }
+}
+
+/// A piece of a segment in memory.
+struct Window<'s> {
+    segment: &'s Segment,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window<'_> {
+    fn parse(&mut self, cursor: u64, to: u64) -> io::Result<Option<(Record<'_>, usize)>> {
+        self.fill(cursor, record::HEAD_BYTES, to)?;
+        let head = &self.bytes[(cursor - self.start) as usize..];
+        let wanted = record::wanted(self.segment.version, head, to - cursor);
+        self.fill(cursor, wanted, to)?;
+        let bytes = &self.bytes[(cursor - self.start) as usize..];
+        match record::parse(self.segment.version, bytes, to - cursor) {
+            Parse::Whole(record, len) => Ok(Some((record, len))),
+            Parse::Short(_) | Parse::Bad => Ok(None),
+        }
+    }
+
+    /// Has at least `need` bytes from `cursor` on in memory, if the file has them.
+    fn fill(&mut self, cursor: u64, need: usize, to: u64) -> io::Result<()> {
+        let end = self.start + self.bytes.len() as u64;
+        let want = (cursor + need as u64).min(to);
+        if cursor < self.start || want > end {
+            let bytes = need.max(WINDOW_BYTES).min((to - cursor) as usize);
+            self.segment.read_at(&mut self.bytes, cursor, bytes)?;
+            self.start = cursor;
+        }
+        Ok(())
+    }
+
+    fn next_candidate(&mut self, mut cursor: u64, to: u64) -> io::Result<u64> {
+        while cursor + 1 < to {
+            self.fill(cursor, 2, to)?;
+            if self.bytes.len() < 2 {
+                break;
+            }
+            match record::candidate(&self.bytes, (cursor - self.start) as usize) {
+                Some(at) => return Ok(self.start + at as u64),
+                None => cursor = (self.start + self.bytes.len() as u64 - 1).max(cursor + 1),
+            }
+        }
+        Ok(to)
+    }
+}

@@ -1,0 +1,416 @@
+//! What an append changes: the open segment, positions, and the part of the index that sled has not been told yet.
+//!
+//! All of it stands under one short lock. An append and a replay change it by the same `fold_*` functions.
+
+use crate::folder::{unreadable, write_error};
+use crate::index::{Change, Index, segment_key, session_key, small_key};
+use crate::meta::{Chain, Mark, SegmentInfo, SessionMeta, Small, Spot, ViewSpot};
+use crate::record::{Kind, Record};
+use crate::segment::{HEADER_BYTES, Segment, file_name};
+use bytes::Bytes;
+use kilo_ports::store::{Pos, StoreError};
+use kilo_protocol::SessionId;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Session entries kept in memory after a checkpoint.
+const SESSIONS_KEPT_MAX: usize = 4_096;
+/// The encoding buffer shrinks to this after a large append.
+const BUFFER_BYTES_KEPT: usize = 256 << 10;
+
+/// A segment and its figures.
+pub(crate) struct Slot {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) info: SegmentInfo,
+    pub(crate) dirty: bool,
+}
+
+/// A session's entry in memory.
+#[derive(Default)]
+pub(crate) struct Known {
+    pub(crate) meta: SessionMeta,
+    pub(crate) dirty: bool,
+}
+
+/// Small values by index key; `None` is a removed one.
+pub(crate) type SmallChanges = BTreeMap<Vec<u8>, Option<Small>>;
+
+/// See the module.
+pub(crate) struct State {
+    pub(crate) index: Arc<Index>,
+    pub(crate) log: PathBuf,
+    pub(crate) segment_bytes: u64,
+    pub(crate) slots: BTreeMap<u32, Slot>,
+    /// The segment that takes appends; the next append makes one when there is none.
+    pub(crate) active: Option<u32>,
+    /// The highest number that was ever used, even if its file is lost.
+    pub(crate) number_max: u32,
+    pub(crate) newest: Pos,
+    pub(crate) live_sessions: u64,
+    sessions: HashMap<SessionId, Known>,
+    small: SmallChanges,
+    /// Being written to sled right now.
+    small_leaving: Arc<SmallChanges>,
+    /// Segments with bytes that no sync has covered, besides the active one.
+    pub(crate) unsynced: Vec<Arc<Segment>>,
+    pub(crate) unsynced_names: bool,
+    /// Bytes since the last checkpoint.
+    pub(crate) fresh_bytes: u64,
+    pub(crate) changed: bool,
+    pub(crate) closed: bool,
+    pub(crate) index_failed: bool,
+    buffer: Vec<u8>,
+}
+
+/// What a checkpoint takes out of the state.
+pub(crate) struct Checkpoint {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) mark: Mark,
+}
+
+impl State {
+    pub(crate) fn new(index: Arc<Index>, log: PathBuf, segment_bytes: u64) -> Self {
+        Self {
+            index,
+            log,
+            segment_bytes,
+            slots: BTreeMap::new(),
+            active: None,
+            number_max: 0,
+            newest: 0,
+            live_sessions: 0,
+            sessions: HashMap::new(),
+            small: BTreeMap::new(),
+            small_leaving: Arc::default(),
+            unsynced: Vec::new(),
+            unsynced_names: false,
+            fresh_bytes: 0,
+            changed: false,
+            closed: false,
+            index_failed: false,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Forgets all that was derived from the log and goes on with `index`, which is empty.
+    pub(crate) fn start_over(&mut self, index: Arc<Index>) {
+        self.index = index;
+        self.index_failed = false;
+        self.live_sessions = 0;
+        self.sessions.clear();
+        self.small.clear();
+        self.small_leaving = Arc::default();
+        for slot in self.slots.values_mut() {
+            slot.info.dead = 0;
+            slot.info.points.clear();
+            slot.dirty = true;
+        }
+    }
+
+    fn index_get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.index.get(key).map_err(|error| {
+            self.index_failed = true;
+            StoreError::Unreadable { what: "index".into(), source: io::Error::other(error) }
+        })
+    }
+
+    /// A session's entry; an empty one when it was never seen.
+    pub(crate) fn known(&mut self, id: &SessionId) -> Result<&mut Known, StoreError> {
+        if !self.sessions.contains_key(id) {
+            let stored = self.index_get(&session_key(id.as_str()))?;
+            let meta = stored.map(|bytes| SessionMeta::decode(&bytes)).unwrap_or_default();
+            self.sessions.insert(id.clone(), Known { meta, dirty: false });
+        }
+        Ok(self.sessions.entry(id.clone()).or_default())
+    }
+
+    /// The entry of a session that exists.
+    pub(crate) fn existing(&mut self, id: &SessionId) -> Result<&SessionMeta, StoreError> {
+        let known = self.known(id)?;
+        if known.meta.exists() { Ok(&known.meta) } else { Err(StoreError::NoSession(id.clone())) }
+    }
+
+    /// The ids and entries of all sessions that exist, in order of id.
+    pub(crate) fn all_sessions(&mut self) -> Result<BTreeMap<SessionId, SessionMeta>, StoreError> {
+        let mut all = BTreeMap::new();
+        let walked = self.index.each(b"s", &mut |key, value| {
+            let id = SessionId::from_wire(String::from_utf8_lossy(&key[1..]));
+            all.insert(id, SessionMeta::decode(value));
+        });
+        if let Err(error) = walked {
+            self.index_failed = true;
+            return Err(StoreError::Unreadable { what: "index".into(), source: io::Error::other(error) });
+        }
+        for (id, known) in &self.sessions {
+            all.insert(id.clone(), known.meta.clone());
+        }
+        all.retain(|_, meta| meta.exists());
+        Ok(all)
+    }
+
+    /// A small value.
+    pub(crate) fn small(&mut self, key: &[u8]) -> Result<Option<Small>, StoreError> {
+        if let Some(fresh) = self.small.get(key).or_else(|| self.small_leaving.get(key)) {
+            return Ok(fresh.clone());
+        }
+        Ok(self.index_get(key)?.map(|bytes| Small::decode(&bytes)))
+    }
+
+    /// All small values of a table, by key.
+    pub(crate) fn table(&mut self, table: &str) -> Result<BTreeMap<String, Bytes>, StoreError> {
+        let prefix = small_key(table, "");
+        let name = |key: &[u8]| String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
+        let mut all = BTreeMap::new();
+        let walked = self.index.each(&prefix, &mut |key, value| {
+            all.insert(name(key), Small::decode(value).value);
+        });
+        if let Err(error) = walked {
+            self.index_failed = true;
+            return Err(StoreError::Unreadable { what: "index".into(), source: io::Error::other(error) });
+        }
+        for layer in [&*self.small_leaving, &self.small] {
+            for (key, value) in layer.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix)) {
+                match value {
+                    Some(value) => all.insert(name(key), value.value.clone()),
+                    None => all.remove(&name(key)),
+                };
+            }
+        }
+        Ok(all)
+    }
+
+    /// Makes sure that `bytes` can be appended to the active segment; returns its number and length.
+    pub(crate) fn room(&mut self, bytes: usize) -> Result<(u32, u64), StoreError> {
+        if let Some(number) = self.active
+            && let Some(slot) = self.slots.get(&number)
+        {
+            let len = slot.info.len;
+            if len + bytes as u64 <= self.segment_bytes || len <= HEADER_BYTES {
+                return Ok((number, len));
+            }
+        }
+        self.rotate()
+    }
+
+    /// Closes the active segment and begins the next.
+    pub(crate) fn rotate(&mut self) -> Result<(u32, u64), StoreError> {
+        let number = self.number_max + 1;
+        let path = self.log.join(file_name(number, 0));
+        let segment = Segment::create(path, number, 0, self.newest + 1).map_err(write_error)?;
+        let info = SegmentInfo {
+            version: segment.version,
+            len: HEADER_BYTES,
+            file_bytes: HEADER_BYTES,
+            first_pos: self.newest + 1,
+            last_pos: self.newest,
+            ..SegmentInfo::default()
+        };
+        if let Some(old) = self.active.and_then(|number| self.slots.get(&number)) {
+            self.unsynced.push(old.segment.clone());
+        }
+        self.unsynced_names = true;
+        self.changed = true;
+        self.slots.insert(number, Slot { segment: segment.into(), info, dirty: true });
+        self.number_max = number;
+        self.active = Some(number);
+        Ok((number, HEADER_BYTES))
+    }
+
+    /// Writes records of one session or table at the end of the log: one write, all or nothing. `records` are folded
+    /// afterwards; their `back` is set here.
+    pub(crate) fn write(&mut self, id: Option<&SessionId>, records: &mut [Record<'_>]) -> Result<(), StoreError> {
+        if self.closed {
+            return Err(StoreError::Closed);
+        }
+        let total: usize = records.iter().map(Record::bytes).sum();
+        let (number, start) = self.room(total)?;
+        let mut previous = match id {
+            Some(id) => self.known(id)?.meta.chains.last().filter(|chain| chain.segment == number).map(|c| c.last),
+            None => None,
+        };
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        for record in records.iter_mut() {
+            let offset = (start + buffer.len() as u64) as u32;
+            if record.kind.is_entry() {
+                record.back = previous.map_or(0, |before| offset - before);
+                previous = Some(offset);
+            }
+            record.encode(&mut buffer);
+        }
+        let written = self.write_bytes(number, start, &buffer);
+        buffer.shrink_to(BUFFER_BYTES_KEPT);
+        self.buffer = buffer;
+        written?;
+        let mut offset = start;
+        for record in records.iter() {
+            let spot = Spot { segment: number, offset: offset as u32 };
+            match id {
+                Some(id) => self.fold_session(id, spot, record)?,
+                None => self.fold_small(spot, record)?,
+            }
+            offset += record.bytes() as u64;
+        }
+        Ok(())
+    }
+
+    fn write_bytes(&mut self, number: u32, start: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        let Some(slot) = self.slots.get(&number) else {
+            return Err(StoreError::Closed);
+        };
+        let file = slot.segment.file().map_err(|source| unreadable(&slot.segment.path, source))?;
+        let Err(source) = file.write_all_at(bytes, start) else {
+            return Ok(());
+        };
+        let error = write_error(source);
+        // Nothing of it may stay; without that, or after any other fault, the log is not to be trusted with more.
+        self.closed = file.set_len(start).is_err() || !matches!(error, StoreError::Full { .. });
+        Err(error)
+    }
+
+    /// Takes note of a session's record at `spot`.
+    pub(crate) fn fold_session(&mut self, id: &SessionId, spot: Spot, record: &Record<'_>) -> Result<(), StoreError> {
+        self.grow(spot, record);
+        self.known(id)?;
+        let Self { sessions, slots, live_sessions, .. } = self;
+        let Some(known) = sessions.get_mut(id) else {
+            return Ok(());
+        };
+        let bytes = record.bytes() as u64;
+        let mut dead = |segment: u32, bytes: u64| {
+            if let Some(slot) = slots.get_mut(&segment) {
+                slot.info.dead += bytes;
+                slot.dirty = true;
+            }
+        };
+        let meta = &mut known.meta;
+        let repeated = record.kind.is_entry() && record.seq < meta.next_seq;
+        if meta.deleted || repeated {
+            dead(spot.segment, bytes);
+            return Ok(());
+        }
+        known.dirty = true;
+        let existed = meta.exists();
+        match record.kind {
+            Kind::Tombstone => {
+                for chain in meta.chains.drain(..) {
+                    dead(chain.segment, chain.bytes);
+                }
+                if let Some(view) = meta.view.take() {
+                    dead(view.spot.segment, view.bytes);
+                }
+                *meta = SessionMeta { next_seq: meta.next_seq.max(record.seq + 1), deleted: true, ..Default::default() };
+            }
+            Kind::View => {
+                if let Some(old) = meta.view.replace(ViewSpot { seq: record.seq, spot, bytes }) {
+                    dead(old.spot.segment, old.bytes);
+                }
+                for chain in &mut meta.chains {
+                    dead(chain.segment, std::mem::take(&mut chain.passing));
+                }
+                meta.next_seq = meta.next_seq.max(record.seq + 1);
+            }
+            _ => {
+                let passing = if record.kind == Kind::Passing { bytes } else { 0 };
+                match meta.chains.last_mut().filter(|chain| chain.segment == spot.segment) {
+                    Some(chain) => {
+                        chain.last = spot.offset;
+                        chain.bytes += bytes;
+                        chain.passing += passing;
+                    }
+                    None => meta.chains.push(Chain { segment: spot.segment, last: spot.offset, bytes, passing }),
+                }
+                if record.kind == Kind::Head {
+                    meta.head = Some(spot);
+                }
+                meta.next_seq = record.seq + 1;
+            }
+        }
+        *live_sessions = *live_sessions + u64::from(meta.exists()) - u64::from(existed);
+        Ok(())
+    }
+
+    /// Takes note of a small value's record at `spot`.
+    pub(crate) fn fold_small(&mut self, spot: Spot, record: &Record<'_>) -> Result<(), StoreError> {
+        self.grow(spot, record);
+        let key = [b"t", record.key.as_bytes(), b"\0", record.head].concat();
+        if let Some(old) = self.small(&key)?
+            && let Some(slot) = self.slots.get_mut(&old.segment)
+        {
+            slot.info.dead += u64::from(old.bytes);
+            slot.dirty = true;
+        }
+        let small = (record.kind == Kind::Put).then(|| Small {
+            pos: record.pos,
+            segment: spot.segment,
+            bytes: record.bytes() as u32,
+            value: Bytes::copy_from_slice(record.body),
+        });
+        self.small.insert(key, small);
+        Ok(())
+    }
+
+    fn grow(&mut self, spot: Spot, record: &Record<'_>) {
+        let bytes = record.bytes() as u64;
+        if let Some(slot) = self.slots.get_mut(&spot.segment) {
+            slot.info.grow(record.pos, spot.offset, u64::from(spot.offset) + bytes);
+            slot.dirty = true;
+        }
+        self.newest = self.newest.max(record.pos);
+        self.fresh_bytes += bytes;
+        self.changed = true;
+    }
+
+    /// Takes the changes since the last checkpoint. They stay visible here until [`State::checkpointed`].
+    pub(crate) fn checkpoint(&mut self) -> Checkpoint {
+        let mut changes = Vec::new();
+        for (id, known) in self.sessions.iter_mut().filter(|(_, known)| known.dirty) {
+            known.dirty = false;
+            changes.push((session_key(id.as_str()), Some(known.meta.encode())));
+        }
+        self.small_leaving = Arc::new(std::mem::take(&mut self.small));
+        for (key, value) in self.small_leaving.iter() {
+            changes.push((key.clone(), value.as_ref().map(Small::encode)));
+        }
+        for (number, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.dirty) {
+            slot.dirty = false;
+            changes.push((segment_key(*number), Some(slot.info.encode())));
+        }
+        let (segment, offset) = self.end();
+        self.changed = false;
+        self.fresh_bytes = 0;
+        let mark = Mark { segment, offset, newest: self.newest, live_sessions: self.live_sessions, sum: 0 };
+        Checkpoint { changes, mark }
+    }
+
+    /// The checkpoint's changes are in the index.
+    pub(crate) fn checkpointed(&mut self) {
+        self.small_leaving = Arc::default();
+        if self.sessions.len() > SESSIONS_KEPT_MAX {
+            self.sessions.retain(|_, known| known.dirty);
+            self.sessions.shrink_to(SESSIONS_KEPT_MAX);
+        }
+    }
+
+    /// Whether a long replay should write to the index what it has.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.sessions.len() + self.small.len() > 2 * SESSIONS_KEPT_MAX
+    }
+
+    /// Where the last segment ends.
+    pub(crate) fn end(&self) -> (u32, u64) {
+        self.slots.last_key_value().map_or((0, 0), |(number, slot)| (*number, slot.info.len))
+    }
+
+    /// Marks a session's entry as changed outside a fold (a rewriting moved its records).
+    pub(crate) fn change(&mut self, id: &SessionId, edit: impl FnOnce(&mut SessionMeta)) -> Result<(), StoreError> {
+        let known = self.known(id)?;
+        edit(&mut known.meta);
+        known.dirty = true;
+        self.changed = true;
+        Ok(())
+    }
+}

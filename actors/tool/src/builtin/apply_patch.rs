@@ -1,0 +1,324 @@
+//! `apply_patch`: changes several files at once, all or none.
+
+use crate::call::{self, ask_any, facts};
+use crate::diff::Change;
+use crate::patch::{self, Section};
+use crate::place::Place;
+use crate::text::{FileLocks, Staged, TextFile};
+use kilo_ports::BoxFuture;
+use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Files that one patch may touch.
+const SECTIONS_MAX: usize = 500;
+
+/// Carries out a patch.
+///
+/// Every section is worked out in memory and every hunk checked before the request for permission, which shows the whole
+/// change. Then all new files are staged beside their places and put there by renames. One section per file.
+pub struct ApplyPatch {
+    locks: Arc<FileLocks>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Input {
+    patch_text: String,
+}
+
+/// A section, worked out.
+struct Planned {
+    letter: char,
+    kind: &'static str,
+    place: Place,
+    file: TextFile,
+    /// The new bytes; `None` removes the file.
+    bytes: Option<Vec<u8>>,
+    /// Where the file goes.
+    target: Option<(Place, TextFile)>,
+    change: Change,
+}
+
+impl ApplyPatch {
+    /// The tool, with the locks that all writers share.
+    pub fn new(locks: Arc<FileLocks>) -> Self {
+        Self { locks }
+    }
+}
+
+impl Tool for ApplyPatch {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: "apply_patch",
+            description: include_str!("descriptions/apply_patch.md").into(),
+            parameters: Arc::new(json!({
+                "type": "object",
+                "properties": {"patchText": {"type": "string", "description": "The whole patch"}},
+                "required": ["patchText"],
+            })),
+            access: Access::Writes,
+        }
+    }
+
+    fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+        let locks = self.locks.clone();
+        Box::pin(async move { apply(call::arguments("apply_patch", input)?, &cx, locks).await })
+    }
+}
+
+async fn apply(input: Input, cx: &ToolCx, locks: Arc<FileLocks>) -> Result<ToolOutput, ToolError> {
+    let sections = patch::parse(&input.patch_text).map_err(|error| ToolError::failed(error.to_string()))?;
+    if sections.len() > SECTIONS_MAX {
+        return Err(ToolError::failed(format!("The patch has {} sections; {SECTIONS_MAX} is the limit", sections.len())));
+    }
+    let planned = plan(sections, cx).await?;
+    let metadata = request(&planned);
+    let patterns = planned.iter().flat_map(Planned::places).flat_map(Place::patterns).collect();
+    call::ask(cx, ask_any("edit", patterns, metadata.clone())).await?;
+    let output = report(&planned);
+    let planned = carry_out(planned, locks).await?;
+    let mut changed: Vec<PathBuf> = Vec::new();
+    for place in planned.iter().flat_map(Planned::places) {
+        cx.host.file_edited(place.absolute.clone());
+        changed.push(place.real.clone());
+    }
+    let title = if planned.len() == 1 { "1 file".into() } else { format!("{} files", planned.len()) };
+    let metadata = facts([
+        ("diagnostics", json!({})),
+        ("diff", metadata["diff"].clone()),
+        ("files", metadata["files"].clone()),
+    ]);
+    Ok(ToolOutput { title, output, metadata, changed, ..ToolOutput::default() })
+}
+
+/// Judges, loads and works out every section; asks for outside folders on the way.
+async fn plan(sections: Vec<Section>, cx: &ToolCx) -> Result<Vec<Planned>, ToolError> {
+    let mut planned = Vec::with_capacity(sections.len());
+    let mut seen = HashSet::new();
+    for section in sections {
+        let plan = plan_one(section, cx).await?;
+        for place in plan.places() {
+            if !seen.insert(place.real.clone()) {
+                return Err(ToolError::failed(format!("The patch has more than one section for {}", place.shown())));
+            }
+        }
+        planned.push(plan);
+    }
+    Ok(planned)
+}
+
+async fn plan_one(section: Section, cx: &ToolCx) -> Result<Planned, ToolError> {
+    let (Section::Add { path, .. } | Section::Delete { path } | Section::Update { path, .. }) = &section;
+    let (place, file) = open(cx, path).await?;
+    let shown = file.shown.clone();
+    let missing = || ToolError::failed(format!("File not found: {shown}"));
+    let between = |new: &str| Change::between(&shown, &file.text, new);
+    match section {
+        Section::Add { content, .. } => {
+            if file.exists() {
+                return Err(ToolError::failed(format!("{shown} exists already, so the patch cannot add it")));
+            }
+            let (change, bytes) = (between(&content), Some(content.into_bytes()));
+            Ok(Planned { letter: 'A', kind: "add", place, file, bytes, target: None, change })
+        }
+        Section::Delete { .. } => {
+            let change = if file.exists() { between("") } else { return Err(missing()) };
+            Ok(Planned { letter: 'D', kind: "delete", place, file, bytes: None, target: None, change })
+        }
+        Section::Update { hunks, move_to, .. } => {
+            if !file.exists() {
+                return Err(missing());
+            }
+            let new = patch::apply(&file.text, &shown, &hunks).map_err(|error| ToolError::failed(error.to_string()))?;
+            let (change, bytes) = (between(&new), Some(file.encode(&new)?));
+            let target = match move_to {
+                Some(path) => Some(open_free(cx, &path).await?).filter(|(target, _)| target.real != place.real),
+                None => None,
+            };
+            let (letter, kind) = if target.is_some() { ('R', "move") } else { ('M', "update") };
+            Ok(Planned { letter, kind, place, file, bytes, target, change })
+        }
+    }
+}
+
+async fn open(cx: &ToolCx, path: &str) -> Result<(Place, TextFile), ToolError> {
+    let place = Place::find(cx, path).await?;
+    super::refuse_reserved(&place)?;
+    place.admit(cx).await?;
+    let file = TextFile::load(&place).await?;
+    Ok((place, file))
+}
+
+async fn open_free(cx: &ToolCx, path: &str) -> Result<(Place, TextFile), ToolError> {
+    let (place, file) = open(cx, path).await?;
+    if file.exists() {
+        return Err(ToolError::failed(format!("{} exists already, so nothing can be moved there", file.shown)));
+    }
+    Ok((place, file))
+}
+
+impl Planned {
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        [&self.place].into_iter().chain(self.target.as_ref().map(|(place, _)| place))
+    }
+
+    fn files(&self) -> impl Iterator<Item = &TextFile> {
+        [&self.file].into_iter().chain(self.target.as_ref().map(|(_, file)| file))
+    }
+
+    fn facts(&self) -> Value {
+        let mut facts = facts([
+            ("filePath", self.place.shown().into()),
+            ("relativePath", self.place.relative.clone().into()),
+            ("type", self.kind.into()),
+            ("patch", self.change.patch.clone().into()),
+            ("additions", self.change.additions.into()),
+            ("deletions", self.change.deletions.into()),
+        ]);
+        if let Some((target, _)) = &self.target {
+            facts.insert("movePath".into(), target.shown().into());
+        }
+        Value::Object(facts)
+    }
+}
+
+fn request(planned: &[Planned]) -> Map<String, Value> {
+    let paths: Vec<String> = planned.iter().map(|plan| plan.place.relative.clone()).collect();
+    let diff: String = planned.iter().map(|plan| plan.change.patch.as_str()).collect();
+    let files: Vec<Value> = planned.iter().map(Planned::facts).collect();
+    facts([("filepath", paths.join(", ").into()), ("diff", diff.into()), ("files", files.into())])
+}
+
+fn report(planned: &[Planned]) -> String {
+    let line = |plan: &Planned| match &plan.target {
+        Some((target, _)) => format!("{} {} -> {}", plan.letter, plan.place.relative, target.relative),
+        None => format!("{} {}", plan.letter, plan.place.relative),
+    };
+    let lines: Vec<String> = planned.iter().map(line).collect();
+    format!("Patch applied successfully:\n{}", lines.join("\n"))
+}
+
+/// Checks that no file was changed meanwhile, stages everything, then puts it in place.
+async fn carry_out(planned: Vec<Planned>, locks: Arc<FileLocks>) -> Result<Vec<Planned>, ToolError> {
+    let paths: Vec<PathBuf> = planned.iter().flat_map(Planned::places).map(|place| place.real.clone()).collect();
+    let held = locks.hold(&paths.iter().map(PathBuf::as_path).collect::<Vec<_>>()).await;
+    call::blocking(move || {
+        let _held = held;
+        for file in planned.iter().flat_map(Planned::files) {
+            file.still_same()?;
+        }
+        let mut staged = Vec::new();
+        for plan in &planned {
+            let to = plan.target.as_ref().map_or(&plan.place, |(target, _)| target);
+            if let Some(bytes) = &plan.bytes {
+                staged.push(Staged::new(&to.real, bytes).map_err(|error| unwritten(to, &error))?);
+            }
+        }
+        let mut staged = staged.into_iter();
+        let mut written: Vec<&str> = Vec::new();
+        for plan in &planned {
+            put(plan, &mut staged).map_err(|error| half_done(plan, &error, &written))?;
+            written.push(&plan.place.relative);
+        }
+        Ok(planned)
+    })
+    .await
+}
+
+fn put(plan: &Planned, staged: &mut impl Iterator<Item = Staged>) -> std::io::Result<()> {
+    if plan.bytes.is_some() {
+        staged.next().map_or(Ok(()), Staged::commit)?;
+    }
+    if plan.bytes.is_none() || plan.target.is_some() {
+        std::fs::remove_file(&plan.place.real)?;
+    }
+    Ok(())
+}
+
+fn unwritten(place: &Place, error: &std::io::Error) -> ToolError {
+    ToolError::failed(format!("Cannot write {}: {error}. Nothing was changed.", place.shown()))
+}
+
+fn half_done(plan: &Planned, error: &std::io::Error, written: &[&str]) -> ToolError {
+    let done = if written.is_empty() { "nothing".to_owned() } else { written.join(", ") };
+    ToolError::failed(format!("Cannot write {}: {error}. Changed before that: {done}.", plan.place.shown()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Stage;
+    use serde_json::json;
+
+    fn patch(body: &str) -> serde_json::Value {
+        json!({"patchText": format!("*** Begin Patch\n{body}\n*** End Patch")})
+    }
+
+    #[tokio::test]
+    async fn all_kinds_of_sections() {
+        let stage = Stage::new();
+        stage.write("a.txt", "hello world\nsecond\n");
+        stage.write("old.txt", "x\r\ny\r\n");
+        stage.write("gone.txt", "bye\n");
+        let body = "*** Update File: a.txt\n@@\n-hello world\n+hello patch\n*** Add File: new/p.txt\n+new\n\
+                    *** Update File: old.txt\n*** Move to: moved.txt\n@@\n-y\n+z\n*** Delete File: gone.txt";
+        let output = stage.done("apply_patch", patch(body)).await;
+        assert_eq!(stage.text("a.txt"), "hello patch\nsecond\n");
+        assert_eq!(stage.text("new/p.txt"), "new\n");
+        assert_eq!(stage.text("moved.txt"), "x\r\nz\r\n");
+        assert!(!stage.path("old.txt").exists() && !stage.path("gone.txt").exists());
+        assert_eq!(
+            output.output,
+            "Patch applied successfully:\nM a.txt\nA new/p.txt\nR old.txt -> moved.txt\nD gone.txt"
+        );
+        assert_eq!(output.title, "4 files");
+        assert_eq!(output.metadata["files"][2]["movePath"], stage.shown("moved.txt"));
+        assert_eq!(output.changed.len(), 5);
+        let patterns = ["a.txt", "new/p.txt", "old.txt", "moved.txt", "gone.txt"].map(str::to_owned).to_vec();
+        assert_eq!(stage.permissions(), [("edit".to_owned(), patterns)]);
+    }
+
+    #[tokio::test]
+    async fn one_bad_hunk_and_nothing_is_written() {
+        let stage = Stage::new();
+        stage.write("a.txt", "a\n");
+        stage.write("b.txt", "b\n");
+        let body = "*** Add File: n.txt\n+n\n*** Update File: a.txt\n@@\n-a\n+x\n*** Update File: b.txt\n@@\n-q\n+x";
+        let error = stage.fails("apply_patch", patch(body)).await;
+        assert!(error.contains("does not fit") && error.contains("b.txt"), "{error}");
+        assert_eq!((stage.text("a.txt"), stage.path("n.txt").exists()), ("a\n".into(), false));
+        assert!(stage.permissions().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_is_refused() {
+        let stage = Stage::new();
+        stage.write("a.txt", "a\n");
+        for (body, words) in [
+            ("*** Add File: a.txt\n+x", "exists already"),
+            ("*** Delete File: none.txt", "File not found"),
+            ("*** Update File: none.txt\n@@\n-a\n+b", "File not found"),
+            ("*** Delete File: a.txt\n*** Delete File: ./a.txt", "more than one section"),
+            ("*** Add File: b.txt\n+x\n*** Update File: a.txt\n*** Move to: b.txt\n@@\n-a\n+b", "more than one section"),
+        ] {
+            let error = stage.fails("apply_patch", patch(body)).await;
+            assert!(error.contains(words), "{body}: {error}");
+        }
+        assert_eq!(stage.text("a.txt"), "a\n");
+    }
+
+    #[tokio::test]
+    async fn a_failed_stage_leaves_no_trace() {
+        let stage = Stage::new();
+        stage.write("a.txt", "a\n");
+        stage.write("file", "x");
+        let body = "*** Update File: a.txt\n@@\n-a\n+b\n*** Add File: file/below.txt\n+x";
+        let error = stage.fails("apply_patch", patch(body)).await;
+        assert!(error.contains("file/below.txt"), "{error}");
+        assert_eq!(stage.text("a.txt"), "a\n");
+        assert_eq!(std::fs::read_dir(stage.root()).unwrap().count(), 2);
+    }
+}

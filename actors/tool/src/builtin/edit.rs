@@ -1,0 +1,159 @@
+//! `edit`: replaces one text of a file by another.
+
+mod lines;
+mod matchers;
+
+use crate::call::{self, ask_any, facts};
+use crate::diff::Change;
+use crate::place::Place;
+use crate::text::ending::Ending;
+use crate::text::{FileLocks, TextFile};
+use kilo_ports::BoxFuture;
+use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use matchers::{Found, find, is_disproportionate};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Replaces text in a file.
+///
+/// The text is searched exactly, then with growing forgiveness (see `matchers`). Several places are an error unless
+/// `replaceAll`. An empty `oldString` makes a new file. Encoding, mark and line endings are kept. The change is shown
+/// with the request for permission and written only if the file is still the one that the change was made from.
+pub struct Edit {
+    locks: Arc<FileLocks>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Input {
+    file_path: String,
+    old_string: String,
+    new_string: String,
+    #[serde(default)]
+    replace_all: bool,
+}
+
+impl Edit {
+    /// The tool, with the locks that all writers share.
+    pub fn new(locks: Arc<FileLocks>) -> Self {
+        Self { locks }
+    }
+}
+
+impl Tool for Edit {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: "edit",
+            description: include_str!("descriptions/edit.md").into(),
+            parameters: Arc::new(json!({
+                "type": "object",
+                "properties": {
+                    "filePath": {"type": "string", "description": "The file to change"},
+                    "oldString": {"type": "string", "description": "The text to replace, as it stands in the file"},
+                    "newString": {"type": "string", "description": "The text to put in its place"},
+                    "replaceAll": {"type": "boolean", "description": "Replace every occurrence (default false)"},
+                },
+                "required": ["filePath", "oldString", "newString"],
+            })),
+            access: Access::Writes,
+        }
+    }
+
+    fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+        let locks = self.locks.clone();
+        Box::pin(async move { edit(call::arguments("edit", input)?, &cx, &locks).await })
+    }
+}
+
+async fn edit(input: Input, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOutput, ToolError> {
+    if input.old_string == input.new_string {
+        return Err(ToolError::failed("oldString and newString are the same, so there is nothing to change"));
+    }
+    let place = Place::find(cx, &input.file_path).await?;
+    super::refuse_reserved(&place)?;
+    place.admit(cx).await?;
+    let file = TextFile::load(&place).await?;
+    let (new, change) = {
+        let (old, shown) = (file.text.clone(), file.shown.clone());
+        let exists = file.exists();
+        call::blocking(move || {
+            let new = changed_text(&old, &shown, exists, &input)?;
+            let change = Change::between(&shown, &old, &new);
+            Ok((new, change))
+        })
+        .await?
+    };
+    let bytes = file.encode(&new)?;
+    call::ask(cx, ask_any("edit", place.patterns(), change.request())).await?;
+    let known = facts([
+        ("diff", change.patch.clone().into()),
+        ("filediff", change.filediff()),
+        ("diagnostics", json!({})),
+    ]);
+    file.replace(locks, bytes).await?;
+    cx.host.progress(&cx.call, None, known);
+    cx.host.mark_read(place.absolute.clone());
+    cx.host.file_edited(place.absolute.clone());
+    Ok(ToolOutput {
+        title: place.relative.clone(),
+        output: "Edit applied successfully.".into(),
+        metadata: facts([
+            ("diagnostics", json!({})),
+            ("diff", change.patch.clone().into()),
+            ("filediff", change.filediff()),
+        ]),
+        changed: vec![place.real],
+        ..ToolOutput::default()
+    })
+}
+
+fn changed_text(text: &str, shown: &str, exists: bool, input: &Input) -> Result<String, ToolError> {
+    if input.old_string.is_empty() {
+        return match text {
+            "" => Ok(input.new_string.clone()),
+            _ => Err(ToolError::failed(format!(
+                "{shown} exists already. An empty oldString only makes a new file: give the text to replace, or use write."
+            ))),
+        };
+    }
+    if !exists {
+        return Err(ToolError::failed(format!("File not found: {shown}")));
+    }
+    let ending = Ending::of(text);
+    let (wanted, new) = (ending.apply(&input.old_string), ending.apply(&input.new_string));
+    let Found::Places { ranges, exact } = find(text, &wanted) else {
+        return Err(ToolError::failed(format!(
+            "Could not find oldString in {shown}. Read the file and copy the text to replace from it, with its blanks."
+        )));
+    };
+    if ranges.len() > 1 && !input.replace_all {
+        return Err(ToolError::failed(format!(
+            "Found {} matches for oldString in {shown}. Add lines around it until it is unique, or set replaceAll.",
+            ranges.len()
+        )));
+    }
+    if !exact && ranges.iter().any(|range| is_disproportionate(&wanted, &text[range.clone()])) {
+        return Err(ToolError::failed(format!(
+            "oldString fits {shown} only loosely, and the match is far larger than oldString. Give the exact text."
+        )));
+    }
+    Ok(with_replaced(text, &ranges, &new))
+}
+
+fn with_replaced(text: &str, ranges: &[Range<usize>], new: &str) -> String {
+    let mut result = String::with_capacity(text.len() + ranges.len() * new.len());
+    let mut end = 0;
+    for range in ranges {
+        result.push_str(&text[end..range.start]);
+        result.push_str(new);
+        end = range.end;
+    }
+    result.push_str(&text[end..]);
+    result
+}
+
+#[cfg(test)]
+#[path = "edit/edit_tests.rs"]
+mod tests;

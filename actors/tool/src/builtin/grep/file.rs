@@ -1,0 +1,107 @@
+//! The matches in one file.
+
+use grep_regex::RegexMatcher;
+use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkContext, SinkMatch};
+use std::path::Path;
+use tokio_util::sync::CancellationToken;
+
+/// Characters of a line that are shown.
+const LINE_CHARS_MAX: usize = 2_000;
+/// Bytes that one line may have before its file is given up.
+const HEAP_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// A line of the output.
+pub(super) enum Found {
+    Match(u64, String),
+    Context(u64, String),
+    /// Lines were left out between two groups.
+    Gap,
+}
+
+/// What one file gave.
+#[derive(Default)]
+pub(super) struct Hits {
+    /// All matching lines.
+    pub matches: usize,
+    /// The first of them, with their surroundings.
+    pub lines: Vec<Found>,
+}
+
+/// Searches one file. Files that cannot be read, and the rest of files that turn out binary, give nothing.
+pub(super) fn search(
+    path: &Path,
+    matcher: &RegexMatcher,
+    context: usize,
+    limit: usize,
+    cancel: &CancellationToken,
+) -> Hits {
+    let mut searcher = SearcherBuilder::new()
+        .line_number(true)
+        .binary_detection(BinaryDetection::quit(0))
+        .heap_limit(Some(HEAP_BYTES_MAX))
+        .before_context(context)
+        .after_context(context)
+        .build();
+    let mut gather = Gather { hits: Hits::default(), limit, cancel };
+    if let Err(error) = searcher.search_path(matcher, path, &mut gather) {
+        tracing::debug!(%error, path = %path.display(), "file left out of a search");
+    }
+    gather.hits
+}
+
+struct Gather<'a> {
+    hits: Hits,
+    limit: usize,
+    cancel: &'a CancellationToken,
+}
+
+impl Gather<'_> {
+    fn is_full(&self) -> bool {
+        self.hits.matches > self.limit
+    }
+}
+
+impl Sink for Gather<'_> {
+    type Error = std::io::Error;
+
+    fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> Result<bool, Self::Error> {
+        self.hits.matches += 1;
+        if !self.is_full() {
+            let line = shown(found.bytes());
+            self.hits.lines.push(Found::Match(found.line_number().unwrap_or(0), line));
+        }
+        Ok(!self.cancel.is_cancelled())
+    }
+
+    fn context(&mut self, _: &Searcher, line: &SinkContext<'_>) -> Result<bool, Self::Error> {
+        if !self.is_full() {
+            let text = shown(line.bytes());
+            self.hits.lines.push(Found::Context(line.line_number().unwrap_or(0), text));
+        }
+        Ok(true)
+    }
+
+    fn context_break(&mut self, _: &Searcher) -> Result<bool, Self::Error> {
+        if !self.is_full() {
+            self.hits.lines.push(Found::Gap);
+        }
+        Ok(true)
+    }
+
+    fn binary_data(&mut self, _: &Searcher, _: u64) -> Result<bool, Self::Error> {
+        self.hits = Hits::default();
+        Ok(false)
+    }
+}
+
+fn shown(line: &[u8]) -> String {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    // No character is longer than four bytes.
+    let head = &line[..line.len().min(4 * LINE_CHARS_MAX)];
+    let mut text: String = String::from_utf8_lossy(head).chars().take(LINE_CHARS_MAX).collect();
+    if text.len() < line.len() && String::from_utf8_lossy(line).chars().nth(LINE_CHARS_MAX).is_some() {
+        text.push_str("… (line cut at 2000 characters)");
+    }
+    text
+}

@@ -1,0 +1,60 @@
+//! A folder's list.
+
+use super::Window;
+use crate::call::facts;
+use kilo_ports::tool::{ToolError, ToolOutput};
+use serde_json::json;
+use std::path::Path;
+
+/// Entries of a folder that are looked at.
+const ENTRIES_MAX: usize = 100_000;
+
+/// Lists a folder by name, `/` after folders (links to folders included).
+pub(super) fn list(path: &Path, shown: &str, window: Window) -> Result<ToolOutput, ToolError> {
+    let failed = |error: std::io::Error| ToolError::failed(format!("Cannot list {shown}: {error}"));
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(failed)?.take(ENTRIES_MAX) {
+        names.push(entry.map_err(failed)?.file_name());
+    }
+    names.sort_unstable();
+    let first = usize::try_from(window.first).unwrap_or(usize::MAX);
+    if first > names.len().max(1) {
+        return Err(ToolError::failed(format!("Offset {first} is past the end: {shown} has {} entries", names.len())));
+    }
+    let mut entries: Vec<String> = Vec::new();
+    let mut bytes = 0;
+    for name in names.iter().skip(first - 1).take(window.lines_max) {
+        let mark = if path.join(name).is_dir() { "/" } else { "" };
+        let entry = format!("{}{mark}", name.to_string_lossy());
+        bytes += entry.len() + 1;
+        if bytes > window.bytes_max {
+            break;
+        }
+        entries.push(entry);
+    }
+    let last = first - 1 + entries.len();
+    let truncated = last < names.len();
+    let footer = if truncated {
+        format!("(Showing entries {first}-{last} of {}. Use offset={} to continue.)", names.len(), last + 1)
+    } else {
+        format!("({} entries)", names.len())
+    };
+    let body: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
+    let preview: Vec<&str> = entries.iter().take(super::lines::PREVIEW_LINES).map(String::as_str).collect();
+    Ok(ToolOutput {
+        output: format!("<path>{shown}</path>\n<type>directory</type>\n<entries>\n{body}\n{footer}\n</entries>"),
+        metadata: facts([
+            ("preview", preview.join("\n").into()),
+            ("truncated", truncated.into()),
+            ("loaded", json!([])),
+            (
+                "display",
+                json!({
+                    "type": "directory", "path": shown, "entries": entries, "offset": first,
+                    "totalEntries": names.len(), "truncated": truncated,
+                }),
+            ),
+        ]),
+        ..ToolOutput::default()
+    })
+}

@@ -1,0 +1,94 @@
+//! What a path holds: text, a folder, something to attach, something to refuse.
+
+use crate::text::encoding::{self, Format};
+use kilo_ports::tool::ToolError;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+/// Bytes that decide the encoding.
+const SAMPLE_BYTES: u64 = 64 * 1024;
+/// Bytes that decide whether a file is binary.
+const BINARY_SAMPLE_BYTES: usize = 4_096;
+/// Percent of control bytes from which a file is binary.
+const CONTROL_PERCENT_MAX: usize = 30;
+/// The largest attachment.
+const ATTACHMENT_BYTES_MAX: u64 = 10 * 1024 * 1024;
+
+const BINARY_ENDINGS: [&str; 34] = [
+    "zip", "tar", "gz", "bz2", "xz", "zst", "7z", "rar", "exe", "dll", "so", "dylib", "class", "jar", "war", "doc",
+    "docx", "xls", "xlsx", "ppt", "pptx", "odt", "ods", "odp", "bin", "dat", "obj", "o", "a", "lib", "wasm", "pyc", "pyo",
+    "sqlite",
+];
+
+/// What a path holds.
+pub(super) enum Kind {
+    Missing,
+    Folder,
+    /// An image that models take, or a PDF.
+    Attachment {
+        mime: &'static str,
+        bytes: Vec<u8>,
+    },
+    Text {
+        format: Format,
+    },
+}
+
+/// Looks at the file's facts, its ending and its first bytes.
+pub(super) fn of(path: &Path, shown: &str) -> Result<Kind, ToolError> {
+    let failed = |error: std::io::Error| ToolError::failed(format!("Cannot read {shown}: {error}"));
+    let facts = match path.metadata() {
+        Ok(facts) => facts,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Kind::Missing),
+        Err(error) => return Err(failed(error)),
+    };
+    if facts.is_dir() {
+        return Ok(Kind::Folder);
+    }
+    if !facts.is_file() {
+        return Err(ToolError::failed(format!("Cannot read {shown}: it is not a regular file")));
+    }
+    let mut sample = Vec::new();
+    File::open(path).and_then(|file| file.take(SAMPLE_BYTES).read_to_end(&mut sample)).map_err(failed)?;
+    if let Some(mime) = attachable(&sample) {
+        if facts.len() > ATTACHMENT_BYTES_MAX {
+            return Err(ToolError::failed(format!(
+                "Cannot attach {shown}: it has {} bytes, and {ATTACHMENT_BYTES_MAX} is the limit",
+                facts.len()
+            )));
+        }
+        let mut bytes = Vec::new();
+        File::open(path).and_then(|file| file.take(ATTACHMENT_BYTES_MAX).read_to_end(&mut bytes)).map_err(failed)?;
+        return Ok(Kind::Attachment { mime, bytes });
+    }
+    let format = encoding::detect(&sample);
+    if is_binary(path, &sample, format) {
+        return Err(ToolError::failed(format!("Cannot read binary file: {shown}")));
+    }
+    Ok(Kind::Text { format })
+}
+
+fn attachable(sample: &[u8]) -> Option<&'static str> {
+    match sample {
+        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
+        [0xFF, 0xD8, 0xFF, ..] => Some("image/jpeg"),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some("image/gif"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        [b'%', b'P', b'D', b'F', b'-', ..] => Some("application/pdf"),
+        _ => None,
+    }
+}
+
+fn is_binary(path: &Path, sample: &[u8], format: Format) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    if ending.is_some_and(|ending| BINARY_ENDINGS.contains(&ending.as_str())) {
+        return true;
+    }
+    if format.bom {
+        return false;
+    }
+    let sample = &sample[..sample.len().min(BINARY_SAMPLE_BYTES)];
+    let control = |byte: &&u8| matches!(byte, 0..=8 | 14..=31);
+    sample.contains(&0) || sample.iter().filter(control).count() * 100 > sample.len() * CONTROL_PERCENT_MAX
+}

@@ -1,0 +1,205 @@
+//! Where a path really is: the one judgement that every file tool makes before it touches anything.
+
+use crate::call;
+use kilo_ports::tool::{Ask, ToolCx, ToolError};
+use serde_json::{Map, Value};
+use std::path::{Component, Path, PathBuf};
+
+/// How many symbolic links a path may lead through.
+const LINKS_MAX: usize = 40;
+
+/// A path of a call, judged.
+///
+/// Links are resolved through the longest part of the path that exists, so that a new file below a link that leads out
+/// of the project counts as outside. Tools open [`Place::real`], never what the model wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The path as it was meant: absolute, without `.` and `..`.
+    pub absolute: PathBuf,
+    /// The path without links.
+    pub real: PathBuf,
+    /// `absolute` relative to the worktree; empty at its root; the absolute path when it is elsewhere.
+    pub relative: String,
+    /// `real` in the same form.
+    pub real_relative: String,
+    /// The folder pattern to ask for when the path is outside both the session's folder and its worktree.
+    pub external: Option<String>,
+}
+
+impl Place {
+    /// Judges `path` as the model wrote it: absolute, below `~`, or relative to the session's folder.
+    ///
+    /// Errors: [`ToolError::Failed`] for an empty path, a NUL character, a circle of links.
+    pub async fn find(cx: &ToolCx, path: &str) -> Result<Self, ToolError> {
+        let (cx, path) = (cx.clone(), path.to_owned());
+        call::blocking(move || Self::of(&cx, &path)).await
+    }
+
+    /// [`Place::find`] for code that already runs where it may block.
+    pub fn of(cx: &ToolCx, path: &str) -> Result<Self, ToolError> {
+        let absolute = expand(cx, path)?;
+        let real = resolve(&absolute)
+            .map_err(|error| ToolError::failed(format!("Cannot follow {}: {error}", absolute.display())))?;
+        let roots = [cx.worktree.as_path(), cx.directory.as_path()];
+        let real_roots = roots.map(|root| resolve(root).unwrap_or_else(|_| root.to_path_buf()));
+        let inside = real_roots.iter().any(|root| holds(root, &real));
+        let external = (!inside).then(|| folder_pattern(&real));
+        let relative = relative_to(&absolute, &roots);
+        let real_relative = relative_to(&real, &real_roots.each_ref().map(PathBuf::as_path));
+        Ok(Self { absolute, real, relative, real_relative, external })
+    }
+
+    /// The path as text.
+    pub fn shown(&self) -> String {
+        self.absolute.display().to_string()
+    }
+
+    /// What a permission is asked for: the path, and where it leads when that is elsewhere.
+    pub fn patterns(&self) -> Vec<String> {
+        let named = |path: &str| if path.is_empty() { ".".to_owned() } else { path.to_owned() };
+        let mut patterns = vec![named(&self.relative)];
+        // A root that is itself reached through a link leaves both forms alike.
+        if self.real_relative != self.relative {
+            patterns.push(named(&self.real_relative));
+        }
+        patterns
+    }
+
+    /// Asks for `external_directory` when the path is outside.
+    pub async fn admit(&self, cx: &ToolCx) -> Result<(), ToolError> {
+        let Some(pattern) = &self.external else { return Ok(()) };
+        let mut metadata = Map::new();
+        metadata.insert("filepath".into(), self.shown().into());
+        metadata.insert("parentDir".into(), Value::from(pattern.strip_suffix("/*").unwrap_or(pattern)));
+        let patterns = vec![pattern.clone()];
+        let permission = "external_directory".to_owned();
+        call::ask(cx, Ask { permission, always: patterns.clone(), patterns, metadata, must_ask: false }).await
+    }
+}
+
+fn expand(cx: &ToolCx, path: &str) -> Result<PathBuf, ToolError> {
+    if path.is_empty() {
+        return Err(ToolError::failed("The path is empty"));
+    }
+    if path.contains('\0') {
+        return Err(ToolError::failed("The path contains a NUL character"));
+    }
+    let expanded = match path.strip_prefix('~') {
+        Some("") => cx.home.clone(),
+        Some(rest) if rest.starts_with('/') => cx.home.join(rest.trim_start_matches('/')),
+        _ => cx.directory.join(path),
+    };
+    Ok(flatten(&expanded))
+}
+
+/// Takes `.` and `..` out by the text alone.
+fn flatten(path: &Path) -> PathBuf {
+    let mut flat = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                flat.pop();
+            }
+            other => flat.push(other),
+        }
+    }
+    flat
+}
+
+/// Follows every link of `path`, as far as it exists; the rest is kept as written.
+fn resolve(path: &Path) -> std::io::Result<PathBuf> {
+    let mut waiting: Vec<PathBuf> = vec![path.to_path_buf()];
+    let mut links = 0;
+    let mut tail: Vec<std::ffi::OsString> = Vec::new();
+    while let Some(current) = waiting.pop() {
+        if let Ok(real) = current.canonicalize() {
+            return Ok(tail.iter().rev().fold(real, |path, name| path.join(name)));
+        }
+        if let Ok(target) = std::fs::read_link(&current) {
+            links += 1;
+            if links > LINKS_MAX {
+                return Err(std::io::Error::other("too many links"));
+            }
+            let parent = current.parent().unwrap_or(Path::new("/"));
+            waiting.push(flatten_through(parent, &target));
+            continue;
+        }
+        let Some(parent) = current.parent() else { break };
+        tail.extend(current.file_name().map(std::ffi::OsStr::to_owned));
+        waiting.push(parent.to_path_buf());
+    }
+    Ok(path.to_path_buf())
+}
+
+/// A dangling link's target; its folder's own links are followed before `..` is.
+fn flatten_through(folder: &Path, target: &Path) -> PathBuf {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+    flatten(&folder.join(target))
+}
+
+/// Whether `path` is `root` or below it. A root that is the whole disk holds nothing: no project is that large.
+fn holds(root: &Path, path: &Path) -> bool {
+    root.parent().is_some() && path.starts_with(root)
+}
+
+fn relative_to(path: &Path, roots: &[&Path]) -> String {
+    let root = roots.iter().find(|root| holds(root, path));
+    let shown = root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path);
+    shown.display().to_string()
+}
+
+fn folder_pattern(real: &Path) -> String {
+    let folder = if real.is_dir() { real } else { real.parent().unwrap_or(real) };
+    format!("{}/*", folder.display().to_string().trim_end_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Place;
+    use crate::testing::Stage;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn paths_are_judged_by_where_they_lead() {
+        let stage = Stage::new();
+        let outside = tempfile::tempdir().unwrap();
+        let out = outside.path().canonicalize().unwrap();
+        stage.write("src/a.txt", "a");
+        symlink(&out, stage.path("link")).unwrap();
+        symlink(out.join("none/file"), stage.path("dangling")).unwrap();
+        symlink(stage.path("src"), out.join("back")).unwrap();
+        let external = |path: &str| Place::of(&stage.cx, path).unwrap().external;
+        let pattern = Some(format!("{}/*", out.display()));
+        assert_eq!(external("src/a.txt"), None);
+        assert_eq!(external("src/../src/./new.txt"), None);
+        assert_eq!(external("link/new.txt"), pattern);
+        assert_eq!(external("link/deep/new.txt"), Some(format!("{}/deep/*", out.display())));
+        assert_eq!(external("dangling"), Some(format!("{}/none/*", out.display())));
+        assert_eq!(external(&format!("{}/back/a.txt", out.display())), None);
+        assert_eq!(external("../x"), Some(format!("{}/*", stage.root().parent().unwrap().display())));
+        assert_eq!(external("/etc/hostname"), Some("/etc/*".into()));
+        assert_eq!(external("/"), Some("/*".into()));
+    }
+
+    #[test]
+    fn a_link_asks_for_both_of_its_ends() {
+        let stage = Stage::new();
+        stage.write(".env", "SECRET=1");
+        symlink(stage.path(".env"), stage.path("notes.txt")).unwrap();
+        let place = Place::of(&stage.cx, "notes.txt").unwrap();
+        assert_eq!(place.patterns(), ["notes.txt", ".env"]);
+        assert_eq!(Place::of(&stage.cx, ".").unwrap().patterns(), ["."]);
+    }
+
+    #[test]
+    fn home_is_expanded_and_bad_paths_are_refused() {
+        let stage = Stage::new();
+        assert_eq!(Place::of(&stage.cx, "~/x").unwrap().absolute, stage.cx.home.join("x"));
+        assert!(Place::of(&stage.cx, "a\0b").is_err());
+        assert!(Place::of(&stage.cx, "").is_err());
+        symlink(stage.path("two"), stage.path("one")).unwrap();
+        symlink(stage.path("one"), stage.path("two")).unwrap();
+        assert!(Place::of(&stage.cx, "one").is_err());
+    }
+}

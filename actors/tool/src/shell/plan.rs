@@ -1,0 +1,153 @@
+//! The plan of a shell text: every simple command in it, wherever it hides, and every file that it redirects to.
+
+use super::walk::Walker;
+use super::word::Word;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use tree_sitter::{ParseOptions, Parser, Tree};
+
+/// Bytes of a text that is still parsed; a person must look at a longer one.
+const TEXT_BYTES_MAX: usize = 256 * 1024;
+/// Looks of the parser at its progress before it gives up (some hundred milliseconds).
+const PARSER_TICKS_MAX: u32 = 50_000;
+
+/// What a text would do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ShellPlan {
+    /// Its simple commands, in the order of the text. Commands inside commands (`sudo`, `bash -c`) follow them.
+    pub commands: Vec<SimpleCommand>,
+    /// Its redirections to and from files.
+    pub redirects: Vec<Redirect>,
+    /// Folders that it changes to.
+    pub visits: Vec<Visit>,
+    /// What it gives its variables.
+    pub variables: BTreeMap<String, Variable>,
+    /// The text, or a text inside it, could not be read for certain.
+    pub parse_error: bool,
+}
+
+/// A command with its words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SimpleCommand {
+    /// The command as a permission pattern: words with one space between, quotes that change nothing left out, followed
+    /// by its redirections to files.
+    pub text: String,
+    /// Its program, if the text alone tells.
+    pub program: Option<String>,
+    /// All its words, the program first.
+    pub words: Vec<Word>,
+    /// Redirections to files as they stand in `text`.
+    pub redirections: String,
+    /// Variables set for it alone that could change what it does.
+    pub settings: Vec<String>,
+    /// How it runs.
+    pub via: Via,
+    /// Where it may run.
+    pub cwds: Vec<Cwd>,
+    /// Its place in the order of the text.
+    pub at: usize,
+}
+
+/// What stands around a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// Nothing.
+    Itself,
+    /// It runs another command and has no effect of its own (`timeout 5`, `nohup`): the inner one is what counts.
+    Wrapper,
+    /// It only changes the shell's folder.
+    Cd,
+}
+
+/// A redirection to or from a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Redirect {
+    /// The file.
+    pub target: Word,
+    /// Whether it is written.
+    pub writes: bool,
+    /// Where relative names may start.
+    pub cwds: Vec<Cwd>,
+    /// Its place in the order of the text.
+    pub at: usize,
+}
+
+/// A folder that the text changes to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Visit {
+    /// The folder; `None` for home.
+    pub target: Option<Word>,
+    /// Where it may start.
+    pub cwds: Vec<Cwd>,
+    /// Its place in the order of the text.
+    pub at: usize,
+}
+
+/// A variable of the text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Variable {
+    /// The place of its first value; before it, the environment's value is seen.
+    pub from: usize,
+    /// Everything it may be set to.
+    pub values: Vec<Word>,
+    /// Something sets it in a way that the text does not tell (`read`).
+    pub unknown: bool,
+}
+
+/// A folder in which a command may run: the start, and how the shell got on from there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cwd {
+    /// The changes so far; `None` when the text does not tell.
+    pub moves: Option<Vec<Move>>,
+}
+
+/// A change of the shell's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// To this folder, or home.
+    To(Option<Word>, usize),
+    /// None, for this folder was missing: possible only if it is.
+    Missing(Option<Word>, usize),
+}
+
+impl Cwd {
+    /// Where the text starts.
+    pub fn start() -> Self {
+        Self { moves: Some(Vec::new()) }
+    }
+
+    /// Anywhere.
+    pub fn unknown() -> Self {
+        Self { moves: None }
+    }
+
+    /// One change later.
+    pub fn then(&self, change: Move) -> Self {
+        let moves = self.moves.as_ref().map(|moves| moves.iter().cloned().chain([change]).collect());
+        Self { moves }
+    }
+}
+
+/// Parses a text.
+pub fn parse(text: &str) -> ShellPlan {
+    let mut walker = Walker::default();
+    walker.text(text);
+    walker.finish()
+}
+
+/// The syntax tree of a text; `None` when it is too long or too odd.
+pub fn tree(text: &str) -> Option<Tree> {
+    if text.len() > TEXT_BYTES_MAX || text.contains('\0') {
+        return None;
+    }
+    let mut parser = Parser::new();
+    parser.set_language(&tree_sitter_bash::LANGUAGE.into()).ok()?;
+    let mut ticks = 0;
+    let mut patience = |_: &_| {
+        ticks += 1;
+        if ticks > PARSER_TICKS_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let bytes = text.as_bytes();
+    let mut read = |at: usize, _| bytes.get(at..).unwrap_or_default();
+    parser.parse_with_options(&mut read, None, Some(ParseOptions::new().progress_callback(&mut patience)))
+}

@@ -1,0 +1,631 @@
+//! Walks a syntax tree in the order in which a shell would, and keeps track of its folder.
+
+use super::plan::{Cwd, Move, Redirect, ShellPlan, SimpleCommand, Variable, Via, Visit, tree};
+use super::unwrap::{self, Inner};
+use super::word::{Word, is_name, source};
+use std::collections::HashSet;
+use tree_sitter::Node;
+
+/// Commands of one text; a person must look at a text with more.
+const COMMANDS_MAX: usize = 2_000;
+/// Levels of the syntax tree.
+const DEPTH_MAX: usize = 300;
+/// Texts inside texts (`bash -c "bash -c ..."`).
+const TEXTS_MAX: usize = 6;
+/// Folders in which a command may run, before "anywhere" is said.
+const CWDS_MAX: usize = 8;
+
+/// Programs that cannot make a folder appear or vanish: a `cd` after them finds what is there now.
+const CALM: [&str; 24] = [
+    "cd", "pwd", "echo", "printf", "ls", "cat", "head", "tail", "grep", "rg", "wc", "which", "type", "date", "whoami",
+    "uname", "env", "true", "false", ":", "test", "set", "stat", "file",
+];
+
+/// The folders after a command, by how it ended.
+#[derive(Clone, Debug)]
+struct Flow {
+    ok: Vec<Cwd>,
+    failed: Vec<Cwd>,
+}
+
+impl Flow {
+    fn same(cwds: &[Cwd]) -> Self {
+        Self { ok: cwds.to_vec(), failed: cwds.to_vec() }
+    }
+
+    fn either(self) -> Vec<Cwd> {
+        union(self.ok, self.failed)
+    }
+}
+
+fn union(mut a: Vec<Cwd>, b: Vec<Cwd>) -> Vec<Cwd> {
+    for cwd in b {
+        if !a.contains(&cwd) {
+            a.push(cwd);
+        }
+    }
+    if a.len() > CWDS_MAX { vec![Cwd::unknown()] } else { a }
+}
+
+/// What came with a command besides its words.
+#[derive(Clone, Debug, Default)]
+struct Trimmings {
+    redirections: String,
+    settings: Vec<String>,
+    /// A here-document or here-string whose text is known.
+    stdin: Option<String>,
+}
+
+/// Makes a [`ShellPlan`].
+#[derive(Default)]
+pub struct Walker {
+    plan: ShellPlan,
+    counter: usize,
+    depth: usize,
+    texts: usize,
+    /// A command ran that may have changed folders on the disk.
+    stirred: bool,
+    /// Functions whose bodies change the folder.
+    movers: HashSet<String>,
+}
+
+impl Walker {
+    /// Walks a whole text from the start folder on.
+    pub fn text(&mut self, text: &str) {
+        self.inner_text(text, &[Cwd::start()]);
+    }
+
+    /// The plan.
+    pub fn finish(self) -> ShellPlan {
+        self.plan
+    }
+
+    fn inner_text(&mut self, text: &str, cwds: &[Cwd]) -> Vec<Cwd> {
+        if self.texts >= TEXTS_MAX {
+            self.plan.parse_error = true;
+            return vec![Cwd::unknown()];
+        }
+        let Some(tree) = tree(text) else {
+            self.plan.parse_error = true;
+            return vec![Cwd::unknown()];
+        };
+        self.plan.parse_error |= tree.root_node().has_error();
+        self.texts += 1;
+        let flow = self.walk(tree.root_node(), text, cwds, &[]);
+        self.texts -= 1;
+        flow.either()
+    }
+
+    fn tick(&mut self) -> usize {
+        self.counter += 1;
+        self.counter
+    }
+
+    /// `tail` holds redirections of a surrounding statement that belong to the last command of this one.
+    fn walk(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], tail: &[Node<'_>]) -> Flow {
+        if self.depth >= DEPTH_MAX || self.plan.commands.len() >= COMMANDS_MAX {
+            self.plan.parse_error = true;
+            return Flow::same(cwds);
+        }
+        self.depth += 1;
+        let flow = self.walk_kind(node, text, cwds, tail);
+        self.depth -= 1;
+        flow
+    }
+
+    fn walk_kind(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], tail: &[Node<'_>]) -> Flow {
+        match node.kind() {
+            "command" => self.command(node, text, cwds, tail),
+            "redirected_statement" => self.redirected(node, text, cwds, tail),
+            "list" => self.list(node, text, cwds, tail),
+            "pipeline" => self.pipeline(node, text, cwds, tail),
+            "negated_command" => {
+                let flow = self.sequence(node, text, cwds, tail);
+                Flow { ok: flow.failed, failed: flow.ok }
+            }
+            _ => {
+                let flow = self.compound(node, text, cwds);
+                self.redirections(tail, text, cwds);
+                flow
+            }
+        }
+    }
+
+    fn compound(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd]) -> Flow {
+        match node.kind() {
+            "program" | "compound_statement" | "do_group" => self.sequence(node, text, cwds, &[]),
+            "if_statement" | "elif_clause" | "else_clause" => self.branches(node, text, cwds),
+            "case_statement" => self.cases(node, text, cwds),
+            "for_statement" | "while_statement" | "c_style_for_statement" => self.repeated(node, text, cwds),
+            "function_definition" => self.function(node, text, cwds),
+            "variable_assignment" | "variable_assignments" => self.assignments(node, text, cwds, false),
+            "declaration_command" => self.assignments(node, text, cwds, true),
+            "unset_command" => self.unset(node, text, cwds),
+            "file_redirect" | "herestring_redirect" | "heredoc_redirect" => {
+                self.redirections(&[node], text, cwds);
+                Flow::same(cwds)
+            }
+            // A subshell, a substitution, a test, a word: what happens inside stays inside.
+            _ => {
+                if node.kind() == "expansion" {
+                    self.assigned_by_expansion(node, text);
+                }
+                self.sequence(node, text, cwds, &[]);
+                Flow::same(cwds)
+            }
+        }
+    }
+
+    /// One statement after the other; one that ends with `&` runs aside.
+    fn sequence(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], tail: &[Node<'_>]) -> Flow {
+        let mut cursor = node.walk();
+        let children: Vec<Node<'_>> = node.children(&mut cursor).collect();
+        let last = children.iter().rposition(Node::is_named);
+        let mut flow = Flow::same(cwds);
+        for (index, child) in children.iter().enumerate().filter(|(_, child)| child.is_named()) {
+            let now = flow.either();
+            let tail = if Some(index) == last { tail } else { &[] };
+            let after = self.walk(*child, text, &now, tail);
+            let aside = children.get(index + 1).is_some_and(|next| next.kind() == "&");
+            flow = if aside { Flow::same(&now) } else { after };
+        }
+        flow
+    }
+
+    fn list(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], tail: &[Node<'_>]) -> Flow {
+        let mut cursor = node.walk();
+        let children: Vec<Node<'_>> = node.children(&mut cursor).collect();
+        let last = children.iter().rposition(Node::is_named);
+        let mut flow: Option<Flow> = None;
+        let mut operator = "";
+        for (index, child) in children.iter().enumerate() {
+            if !child.is_named() {
+                operator = child.kind();
+                continue;
+            }
+            let tail = if Some(index) == last { tail } else { &[] };
+            flow = Some(match (flow.take(), operator) {
+                (None, _) => self.walk(*child, text, cwds, tail),
+                (Some(left), "&&") => {
+                    let right = self.walk(*child, text, &left.ok, tail);
+                    Flow { ok: right.ok, failed: union(left.failed, right.failed) }
+                }
+                (Some(left), "||") => {
+                    let right = self.walk(*child, text, &left.failed, tail);
+                    Flow { ok: union(left.ok, right.ok), failed: right.failed }
+                }
+                (Some(left), _) => self.walk(*child, text, &left.either(), tail),
+            });
+        }
+        flow.unwrap_or_else(|| Flow::same(cwds))
+    }
+
+    fn pipeline(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], tail: &[Node<'_>]) -> Flow {
+        let mut cursor = node.walk();
+        let children: Vec<Node<'_>> = node.named_children(&mut cursor).collect();
+        for (index, child) in children.iter().enumerate() {
+            let tail = if index + 1 == children.len() { tail } else { &[] };
+            self.walk(*child, text, cwds, tail);
+        }
+        Flow::same(cwds)
+    }
+
+    fn redirected(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], tail: &[Node<'_>]) -> Flow {
+        let mut cursor = node.walk();
+        let body = node.child_by_field_name("body");
+        let mut redirects: Vec<Node<'_>> =
+            node.named_children(&mut cursor).filter(|child| Some(*child) != body).collect();
+        redirects.extend_from_slice(tail);
+        match body {
+            Some(body) => self.walk(body, text, cwds, &redirects),
+            None => {
+                self.redirections(&redirects, text, cwds);
+                Flow::same(cwds)
+            }
+        }
+    }
+
+    /// `if`, `elif`, `else`: conditions run on, bodies branch off.
+    fn branches(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd]) -> Flow {
+        let mut cursor = node.walk();
+        let children: Vec<Node<'_>> = node.children(&mut cursor).collect();
+        let in_condition = |kind: &str| matches!(kind, "if" | "elif");
+        let mut condition = false;
+        let mut body = Flow::same(cwds).ok;
+        let mut otherwise = cwds.to_vec();
+        let mut ends: Vec<Cwd> = Vec::new();
+        let mut has_else = node.kind() == "else_clause";
+        for child in children {
+            match child.kind() {
+                kind if !child.is_named() => {
+                    if in_condition(kind) {
+                        condition = true;
+                    } else if kind == "then" {
+                        condition = false;
+                    }
+                }
+                "elif_clause" | "else_clause" => {
+                    has_else |= child.kind() == "else_clause";
+                    let flow = self.walk(child, text, &otherwise, &[]);
+                    ends = union(ends, flow.ok);
+                    otherwise = flow.failed;
+                }
+                _ if condition => {
+                    let flow = self.walk(child, text, &body, &[]);
+                    body = flow.ok;
+                    otherwise = flow.failed;
+                }
+                _ => body = self.walk(child, text, &body, &[]).either(),
+            }
+        }
+        let ends = union(ends, body);
+        match node.kind() {
+            // The surrounding statement goes on with what an unmet condition leaves.
+            "elif_clause" => Flow { ok: ends, failed: otherwise },
+            _ if has_else => Flow::same(&ends),
+            _ => Flow::same(&union(ends, otherwise)),
+        }
+    }
+
+    fn cases(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd]) -> Flow {
+        let mut cursor = node.walk();
+        let mut ends = cwds.to_vec();
+        for child in node.named_children(&mut cursor) {
+            let inside = self.sequence_of(child, text, cwds);
+            if child.kind() == "case_item" {
+                ends = union(ends, inside);
+            }
+        }
+        Flow::same(&ends)
+    }
+
+    fn sequence_of(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd]) -> Vec<Cwd> {
+        match node.kind() {
+            "case_item" => self.sequence(node, text, cwds, &[]).either(),
+            _ => self.walk(node, text, cwds, &[]).either(),
+        }
+    }
+
+    /// A body that changes the folder may start anywhere the second time.
+    fn repeated(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd]) -> Flow {
+        if let Some(name) = node.child_by_field_name("variable") {
+            let name = text.get(name.byte_range()).unwrap_or_default().to_owned();
+            let mut cursor = node.walk();
+            let values: Vec<Word> =
+                node.children_by_field_name("value", &mut cursor).map(|value| Word::read(value, text)).collect();
+            self.set_variable(&name, (!values.is_empty()).then_some(values));
+        }
+        let before = (self.plan.commands.len(), self.plan.redirects.len(), self.plan.visits.len());
+        let after = self.sequence(node, text, cwds, &[]).either();
+        if after == cwds {
+            return Flow::same(cwds);
+        }
+        self.plan.commands.truncate(before.0);
+        self.plan.redirects.truncate(before.1);
+        self.plan.visits.truncate(before.2);
+        let anywhere = [Cwd::unknown()];
+        self.sequence(node, text, &anywhere, &[]);
+        Flow::same(&anywhere)
+    }
+
+    fn function(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd]) -> Flow {
+        let body = text.get(node.byte_range()).unwrap_or_default();
+        let moves = body.contains("cd") || body.contains("pushd") || body.contains("popd");
+        // It runs where it is called, and that may be anywhere if the text moves at all.
+        let anywhere = [Cwd::unknown()];
+        let inside = if moves || text.contains("cd ") || text.contains("pushd") { &anywhere[..] } else { cwds };
+        if moves && let Some(name) = node.child_by_field_name("name") {
+            self.movers.insert(text.get(name.byte_range()).unwrap_or_default().to_owned());
+        }
+        self.sequence(node, text, inside, &[]);
+        Flow::same(cwds)
+    }
+
+    fn command(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], tail: &[Node<'_>]) -> Flow {
+        let mut words = Vec::new();
+        let mut redirects = Vec::new();
+        let mut trimmings = Trimmings::default();
+        let mut cursor = node.walk();
+        for child in node.named_children(&mut cursor) {
+            match child.kind() {
+                "file_redirect" | "heredoc_redirect" | "herestring_redirect" => redirects.push(child),
+                "variable_assignment" => self.setting(child, text, cwds, &mut trimmings),
+                kind => {
+                    self.inside(child, text, cwds);
+                    if kind != "comment" {
+                        words.push(Word::read(child, text));
+                    }
+                }
+            }
+        }
+        redirects.extend_from_slice(tail);
+        for redirect in &redirects {
+            words.extend(self.redirection(*redirect, text, cwds, &mut trimmings));
+        }
+        self.simple(&words, &trimmings, cwds)
+    }
+
+    /// Substitutions inside a word.
+    fn inside(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd]) {
+        if node.named_child_count() > 0 {
+            self.walk(node, text, cwds, &[]);
+        } else if matches!(node.kind(), "command_substitution" | "process_substitution") {
+            self.walk(node, text, cwds, &[]);
+        }
+    }
+
+    /// `NAME=VALUE` before a command.
+    fn setting(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], trimmings: &mut Trimmings) {
+        self.inside(node, text, cwds);
+        let name = node.child_by_field_name("name").and_then(|name| text.get(name.byte_range())).unwrap_or_default();
+        if !super::prefix::is_harmless_variable(name) {
+            trimmings.settings.push(source(node, text));
+        }
+    }
+
+    /// A command from its words: it is noted, looked into, and followed if it moves the shell.
+    fn simple(&mut self, words: &[Word], trimmings: &Trimmings, cwds: &[Cwd]) -> Flow {
+        let Some(first) = words.first() else { return Flow::same(cwds) };
+        let program = first.literal();
+        let name = program.as_deref().unwrap_or_default();
+        let at = self.tick();
+        self.set_by_command(name, words);
+        let inner = if self.depth < DEPTH_MAX { unwrap::inner(words, trimmings.stdin.as_deref()) } else { None };
+        let via = match (&inner, name) {
+            (Some(Inner::Transparent(_)), _) => Via::Wrapper,
+            (_, "cd" | "pushd" | "popd") => Via::Cd,
+            _ => Via::Itself,
+        };
+        self.stirred |= via == Via::Itself && (!CALM.contains(&name) || !trimmings.redirections.is_empty());
+        self.plan.commands.push(SimpleCommand {
+            text: pattern(words, &trimmings.redirections),
+            program: program.clone(),
+            words: words.to_vec(),
+            redirections: trimmings.redirections.clone(),
+            settings: trimmings.settings.clone(),
+            via,
+            cwds: cwds.to_vec(),
+            at,
+        });
+        match inner {
+            Some(Inner::Transparent(inner)) => self.nested(&inner, trimmings, cwds),
+            Some(Inner::Command(inner)) => {
+                self.nested(&inner, &Trimmings { stdin: None, ..trimmings.clone() }, cwds);
+                Flow::same(cwds)
+            }
+            Some(Inner::Commands(all)) => {
+                for inner in all {
+                    self.nested(&inner, &Trimmings::default(), cwds);
+                }
+                Flow::same(cwds)
+            }
+            Some(Inner::Text(inner)) => {
+                self.inner_text(&inner, cwds);
+                Flow::same(cwds)
+            }
+            Some(Inner::Here(inner)) => Flow::same(&self.inner_text(&inner, cwds)),
+            None if via == Via::Cd => self.cd(name, words, cwds, at),
+            None if self.movers.contains(name) => Flow::same(&[Cwd::unknown()]),
+            None => Flow::same(cwds),
+        }
+    }
+
+    fn nested(&mut self, words: &[Word], trimmings: &Trimmings, cwds: &[Cwd]) -> Flow {
+        if self.depth >= DEPTH_MAX || self.plan.commands.len() >= COMMANDS_MAX {
+            self.plan.parse_error = true;
+            return Flow::same(cwds);
+        }
+        self.depth += 1;
+        let settings = words.iter().take_while(|word| assignment(word).is_some()).count();
+        let (before, words) = words.split_at(settings);
+        let mut trimmings = trimmings.clone();
+        for word in before {
+            if let Some((name, _)) = assignment(word)
+                && !super::prefix::is_harmless_variable(&name)
+            {
+                trimmings.settings.push(word.source.clone());
+            }
+        }
+        let flow = self.simple(words, &trimmings, cwds);
+        self.depth -= 1;
+        flow
+    }
+
+    fn cd(&mut self, name: &str, words: &[Word], cwds: &[Cwd], at: usize) -> Flow {
+        let arguments = words.get(1..).unwrap_or_default();
+        let plain: Vec<&Word> = arguments.iter().filter(|word| !matches!(word.head(), "-L" | "--")).collect();
+        let odd = name != "cd" || plain.len() > 1 || plain.iter().any(|word| word.head().starts_with('-'));
+        let target = plain.first().map(|word| (*word).clone());
+        if !odd || name == "pushd" {
+            self.plan.visits.push(Visit { target: target.clone(), cwds: cwds.to_vec(), at });
+        }
+        if odd {
+            return Flow { ok: vec![Cwd::unknown()], failed: cwds.to_vec() };
+        }
+        let ok = cwds.iter().map(|cwd| cwd.then(Move::To(target.clone(), at))).collect();
+        let stay = |cwd: &Cwd| if self.stirred { cwd.clone() } else { cwd.then(Move::Missing(target.clone(), at)) };
+        Flow { ok, failed: cwds.iter().map(stay).collect() }
+    }
+
+    fn redirections(&mut self, nodes: &[Node<'_>], text: &str, cwds: &[Cwd]) {
+        let mut trimmings = Trimmings::default();
+        for node in nodes {
+            self.redirection(*node, text, cwds, &mut trimmings);
+        }
+    }
+
+    /// Notes a redirection; gives the words that the grammar hung on it by mistake.
+    fn redirection(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], trimmings: &mut Trimmings) -> Vec<Word> {
+        match node.kind() {
+            "file_redirect" => self.file_redirect(node, text, cwds, trimmings),
+            "herestring_redirect" => {
+                self.inside(node, text, cwds);
+                let mut cursor = node.walk();
+                let word = node.named_children(&mut cursor).last().map(|word| Word::read(word, text));
+                trimmings.stdin = word.and_then(|word| word.literal());
+                Vec::new()
+            }
+            "heredoc_redirect" => self.heredoc(node, text, cwds, trimmings),
+            _ => {
+                self.walk(node, text, cwds, &[]);
+                Vec::new()
+            }
+        }
+    }
+
+    /// `> FILE` and its kin. The grammar takes further words of the command (`> FILE ARGUMENT`) for further targets.
+    fn file_redirect(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], trimmings: &mut Trimmings) -> Vec<Word> {
+        let mut cursor = node.walk();
+        let operator = node.children(&mut cursor).find(|child| !child.is_named()).map_or("", |child| child.kind());
+        let mut targets = node.children_by_field_name("destination", &mut cursor);
+        let Some(target) = targets.next() else { return Vec::new() };
+        let rest: Vec<Node<'_>> = targets.collect();
+        self.inside(target, text, cwds);
+        let target_word = Word::read(target, text);
+        if !(operator.ends_with('&') && is_descriptor(&target_word)) {
+            let at = self.tick();
+            let free = target_word.literal().is_some_and(|path| super::disk::is_free(&path));
+            if !free {
+                trimmings.redirections.push_str(&format!(" {operator} {}", target_word.canonical()));
+            }
+            let writes = operator.contains('>');
+            self.plan.redirects.push(Redirect { target: target_word, writes, cwds: cwds.to_vec(), at });
+        }
+        let mut words = Vec::new();
+        for word in rest {
+            self.inside(word, text, cwds);
+            words.push(Word::read(word, text));
+        }
+        words
+    }
+
+    fn heredoc(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], trimmings: &mut Trimmings) -> Vec<Word> {
+        let mut words = Vec::new();
+        let mut cursor = node.walk();
+        for child in node.named_children(&mut cursor) {
+            match child.kind() {
+                "heredoc_start" | "heredoc_end" | "file_descriptor" => {}
+                "heredoc_body" => {
+                    self.inside(child, text, cwds);
+                    trimmings.stdin = Some(text.get(child.byte_range()).unwrap_or_default().to_owned());
+                }
+                "file_redirect" | "herestring_redirect" => {
+                    words.extend(self.redirection(child, text, cwds, trimmings));
+                }
+                kind if kind.ends_with("word") || kind.ends_with("string") || kind == "concatenation" => {
+                    self.inside(child, text, cwds);
+                    words.push(Word::read(child, text));
+                }
+                _ => drop(self.walk(child, text, cwds, &[])),
+            }
+        }
+        words
+    }
+
+    /// Assignments that stand alone, or behind `export` and its kin.
+    fn assignments(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], declared: bool) -> Flow {
+        self.assignments_below(node, text);
+        let mut cursor = node.walk();
+        for child in node.named_children(&mut cursor) {
+            self.inside(child, text, cwds);
+        }
+        let words: Vec<&str> = text.get(node.byte_range()).unwrap_or_default().split_ascii_whitespace().collect();
+        let names = words.iter().filter_map(|word| word.split(['=', '+']).next()).filter(|name| is_name(name));
+        let weighty = if declared {
+            names.skip(1).any(|name| !super::prefix::is_harmless_variable(name))
+        } else {
+            names.into_iter().any(super::prefix::is_weighty_variable)
+        };
+        if weighty {
+            let at = self.tick();
+            let word = Word::quoted(source(node, text));
+            let words = vec![word];
+            self.plan.commands.push(SimpleCommand {
+                text: pattern(&words, ""),
+                program: None,
+                words,
+                redirections: String::new(),
+                settings: Vec::new(),
+                via: Via::Itself,
+                cwds: cwds.to_vec(),
+                at,
+            });
+        }
+        Flow::same(cwds)
+    }
+
+    fn assignments_below(&mut self, node: Node<'_>, text: &str) {
+        if node.kind() == "variable_assignment" {
+            let name = node.child_by_field_name("name").and_then(|name| text.get(name.byte_range())).unwrap_or_default();
+            let appended = text.get(node.byte_range()).unwrap_or_default().contains("+=");
+            let value = node.child_by_field_name("value").map(|value| Word::read(value, text)).unwrap_or_default();
+            self.set_variable(name, (!appended).then(|| vec![value]));
+            return;
+        }
+        let mut cursor = node.walk();
+        for child in node.named_children(&mut cursor) {
+            if child.kind() == "variable_assignment" {
+                self.assignments_below(child, text);
+            }
+        }
+    }
+
+    fn unset(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd]) -> Flow {
+        let mut cursor = node.walk();
+        for child in node.named_children(&mut cursor) {
+            self.set_variable(text.get(child.byte_range()).unwrap_or_default(), None);
+        }
+        Flow::same(cwds)
+    }
+
+    /// `${NAME:=VALUE}` sets a variable.
+    fn assigned_by_expansion(&mut self, node: Node<'_>, text: &str) {
+        let raw = text.get(node.byte_range()).unwrap_or_default();
+        if raw.contains('=')
+            && let Some(name) = raw.strip_prefix("${").and_then(|rest| rest.split([':', '=']).next())
+        {
+            self.set_variable(name, None);
+        }
+    }
+
+    /// `None`: to something that the text does not tell.
+    fn set_variable(&mut self, name: &str, values: Option<Vec<Word>>) {
+        let from = self.tick();
+        let entry = self.plan.variables.entry(name.to_owned()).or_insert_with(|| Variable { from, ..Variable::default() });
+        match values {
+            Some(values) => entry.values.extend(values),
+            None => entry.unknown = true,
+        }
+    }
+
+    /// Builtins that set variables.
+    fn set_by_command(&mut self, program: &str, words: &[Word]) {
+        if !matches!(program, "read" | "mapfile" | "readarray" | "printf" | "getopts" | "let" | "export" | "declare") {
+            return;
+        }
+        for word in words.iter().skip(1) {
+            let text = word.literal().unwrap_or_default();
+            let name: String = text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            if is_name(&name) {
+                self.set_variable(&name, None);
+            }
+        }
+    }
+}
+
+fn is_descriptor(word: &Word) -> bool {
+    word.literal().is_some_and(|text| text.trim_end_matches('-').chars().all(|c| c.is_ascii_digit()))
+}
+
+/// The name and value of a word that reads `NAME=VALUE`.
+pub fn assignment(word: &Word) -> Option<(String, Word)> {
+    let (name, _) = word.head().split_once('=')?;
+    is_name(name).then_some(())?;
+    Some((name.to_owned(), word.without_prefix(name.len() + 1)?))
+}
+
+/// The words as one permission pattern.
+pub fn pattern(words: &[Word], redirections: &str) -> String {
+    let words: Vec<String> = words.iter().map(Word::canonical).collect();
+    format!("{}{redirections}", words.join(" "))
+}

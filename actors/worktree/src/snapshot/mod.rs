@@ -1,0 +1,392 @@
+//! Checkpoints of a worktree, kept in a shadow git repository outside of it.
+//!
+//! Where to start: [`GitCheckpoints`] (this file) hands calls to blocking threads and lets callers share a walk;
+//! `walk` is one walk (`scan` finds what changed, `seal` writes it); `undo` takes a session's lines out again.
+
+mod ignores;
+mod merge;
+mod omitted;
+mod prune;
+mod scan;
+mod seal;
+mod store;
+mod tracked;
+mod undo;
+mod walk;
+
+use crate::patch;
+use crate::place::Place;
+use futures_util::FutureExt;
+use kilo_ports::BoxFuture;
+use kilo_ports::checkpoint::{CheckpointError, Checkpoints, FileChange, Restored};
+use kilo_protocol::model::FileDiff;
+use parking_lot::Mutex;
+use std::fmt::Display;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use store::Store;
+use tokio::sync::Semaphore;
+use tracing::debug;
+use walk::Walk;
+
+pub use prune::PruneReport;
+
+/// Worktrees whose state stays in memory.
+const WORKTREES_MAX: usize = 16;
+/// Walks, diffs and undos that run at one time.
+const HEAVY_MAX: usize = 4;
+/// Look-ups of worktrees that run at one time.
+const LIGHT_MAX: usize = 16;
+
+/// How much a checkpoint may take.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// An untracked file over this is left out (2 MiB).
+    pub untracked_file_bytes_max: u64,
+    /// A changed tracked file over this is left out (64 MiB).
+    pub tracked_file_bytes_max: u64,
+    /// Files of a worktree; over it `track` fails (500,000).
+    pub files_max: usize,
+    /// Bytes that one walk reads; over it `track` fails before it reads any (1 GiB).
+    pub walk_bytes_max: u64,
+    /// Bytes of one worktree's checkpoints; over it `track` fails until a prune made room (4 GiB).
+    pub store_bytes_max: u64,
+    /// How long one walk may take (60 s).
+    pub walk_ms_max: u64,
+    /// How long a caller waits, walks of others included (150 s).
+    pub wait_ms_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            untracked_file_bytes_max: 2 << 20,
+            tracked_file_bytes_max: 64 << 20,
+            files_max: 500_000,
+            walk_bytes_max: 1 << 30,
+            store_bytes_max: 4 << 30,
+            walk_ms_max: 60_000,
+            wait_ms_max: 150_000,
+        }
+    }
+}
+
+/// Keeps checkpoints in shadow git repositories below one folder. Needs a tokio runtime with time.
+///
+/// A clone is the same keeper. State in memory: stamps and hashes of the files of at most 16 worktrees.
+#[derive(Clone)]
+pub struct GitCheckpoints {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    folder: PathBuf,
+    refused: Vec<PathBuf>,
+    limits: Limits,
+    /// Last used last.
+    worktrees: Mutex<Vec<Arc<Worktree>>>,
+    heavy: Arc<Semaphore>,
+    light: Arc<Semaphore>,
+}
+
+/// A worktree that checkpoints are made of.
+struct Worktree {
+    place: Place,
+    store: Store,
+    /// Callers of `track` so far.
+    arrivals: AtomicU64,
+    /// Held while the worktree is walked, undone or pruned; holds the last walk's result.
+    turn: tokio::sync::Mutex<LastWalk>,
+    walk: Mutex<Option<Walk>>,
+}
+
+/// A finished walk.
+#[derive(Default)]
+struct LastWalk {
+    /// It began after this many callers had arrived.
+    covers: u64,
+    result: Option<Result<String, CheckpointError>>,
+}
+
+impl GitCheckpoints {
+    /// Keeps checkpoints below `snapshot_folder`, which need not exist yet. The filesystem's root is always refused as a
+    /// worktree; name the user's home with [`Self::refusing`].
+    pub fn new(snapshot_folder: PathBuf) -> Self {
+        Self::build(snapshot_folder, Vec::new(), Limits::default())
+    }
+
+    /// The same, refusing these folders as worktrees too (they count as not in a repository).
+    #[must_use]
+    pub fn refusing(self, folders: impl IntoIterator<Item = PathBuf>) -> Self {
+        let refused = folders.into_iter().map(|folder| folder.canonicalize().unwrap_or(folder)).collect();
+        Self::build(self.shared.folder.clone(), refused, self.shared.limits.clone())
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self::build(self.shared.folder.clone(), self.shared.refused.clone(), limits)
+    }
+
+    fn build(folder: PathBuf, refused: Vec<PathBuf>, limits: Limits) -> Self {
+        let (heavy, light) = (Arc::new(Semaphore::new(HEAVY_MAX)), Arc::new(Semaphore::new(LIGHT_MAX)));
+        let worktrees = Mutex::new(Vec::new());
+        Self { shared: Arc::new(Shared { folder, refused, limits, worktrees, heavy, light }) }
+    }
+
+    /// Drops what neither `keep` nor a checkpoint younger than `age` needs from the store of the worktree around
+    /// `directory`, and packs the rest. Checkpoints that are not in `keep` may be missing afterwards.
+    ///
+    /// Errors: as the port's.
+    pub async fn prune(
+        &self,
+        directory: PathBuf,
+        keep: Vec<String>,
+        age: Duration,
+    ) -> Result<PruneReport, CheckpointError> {
+        let shared = Arc::clone(&self.shared);
+        let work = async {
+            let worktree = shared.worktree(directory).await?;
+            let _turn = worktree.turn.lock().await;
+            let target = Arc::clone(&worktree);
+            shared.heavy(move || prune::prune(&target, &keep, age)).await
+        };
+        self.shared.bounded(work).await
+    }
+
+    /// Deletes all checkpoints of the worktree around `directory`, and returns the bytes that were freed.
+    pub async fn remove(&self, directory: PathBuf) -> Result<u64, CheckpointError> {
+        let shared = Arc::clone(&self.shared);
+        let work = async {
+            let worktree = shared.worktree(directory).await?;
+            let _turn = worktree.turn.lock().await;
+            shared.worktrees.lock().retain(|known| !Arc::ptr_eq(known, &worktree));
+            let target = Arc::clone(&worktree);
+            let remove = move || {
+                *target.walk.lock() = None;
+                let bytes = target.store.recount();
+                std::fs::remove_dir_all(&target.store.folder).map_err(failed)?;
+                Ok(bytes)
+            };
+            shared.heavy(remove).await
+        };
+        self.shared.bounded(work).await
+    }
+}
+
+impl Checkpoints for GitCheckpoints {
+    fn track(&self, directory: PathBuf) -> BoxFuture<'static, Result<String, CheckpointError>> {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            let work = async { shared.worktree(directory).await?.track(&shared).await };
+            shared.bounded(work).await
+        }
+        .boxed()
+    }
+
+    fn diff(
+        &self,
+        directory: PathBuf,
+        from: String,
+        to: String,
+    ) -> BoxFuture<'static, Result<Vec<FileDiff>, CheckpointError>> {
+        self.reading(directory, move |worktree| worktree.diff(&from, &to))
+    }
+
+    fn changed(
+        &self,
+        directory: PathBuf,
+        from: String,
+        to: String,
+    ) -> BoxFuture<'static, Result<Vec<PathBuf>, CheckpointError>> {
+        self.reading(directory, move |worktree| worktree.changed(&from, &to))
+    }
+
+    fn undo(
+        &self,
+        directory: PathBuf,
+        changes: Vec<FileChange>,
+    ) -> BoxFuture<'static, Result<Restored, CheckpointError>> {
+        self.writing(directory, move |worktree| undo::undo(worktree, &changes))
+    }
+
+    fn restore(
+        &self,
+        directory: PathBuf,
+        checkpoint: String,
+        files: Vec<PathBuf>,
+    ) -> BoxFuture<'static, Result<(), CheckpointError>> {
+        self.writing(directory, move |worktree| undo::restore(worktree, &checkpoint, &files))
+    }
+}
+
+impl GitCheckpoints {
+    /// Runs `work` on the worktree around `directory`, beside walks and undos.
+    fn reading<T: Send + 'static>(
+        &self,
+        directory: PathBuf,
+        work: impl FnOnce(&Worktree) -> Result<T, CheckpointError> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, CheckpointError>> {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            let work = async {
+                let worktree = shared.worktree(directory).await?;
+                shared.heavy(move || work(&worktree)).await
+            };
+            shared.bounded(work).await
+        }
+        .boxed()
+    }
+
+    /// Runs `work` on the worktree around `directory` while nothing else walks or changes it.
+    fn writing<T: Send + 'static>(
+        &self,
+        directory: PathBuf,
+        work: impl FnOnce(&Worktree) -> Result<T, CheckpointError> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, CheckpointError>> {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            let work = async {
+                let worktree = shared.worktree(directory).await?;
+                let _turn = worktree.turn.lock().await;
+                let target = Arc::clone(&worktree);
+                shared.heavy(move || work(&target)).await
+            };
+            shared.bounded(work).await
+        }
+        .boxed()
+    }
+}
+
+impl Shared {
+    /// Finds the worktree around `directory`, in memory or on disk.
+    async fn worktree(self: &Arc<Self>, directory: PathBuf) -> Result<Arc<Worktree>, CheckpointError> {
+        let shared = Arc::clone(self);
+        blocking(&self.light, move || {
+            let place = Place::find(&directory).filter(|place| !shared.refuses(&place.root));
+            let place = place.ok_or(CheckpointError::NotARepository(directory))?;
+            shared.open(place)
+        })
+        .await
+    }
+
+    fn refuses(&self, root: &Path) -> bool {
+        root.parent().is_none() || self.refused.iter().any(|refused| refused == root)
+    }
+
+    fn open(&self, place: Place) -> Result<Arc<Worktree>, CheckpointError> {
+        let mut worktrees = self.worktrees.lock();
+        if let Some(at) = worktrees.iter().position(|known| known.place == place) {
+            let worktree = worktrees.remove(at);
+            worktrees.push(Arc::clone(&worktree));
+            return Ok(worktree);
+        }
+        let worktree = Arc::new(Worktree {
+            store: Store::open(&self.folder, &place)?,
+            place,
+            arrivals: AtomicU64::new(0),
+            turn: tokio::sync::Mutex::default(),
+            walk: Mutex::new(None),
+        });
+        worktrees.push(Arc::clone(&worktree));
+        if worktrees.len() > WORKTREES_MAX {
+            // one in use stays: two states of one worktree would not see each other
+            if let Some(at) = worktrees.iter().position(|known| Arc::strong_count(known) == 1) {
+                worktrees.remove(at);
+            }
+        }
+        Ok(worktree)
+    }
+
+    async fn heavy<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, CheckpointError> + Send + 'static,
+    ) -> Result<T, CheckpointError> {
+        blocking(&self.heavy, work).await
+    }
+
+    /// Waits for `work`, but not for ever: a filesystem may hang.
+    async fn bounded<T>(&self, work: impl Future<Output = Result<T, CheckpointError>>) -> Result<T, CheckpointError> {
+        match tokio::time::timeout(Duration::from_millis(self.limits.wait_ms_max), work).await {
+            Ok(result) => result,
+            Err(_) => Err(CheckpointError::Failed(format!("no checkpoint within {} ms", self.limits.wait_ms_max))),
+        }
+    }
+}
+
+impl Worktree {
+    /// Makes a checkpoint, sharing a walk with whoever waits too.
+    ///
+    /// Each caller takes a number, then waits its turn. A walk covers all numbers taken before it began; a caller whose
+    /// number is covered by then takes that walk's result, so a crowd costs two walks and nobody gets a walk that began
+    /// before it asked.
+    async fn track(self: Arc<Self>, shared: &Shared) -> Result<String, CheckpointError> {
+        let number = self.arrivals.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut last = self.turn.lock().await;
+        if last.covers >= number
+            && let Some(result) = &last.result
+        {
+            return result.clone();
+        }
+        let (target, limits) = (Arc::clone(&self), shared.limits.clone());
+        let walk = move || {
+            let covers = target.arrivals.load(Ordering::SeqCst);
+            Ok((covers, target.walk(&limits)))
+        };
+        let (covers, result) = shared.heavy(walk).await?;
+        *last = LastWalk { covers, result: Some(result.clone()) };
+        result
+    }
+
+    fn walk(&self, limits: &Limits) -> Result<String, CheckpointError> {
+        let mut walk = self.walk.lock();
+        if walk.is_none() {
+            debug!(worktree = %self.place.root.display(), "first walk");
+            *walk = Some(Walk::open(&self.place, &self.store)?);
+        }
+        match walk.as_mut() {
+            Some(walk) => walk.run(&self.place, &self.store, limits),
+            None => Err(CheckpointError::Failed("no walk".into())),
+        }
+    }
+
+    fn diff(&self, from: &str, to: &str) -> Result<Vec<FileDiff>, CheckpointError> {
+        self.store.read(|repo| {
+            let (old, new) = (store::tree(repo, from)?, store::tree(repo, to)?);
+            let mut options = patch::options(3);
+            let diff = repo.diff_tree_to_tree(Some(&old), Some(&new), Some(&mut options)).map_err(failed)?;
+            patch::file_diffs(&diff).map_err(failed)
+        })
+    }
+
+    fn changed(&self, from: &str, to: &str) -> Result<Vec<PathBuf>, CheckpointError> {
+        self.store.read(|repo| {
+            let (old, new) = (store::tree(repo, from)?, store::tree(repo, to)?);
+            let mut options = patch::options(0);
+            let diff = repo.diff_tree_to_tree(Some(&old), Some(&new), Some(&mut options)).map_err(failed)?;
+            let paths = diff.deltas().filter_map(|delta| delta.new_file().path_bytes().or(delta.old_file().path_bytes()));
+            Ok(paths.map(|path| self.place.root.join(std::ffi::OsStr::from_bytes(path))).collect())
+        })
+    }
+}
+
+/// Runs `work` on a blocking thread under a permit of `permits`, which it keeps even if the caller goes away.
+async fn blocking<T: Send + 'static>(
+    permits: &Arc<Semaphore>,
+    work: impl FnOnce() -> Result<T, CheckpointError> + Send + 'static,
+) -> Result<T, CheckpointError> {
+    let permit = Arc::clone(permits).acquire_owned().await.map_err(failed)?;
+    let task = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        work()
+    });
+    task.await.map_err(failed)?
+}
+
+/// A failure of git or the disk, in words.
+fn failed(error: impl Display) -> CheckpointError {
+    CheckpointError::Failed(error.to_string())
+}

@@ -1,0 +1,93 @@
+//! Finds an engine for a command: the one named, the background daemon, or one in this process.
+
+use crate::Context;
+use crate::args::Remote;
+use crate::host::{Engine, Start};
+use crate::state;
+use kilo_client::{Auth, Client};
+use kilo_config::Environment;
+use std::path::Path;
+use std::time::Duration;
+
+const HEALTH_MAX: Duration = Duration::from_secs(1);
+
+/// A client, and the engine behind it when that runs in this process.
+pub struct Link {
+    /// The client, working in the command's directory.
+    pub client: Client,
+    engine: Option<Engine>,
+}
+
+impl Link {
+    /// Stops the engine if it runs in this process.
+    pub async fn close(self) {
+        if let Some(engine) = self.engine {
+            engine.stop().await;
+        }
+    }
+}
+
+/// Finds an engine: `--attach`, else the background daemon if it is healthy, else one in this process.
+///
+/// `KILO_NO_DAEMON=1` leaves the background daemon alone.
+pub async fn open(cx: &Context, remote: &Remote, directory: &str) -> anyhow::Result<Link> {
+    if let Some(url) = &remote.attach {
+        let client = Client::new(url, credentials(&cx.env, remote))?;
+        return Ok(Link { client: client.in_directory(directory), engine: None });
+    }
+    if let Some(client) = background(&cx.env).await {
+        return Ok(Link { client: client.in_directory(directory), engine: None });
+    }
+    let start = Start { env: cx.env.clone(), embedded: true, ..Start::default() };
+    let engine = Engine::start(start).await?;
+    let client = engine.client()?.in_directory(directory);
+    Ok(Link { client, engine: Some(engine) })
+}
+
+/// A client for the background daemon, if it is there and healthy.
+pub async fn background(env: &Environment) -> Option<Client> {
+    if env.is_on("KILO_NO_DAEMON") {
+        return None;
+    }
+    let state = state::read(env)?;
+    let client = of_state(env, &state)?;
+    let health = client.health(HEALTH_MAX).await.ok()?;
+    tracing::debug!(pid = state.pid, version = health.version, "using the background daemon");
+    Some(client)
+}
+
+/// A client for the daemon of a state file.
+pub fn of_state(env: &Environment, state: &state::DaemonState) -> Option<Client> {
+    let auth = match state::token(state).ok()? {
+        Some(token) => Auth::Token(token),
+        None => credentials(env, &Remote::default()),
+    };
+    Client::new(&state.url, auth).ok()
+}
+
+fn credentials(env: &Environment, remote: &Remote) -> Auth {
+    let password = remote.password.as_deref().or_else(|| env.get("KILO_SERVER_PASSWORD"));
+    let username = remote.username.as_deref().or_else(|| env.get("KILO_SERVER_USERNAME"));
+    Auth::basic(username, password)
+}
+
+/// The directory that a command works in: `--dir` against the current one. With `--attach` it is taken as it is, for it
+/// need not exist here.
+///
+/// # Errors
+/// When a local one is not a folder.
+pub fn directory(env: &Environment, dir: Option<&Path>, remote: &Remote) -> anyhow::Result<String> {
+    let Some(dir) = dir else { return Ok(text(&env.cwd)) };
+    if remote.attach.is_some() {
+        return Ok(text(dir));
+    }
+    let path = env.cwd.join(env.expand_home(&dir.to_string_lossy()));
+    match path.canonicalize() {
+        Ok(path) if path.is_dir() => Ok(text(&path)),
+        _ => anyhow::bail!("{} is not a folder", path.display()),
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

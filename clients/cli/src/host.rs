@@ -1,0 +1,78 @@
+//! The engine in this process. The only file that names `kilo_daemon`.
+
+use anyhow::Context as _;
+use kilo_client::{Auth, Client};
+use kilo_config::Environment;
+use std::time::Duration;
+
+const STOP_MAX: Duration = Duration::from_millis(900);
+
+/// What an engine is started with.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// Its surroundings.
+    pub env: Environment,
+    /// The address to listen on; loopback when empty.
+    pub hostname: String,
+    /// The port; 0 takes any free one.
+    pub port: u16,
+    /// Origins that browsers may call from.
+    pub cors: Vec<String>,
+    /// It serves this process alone and ends with it.
+    pub embedded: bool,
+}
+
+/// An engine that runs in this process.
+pub struct Engine {
+    running: kilo_daemon::Running,
+    env: Environment,
+}
+
+impl Engine {
+    /// Starts one and returns once it is ready to serve.
+    pub async fn start(start: Start) -> anyhow::Result<Self> {
+        let env = start.env.clone();
+        let hostname = if start.hostname.is_empty() { "127.0.0.1".to_owned() } else { start.hostname };
+        let running = kilo_daemon::start(kilo_daemon::Options {
+            environment: start.env,
+            hostname,
+            port: start.port,
+            cors: start.cors,
+            embedded: start.embedded,
+        })
+        .await
+        .context("the engine did not start")?;
+        Ok(Self { running, env })
+    }
+
+    /// Where it listens: `http://HOST:PORT`.
+    pub fn url(&self) -> &str {
+        &self.running.url
+    }
+
+    /// The token that opens it, if it has one.
+    pub fn token(&self) -> Option<&str> {
+        self.running.token.as_deref()
+    }
+
+    /// A client for it.
+    pub fn client(&self) -> anyhow::Result<Client> {
+        let auth = match self.token() {
+            Some(token) => Auth::Token(token.to_owned()),
+            None => Auth::basic(self.env.get("KILO_SERVER_USERNAME"), self.env.get("KILO_SERVER_PASSWORD")),
+        };
+        Ok(Client::new(self.url(), auth)?)
+    }
+
+    /// Waits until it ends by itself, which it does only when it cannot go on.
+    pub async fn wait(self) {
+        self.running.wait().await;
+    }
+
+    /// Stops it, within 0.9 s.
+    pub async fn stop(self) {
+        if tokio::time::timeout(STOP_MAX, self.running.stop()).await.is_err() {
+            tracing::warn!("the engine took too long to stop");
+        }
+    }
+}

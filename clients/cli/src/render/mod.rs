@@ -1,0 +1,5 @@
+//! Pure functions from the protocol's values to lines of text.
+
+pub mod diff;
+pub mod json;
+pub mod tool;

@@ -1,0 +1,75 @@
+//! Calls about the daemon itself: health, configuration, providers, credentials.
+
+use crate::error::ClientError;
+use crate::http::{Client, NO_BODY};
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A daemon's answer to "are you there".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Always true.
+    pub healthy: bool,
+    /// The daemon's version.
+    pub version: String,
+}
+
+/// Providers with their models.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ProviderList {
+    /// `{id, name, source, env, options, models: {ID: model}}` each.
+    #[serde(alias = "all")]
+    pub providers: Vec<Value>,
+    /// The model that a provider uses when none is named.
+    #[serde(default, rename = "default")]
+    pub defaults: Map<String, Value>,
+    /// The providers that have credentials; only told by [`Client::all_providers`].
+    #[serde(default)]
+    pub connected: Vec<String>,
+}
+
+impl Client {
+    /// Asks whether the daemon is there, waiting at most `within`.
+    pub async fn health(&self, within: Duration) -> Result<Health, ClientError> {
+        self.call_within(within, Method::GET, "/global/health", &[], NO_BODY).await
+    }
+
+    /// The merged configuration of this client's directory.
+    pub async fn config(&self) -> Result<Value, ClientError> {
+        self.get("/config").await
+    }
+
+    /// What is wrong with the configuration: `{path, message, detail?}` each.
+    pub async fn config_warnings(&self) -> Result<Vec<Value>, ClientError> {
+        self.get("/config/warnings").await
+    }
+
+    /// The providers that can be used now.
+    pub async fn providers(&self) -> Result<ProviderList, ClientError> {
+        self.get("/config/providers").await
+    }
+
+    /// All known providers, with or without credentials.
+    pub async fn all_providers(&self) -> Result<ProviderList, ClientError> {
+        self.get("/provider").await
+    }
+
+    /// Stores a provider's API key.
+    pub async fn set_api_key(&self, provider: &str, key: &str) -> Result<(), ClientError> {
+        let body = BTreeMap::from([("type", "api"), ("key", key)]);
+        self.call::<Value>(Method::PUT, &format!("/auth/{provider}"), &[], Some(&body)).await.map(drop)
+    }
+
+    /// Forgets a provider's credentials.
+    pub async fn remove_auth(&self, provider: &str) -> Result<(), ClientError> {
+        self.call::<Value>(Method::DELETE, &format!("/auth/{provider}"), &[], NO_BODY).await.map(drop)
+    }
+
+    /// Ends the instance of this client's directory; the next request starts it anew with fresh configuration.
+    pub async fn dispose(&self) -> Result<(), ClientError> {
+        self.post::<Value>("/instance/dispose", &Map::new()).await.map(drop)
+    }
+}

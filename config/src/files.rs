@@ -1,0 +1,160 @@
+//! Reading with a bound and writing in one step.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A file's time of change and size: enough to see that it changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    modified: Option<std::time::SystemTime>,
+    bytes: u64,
+}
+
+impl Stamp {
+    /// The stamp of what is at `path` now; `None` if nothing is.
+    pub fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Self {
+            modified: metadata.modified().ok(),
+            bytes: metadata.len(),
+        })
+    }
+}
+
+/// Reads a text file of at most `bytes_max` bytes, without a byte order mark.
+///
+/// Errors: `NotFound`, `FileTooLarge`, `InvalidData` for what is not UTF-8, `InvalidInput` for what is no regular file (a
+/// pipe or a device is never opened: it could block).
+pub fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
+    let (text, whole) = read_start(path, bytes_max)?;
+    if !whole {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("file is over {bytes_max} bytes"),
+        ));
+    }
+    Ok(text)
+}
+
+/// Reads at most `bytes_max` bytes of a text file and says whether that was all of it. A character that the bound cuts is
+/// left out. Errors as [`read_text`], but for `FileTooLarge`.
+pub fn read_start(path: &Path, bytes_max: u64) -> io::Result<(String, bool)> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file",
+        ));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(bytes_max + 1)
+        .read_to_end(&mut bytes)?;
+    let whole = bytes.len() as u64 <= bytes_max;
+    if !whole {
+        bytes.truncate(bytes_max as usize);
+        let cut = match std::str::from_utf8(&bytes) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            _ => bytes.len(),
+        };
+        bytes.truncate(cut);
+    }
+    let text = String::from_utf8(bytes)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8 text"))?;
+    Ok((
+        text.strip_prefix('\u{feff}')
+            .map(str::to_owned)
+            .unwrap_or(text),
+        whole,
+    ))
+}
+
+/// Whether `path`, with every symbolic link followed, lies inside `root`. False for what does not exist.
+pub fn is_inside(path: &Path, root: &Path) -> bool {
+    match (path.canonicalize(), root.canonicalize()) {
+        (Ok(path), Ok(root)) => path.starts_with(root),
+        _ => false,
+    }
+}
+
+/// Replaces a file in one step: readers see the old content or the new one, also after a power loss.
+///
+/// Folders are made as needed. A symbolic link stays one: the file behind it is replaced. An existing file keeps its mode;
+/// a new one gets `mode`. With `private` set the mode is 0600 either way.
+pub fn write_atomic(path: &Path, content: &[u8], private: bool) -> io::Result<()> {
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let folder = target.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder)?;
+    let draft = draft_beside(&target);
+    let result =
+        write_draft(&draft, &target, content, private).and_then(|()| fs::rename(&draft, &target));
+    if result.is_err() {
+        let _ = fs::remove_file(&draft);
+        return result;
+    }
+    // The rename is durable once the folder is; some file systems refuse to sync a folder, which is no failure of ours.
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}
+
+fn write_draft(draft: &Path, target: &Path, content: &[u8], private: bool) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if private {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let mut file = options.open(draft)?;
+    if !private && let Ok(metadata) = fs::metadata(target) {
+        file.set_permissions(metadata.permissions())?;
+    }
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn draft_beside(target: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    target.with_file_name(format!(".{name}.{}-{count}.tmp", std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_character_is_left_out_of_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        fs::write(&path, "aé").unwrap();
+        assert_eq!(read_start(&path, 2).unwrap(), ("a".to_owned(), false));
+        assert_eq!(read_start(&path, 3).unwrap(), ("aé".to_owned(), true));
+        assert_eq!(
+            read_text(&path, 2).unwrap_err().kind(),
+            io::ErrorKind::FileTooLarge
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link_and_a_private_file_is_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        fs::write(&real, "old").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        write_atomic(&link, b"new", true).unwrap();
+        assert_eq!(fs::read_to_string(&real).unwrap(), "new");
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(
+            fs::metadata(&real).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+}

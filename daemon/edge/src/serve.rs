@@ -1,0 +1,121 @@
+//! Serving: threads, connections, and an orderly end.
+
+use crate::bind::{Bound, EdgeOptions};
+use crate::dispatch::Worker;
+use crate::door::Door;
+use crate::router::Router;
+use crate::stopping::{Stopping, stopping};
+use crate::table::Table;
+use actix_web::dev::Extensions;
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, HttpRequest, HttpServer, web};
+use std::any::Any;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// How long running requests may go on after the stop.
+const GRACE: Duration = Duration::from_millis(200);
+/// How long the last bytes may take to leave.
+const FLUSH: Duration = Duration::from_millis(20);
+/// How long a client may take for the head of a request.
+const HEAD_MAX: Duration = Duration::from_secs(10);
+/// How long a client may go on sending after the last reply, or after the closing of a socket, before it is cut off.
+const LINGER: Duration = Duration::from_millis(250);
+/// How long an idle connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// The most connections of one thread.
+const CONNECTIONS_MAX: usize = 8_192;
+/// The most blocking threads that one serving thread may start; the edge itself needs none.
+const BLOCKING_THREADS_MAX: usize = 1;
+
+/// Serves until `shutdown` is ready, then ends within 300 ms: it stops accepting, ends event streams and sockets, and
+/// gives running requests 200 ms.
+///
+/// `router_factory` is called once here and once on each serving thread. Errors: `InvalidInput` if it has handlers for
+/// operations that do not exist, and what the system says.
+pub async fn serve<F, S>(
+    bound: Bound,
+    options: &EdgeOptions,
+    router_factory: F,
+    shutdown: S,
+) -> io::Result<()>
+where
+    F: Fn() -> Router + Send + Clone + 'static,
+    S: Future<Output = ()>,
+{
+    router_factory().check()?;
+    let (switch, stopping) = stopping();
+    let server = listen(bound, options, router_factory, &stopping)?;
+    let handle = server.handle();
+    tokio::pin!(server);
+    tokio::select! {
+        result = &mut server => return result,
+        () = shutdown => {}
+    }
+    let end = async {
+        handle.pause().await;
+        switch.send_replace(true);
+        if timeout(GRACE, stopping.idle()).await.is_err() {
+            tracing::debug!("requests still run at the end and are cut off");
+        }
+        sleep(FLUSH).await;
+        handle.stop(false).await;
+    };
+    let (result, ()) = tokio::join!(server, end);
+    result
+}
+
+fn listen<F>(
+    bound: Bound,
+    options: &EdgeOptions,
+    router_factory: F,
+    stopping: &Stopping,
+) -> io::Result<actix_web::dev::Server>
+where
+    F: Fn() -> Router + Send + Clone + 'static,
+{
+    let table = Arc::new(Table::build()?);
+    let door = bound.door();
+    let meeting = door.clone();
+    let (stopping, body_bytes_max) = (stopping.clone(), options.body_bytes_max);
+    let server = HttpServer::new(move || {
+        let worker = Rc::new(Worker {
+            door: door.clone(),
+            table: table.clone(),
+            handlers: router_factory().lined_up(&table),
+            body_bytes_max,
+            stopping: stopping.clone(),
+        });
+        App::new().default_service(web::to(
+            move |request: HttpRequest, payload: web::Payload| {
+                worker.clone().serve(request, payload)
+            },
+        ))
+    });
+    let server = server
+        .on_connect(move |io, data| meet(&meeting, io, data))
+        .workers(options.workers.max(1))
+        .worker_max_blocking_threads(BLOCKING_THREADS_MAX)
+        .max_connections(CONNECTIONS_MAX)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_MAX)
+        .client_disconnect_timeout(LINGER)
+        .h1_allow_half_closed(false)
+        .tcp_nodelay(true)
+        .disable_signals()
+        .listen(bound.listener)?;
+    Ok(server.run())
+}
+
+/// Looks at a new connection, once for all of its requests.
+fn meet(door: &Door, io: &dyn Any, data: &mut Extensions) {
+    let Some(stream) = io.downcast_ref::<TcpStream>() else {
+        return;
+    };
+    if let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) {
+        data.insert(door.meet(peer, local));
+    }
+}

@@ -1,0 +1,71 @@
+//! Configuration: merged, by source, and what lies over it.
+
+use super::Operation;
+use super::row::{get, patch, put};
+
+pub(super) static ROWS: &[Operation] = &[
+    get(
+        "/config",
+        "config.get",
+        "Gets the merged configuration of a directory.",
+    ),
+    patch(
+        "/config",
+        "config.update",
+        "Changes the project's configuration file.",
+    )
+    .optional_body(),
+    get(
+        "/config/warnings",
+        "config.warnings",
+        "Lists what is wrong in the configuration files.",
+    ),
+    get(
+        "/config/providers",
+        "config.providers",
+        "Lists the configured providers and their default models.",
+    ),
+    get(
+        "/config/overlay",
+        "config.overlay",
+        "Gets the settings laid over the configuration files.",
+    ),
+    patch(
+        "/config/overlay",
+        "config.overlayUpdate",
+        "Changes the settings laid over the configuration files.",
+    )
+    .optional_body(),
+    get(
+        "/config/sources",
+        "config.sources",
+        "Lists the configuration files in their order.",
+    ),
+    get(
+        "/config/effective",
+        "config.effective",
+        "Gets the configuration that is in effect.",
+    ),
+    get(
+        "/config/rules",
+        "config.rules",
+        "Gets the project's rules file.",
+    ),
+    put(
+        "/config/rules",
+        "config.rulesUpdate",
+        "Replaces the project's rules file.",
+    )
+    .optional_body(),
+    get(
+        "/config/model-state",
+        "config.modelState",
+        "Gets recent and favourite models.",
+    ),
+    patch(
+        "/config/model-state",
+        "config.modelStateUpdate",
+        "Changes recent and favourite models.",
+    )
+    .optional_body(),
+];

@@ -1,0 +1,73 @@
+//! The account: profile, organisation, cloud sessions, small models for completion.
+
+use super::Operation;
+use super::row::{get, post};
+
+pub(super) static ROWS: &[Operation] = &[
+    get(
+        "/kilo/profile",
+        "kilo.profile",
+        "Gets the profile of the account.",
+    ),
+    get(
+        "/kilo/auth-status",
+        "kilo.authStatus",
+        "Tells whether an account is signed in.",
+    ),
+    get(
+        "/kilo/modes",
+        "kilo.modes",
+        "Lists the modes of the organisation.",
+    ),
+    post(
+        "/kilo/fim",
+        "kilo.fim",
+        "Completes code between a prefix and a suffix.",
+    )
+    .optional_body()
+    .sse(),
+    post("/kilo/edit", "kilo.edit", "Proposes the next edit.").optional_body(),
+    post(
+        "/kilo/audio/transcriptions",
+        "kilo.audio.transcriptions",
+        "Turns speech into text.",
+    )
+    .optional_body(),
+    get(
+        "/kilo/models/images",
+        "kilo.models.images",
+        "Lists the models that make images.",
+    ),
+    get(
+        "/kilo/models/transcriptions",
+        "kilo.models.transcriptions",
+        "Lists the models that turn speech into text.",
+    ),
+    get(
+        "/kilo/notifications",
+        "kilo.notifications",
+        "Lists the account's notices.",
+    ),
+    post(
+        "/kilo/organization",
+        "kilo.organization.set",
+        "Chooses the organisation in use.",
+    )
+    .optional_body(),
+    get(
+        "/kilo/cloud-sessions",
+        "kilo.cloudSessions",
+        "Lists the account's cloud sessions.",
+    ),
+    get(
+        "/kilo/cloud/session/{id}",
+        "kilo.cloud.session.get",
+        "Gets a cloud session.",
+    ),
+    post(
+        "/kilo/cloud/session/import",
+        "kilo.cloud.session.import",
+        "Copies a cloud session to this machine.",
+    )
+    .optional_body(),
+];

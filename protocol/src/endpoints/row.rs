@@ -1,0 +1,86 @@
+//! The words in which the table's rows are written.
+
+use super::{Body, Method, Operation, Stream};
+
+/// A row without body or stream; the group is read off the path.
+const fn row(
+    method: Method,
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+) -> Operation {
+    let group = first_segment(path);
+    Operation {
+        method,
+        path,
+        id,
+        group,
+        summary,
+        body: Body::None,
+        stream: Stream::No,
+    }
+}
+
+pub(super) const fn get(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
+    row(Method::Get, path, id, summary)
+}
+
+pub(super) const fn post(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
+    row(Method::Post, path, id, summary)
+}
+
+pub(super) const fn put(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
+    row(Method::Put, path, id, summary)
+}
+
+pub(super) const fn patch(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+) -> Operation {
+    row(Method::Patch, path, id, summary)
+}
+
+pub(super) const fn delete(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+) -> Operation {
+    row(Method::Delete, path, id, summary)
+}
+
+impl Operation {
+    /// Takes a JSON body; without one it stands for `{}`.
+    pub(super) const fn optional_body(mut self) -> Self {
+        self.body = Body::Json { required: false };
+        self
+    }
+
+    /// Takes a JSON body and does not work without one.
+    pub(super) const fn required_body(mut self) -> Self {
+        self.body = Body::Json { required: true };
+        self
+    }
+
+    /// Answers with an event stream.
+    pub(super) const fn sse(mut self) -> Self {
+        self.stream = Stream::Sse;
+        self
+    }
+
+    /// Becomes a WebSocket.
+    pub(super) const fn websocket(mut self) -> Self {
+        self.stream = Stream::WebSocket;
+        self
+    }
+}
+
+/// Cuts `session` out of `/session/{sessionID}`.
+const fn first_segment(path: &'static str) -> &'static str {
+    let bytes = path.as_bytes();
+    let mut end = 1;
+    while end < bytes.len() && bytes[end] != b'/' {
+        end += 1;
+    }
+    path.split_at(end).0.split_at(1).1
+}

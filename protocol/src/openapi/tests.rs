@@ -1,0 +1,114 @@
+use super::{Shapes, document, unpack};
+use crate::endpoints::{self, Body};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+fn made() -> Value {
+    let text = document(|id| id != "session.fork").unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn table_and_shapes_name_the_same_operations() {
+    let text = unpack().unwrap();
+    let shapes: Shapes<'_> = serde_json::from_str(&text).unwrap();
+    let shaped: BTreeSet<&str> = shapes.operations.keys().copied().collect();
+    let rows: BTreeSet<&str> = endpoints::all().map(|operation| operation.id).collect();
+    assert_eq!(rows, shaped);
+}
+
+#[test]
+fn table_and_shapes_agree_on_bodies_and_path_parameters() {
+    let document = made();
+    for operation in endpoints::all() {
+        let shape = &document["paths"][operation.path][operation.method.key()];
+        let body = match shape.get("requestBody") {
+            None => Body::None,
+            Some(body) => Body::Json {
+                required: body["required"] == true,
+            },
+        };
+        assert_eq!(operation.body, body, "{}", operation.id);
+        for parameter in shape["parameters"].as_array().unwrap() {
+            if parameter["in"] == "path" {
+                let name = format!("{{{}}}", parameter["name"].as_str().unwrap());
+                assert!(
+                    operation.path.contains(&name),
+                    "{} lacks {name}",
+                    operation.id
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_reference_points_to_a_schema() {
+    let document = made();
+    let mut open = vec![&document];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Object(fields) => {
+                if let Some(Value::String(target)) = fields.get("$ref") {
+                    let pointer = target.trim_start_matches('#');
+                    assert!(
+                        document.pointer(pointer).is_some(),
+                        "{target} leads nowhere"
+                    );
+                }
+                open.extend(fields.values());
+            }
+            Value::Array(items) => open.extend(items),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn operations_without_a_handler_say_so() {
+    let document = made();
+    assert_eq!(document["openapi"], "3.1.0");
+    let create = &document["paths"]["/session"]["post"];
+    assert_eq!(create["operationId"], "session.create");
+    assert_eq!(create.get("x-kilo-status"), None);
+    let fork = &document["paths"]["/session/{sessionID}/fork"]["post"];
+    assert_eq!(fork["x-kilo-status"], "not-implemented");
+}
+
+/// What a client could trip over: parameters with their place, and status codes, by operation id, method and path.
+fn contract(document: &Value) -> BTreeMap<String, BTreeSet<String>> {
+    let mut facts = BTreeMap::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let key = format!(
+                "{} {method} {path}",
+                operation["operationId"].as_str().unwrap()
+            );
+            let mut set = BTreeSet::new();
+            for parameter in operation["parameters"].as_array().unwrap() {
+                set.insert(format!("{} {}", parameter["in"], parameter["name"]));
+            }
+            set.extend(operation["responses"].as_object().unwrap().keys().cloned());
+            facts.insert(key, set);
+        }
+    }
+    facts
+}
+
+/// Routes of ours that the reference does not have. The list may only shrink, or grow by a decision.
+const OURS: [&str; 2] = ["doc.get get /doc", "ws.connect get /ws"];
+
+#[test]
+fn the_document_covers_the_recorded_one() {
+    let recording =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/reference/kilo-api.json");
+    let Ok(text) = std::fs::read_to_string(recording) else {
+        return; // the recording is not part of the repository
+    };
+    let mut mine = contract(&made());
+    for route in OURS {
+        assert!(mine.remove(route).is_some(), "{route}");
+    }
+    assert_eq!(contract(&serde_json::from_str(&text).unwrap()), mine);
+}
