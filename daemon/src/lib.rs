@@ -1,0 +1,14 @@
+//! The composition root: builds the graph of store, engine and edge, and serves the table of operations over it.
+//!
+//! It must never decide anything about a session. Start at [`wire`] (what starts, in which order) and `groups/` (one file of
+//! handlers for each group of operations).
+
+mod daemon;
+mod events;
+mod folders;
+mod groups;
+mod paths;
+mod toolbox;
+pub mod wire;
+
+pub use wire::{Options, Running, StartError, start};

@@ -5,7 +5,9 @@ use crate::errors;
 use crate::sse::{self, Parser, TooLarge};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use kilo_ports::provider::{ChunkBatch, ErrorClass, ModelInfo, Protocol, ProviderError};
+use kilo_ports::provider::{
+    BATCHES_MAX, ChunkBatch, ErrorClass, ModelInfo, Protocol, ProviderError,
+};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -21,6 +23,9 @@ const DRAIN_BYTES_MAX: usize = 64 * 1024;
 
 /// The most bytes that make one batch: what lies ready is read at once, up to here.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
+
+/// The most pieces that are joined for a caller who is behind.
+const PIECES_MAX: usize = 64;
 
 /// How the body is built, seen from its first byte.
 enum Form {
@@ -53,7 +58,12 @@ enum Read {
 }
 
 impl Answer {
-    pub fn new(response: reqwest::Response, protocol: Protocol, first_byte: Instant, model: &ModelInfo) -> Self {
+    pub fn new(
+        response: reqwest::Response,
+        protocol: Protocol,
+        first_byte: Instant,
+        model: &ModelInfo,
+    ) -> Self {
         Self {
             response,
             decoder: Decoder::new(protocol),
@@ -68,14 +78,20 @@ impl Answer {
     }
 
     /// Hands on the answer until its end; what came before an error is handed on before it.
-    pub async fn pump(mut self, batches: &mpsc::Sender<ChunkBatch>) -> Result<reqwest::Response, ProviderError> {
+    pub async fn pump(
+        mut self,
+        batches: &mpsc::Sender<ChunkBatch>,
+    ) -> Result<reqwest::Response, ProviderError> {
         loop {
             let read = match self.read().await {
                 Ok(read) => read,
                 Err(_) if self.decoder.is_complete() => Read::End,
                 Err(error) => return Err(error),
             };
-            let outcome = self.take(read);
+            let mut outcome = self.take(read);
+            if matches!(outcome, Ok(false)) && batches.capacity() < BATCHES_MAX {
+                outcome = self.take_more().await;
+            }
             if !self.batch.is_empty() && batches.send(Ok(self.batch.take())).await.is_err() {
                 return Ok(self.response); // nobody listens any more
             }
@@ -91,7 +107,11 @@ impl Answer {
             let ms = self.gap_ms.min(TAIL_MS);
             (Instant::now() + Duration::from_millis(ms), "end", ms)
         } else if self.begun {
-            (Instant::now() + Duration::from_millis(self.gap_ms), "further byte", self.gap_ms)
+            (
+                Instant::now() + Duration::from_millis(self.gap_ms),
+                "further byte",
+                self.gap_ms,
+            )
         } else {
             (self.first_byte, "byte of its answer", self.first_byte_ms)
         };
@@ -99,6 +119,21 @@ impl Answer {
             Err(_) => Err(errors::stalled(waited_for, ms)),
             Ok(read) => Ok(Read::from(read)),
         }
+    }
+
+    /// The caller is behind: one bigger batch costs it less than many small ones. The connection's own task hands
+    /// over piece by piece and gets its turn in between.
+    async fn take_more(&mut self) -> Result<bool, ProviderError> {
+        for _ in 0..PIECES_MAX {
+            tokio::task::yield_now().await;
+            let Some(next) = self.response.chunk().now_or_never() else {
+                break;
+            };
+            if self.take(Read::from(next))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Decodes a read and all that lies ready behind it. Returns whether the answer is whole.
@@ -140,7 +175,9 @@ impl Answer {
         let (decoder, batch, spoken) = (&mut self.decoder, &mut self.batch, &mut self.spoken);
         match &mut self.form {
             Form::Events(parser) => parser.feed(bytes, |data| event(decoder, batch, spoken, data)),
-            Form::Whole(body) if body.len() + bytes.len() > sse::EVENT_BYTES_MAX => Err(TooLarge.into_error()),
+            Form::Whole(body) if body.len() + bytes.len() > sse::EVENT_BYTES_MAX => {
+                Err(TooLarge.into_error())
+            }
             Form::Whole(body) => {
                 body.extend_from_slice(bytes);
                 Ok(())
@@ -166,7 +203,11 @@ impl Answer {
             decoder.finish(batch)?;
             return Ok(true);
         }
-        Err(if self.spoken { errors::stream_cut() } else { nothing_came() })
+        Err(if self.spoken {
+            errors::stream_cut()
+        } else {
+            nothing_came()
+        })
     }
 
     /// The connection broke.
@@ -177,7 +218,10 @@ impl Answer {
         }
         Err(match self.spoken {
             true => errors::stream_cut(),
-            false => errors::network("The connection was lost before the answer began", Some("ECONNRESET")),
+            false => errors::network(
+                "The connection was lost before the answer began",
+                Some("ECONNRESET"),
+            ),
         })
     }
 }
@@ -197,7 +241,10 @@ struct Failed(Box<ProviderError>);
 
 impl From<TooLarge> for Failed {
     fn from(error: TooLarge) -> Self {
-        Self(Box::new(ProviderError::new(ErrorClass::Malformed, format!("the stream is no sensible JSON: {error}"))))
+        Self(Box::new(ProviderError::new(
+            ErrorClass::Malformed,
+            format!("the stream is no sensible JSON: {error}"),
+        )))
     }
 }
 
@@ -213,8 +260,15 @@ impl TooLarge {
     }
 }
 
-fn event(decoder: &mut Decoder, batch: &mut Batch, spoken: &mut bool, data: &[u8]) -> Result<(), Failed> {
-    decoder.event(data, batch).map_err(|error| Failed(Box::new(error)))?;
+fn event(
+    decoder: &mut Decoder,
+    batch: &mut Batch,
+    spoken: &mut bool,
+    data: &[u8],
+) -> Result<(), Failed> {
+    decoder
+        .event(data, batch)
+        .map_err(|error| Failed(Box::new(error)))?;
     *spoken = true;
     Ok(())
 }
@@ -225,7 +279,10 @@ fn web_page() -> ProviderError {
 }
 
 fn nothing_came() -> ProviderError {
-    ProviderError::new(ErrorClass::Overloaded, "the provider closed the stream before it said anything")
+    ProviderError::new(
+        ErrorClass::Overloaded,
+        "the provider closed the stream before it said anything",
+    )
 }
 
 /// Reads what stands behind the end mark, so that the connection goes back to the pool.

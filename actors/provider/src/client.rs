@@ -59,7 +59,10 @@ impl Client {
             limits: Limits::new(limits::CALLS_MAX),
             clock: Arc::new(SystemClock),
         };
-        Self { shared: Arc::new(shared), runtime: None }
+        Self {
+            shared: Arc::new(shared),
+            runtime: None,
+        }
     }
 
     /// The same client, whose streams run on `runtime` whoever calls.
@@ -71,7 +74,11 @@ impl Client {
 
 impl ModelClient for Client {
     /// Must be called within a tokio runtime, unless [`Client::on`] named one.
-    fn stream(&self, request: ModelRequest, cancel: CancellationToken) -> mpsc::Receiver<ChunkBatch> {
+    fn stream(
+        &self,
+        request: ModelRequest,
+        cancel: CancellationToken,
+    ) -> mpsc::Receiver<ChunkBatch> {
         let (batches, receiver) = mpsc::channel(BATCHES_MAX);
         let task = run(Arc::clone(&self.shared), request, cancel, batches);
         match &self.runtime {
@@ -87,7 +94,12 @@ impl ModelClient for Client {
 }
 
 /// One call from begin to end. Dropping `answer` closes the connection.
-async fn run(shared: Arc<Shared>, request: ModelRequest, cancel: CancellationToken, batches: mpsc::Sender<ChunkBatch>) {
+async fn run(
+    shared: Arc<Shared>,
+    request: ModelRequest,
+    cancel: CancellationToken,
+    batches: mpsc::Sender<ChunkBatch>,
+) {
     let outcome = tokio::select! {
         biased;
         () = cancel.cancelled() => Err(errors::aborted()),
@@ -132,7 +144,11 @@ async fn send(
 ) -> Result<reqwest::Response, ProviderError> {
     let model = &*request.model;
     let http = shared.http.for_url(&call.url)?;
-    let sending = http.post(&call.url).headers(headers(shared, request, &call)?).body(call.body).send();
+    let sending = http
+        .post(&call.url)
+        .headers(headers(shared, request, &call)?)
+        .body(call.body)
+        .send();
     let response = match timeout_at(first_byte, sending).await {
         Err(_) => return Err(errors::stalled("answer", model.first_byte_ms)),
         Ok(Err(error)) => return Err(net::failed_to_send(&error, &call.url)),
@@ -162,11 +178,21 @@ async fn refusal(mut response: reqwest::Response, model: &ModelInfo, now_ms: u64
     };
     let _ = timeout(Duration::from_millis(ERROR_BODY_MS), read).await; // what came in time is enough
     body.truncate(ERROR_BODY_BYTES_MAX);
-    errors::from_response(status, &headers, &String::from_utf8_lossy(&body), model.api_key.as_deref(), now_ms)
+    errors::from_response(
+        status,
+        &headers,
+        &String::from_utf8_lossy(&body),
+        model.api_key.as_deref(),
+        now_ms,
+    )
 }
 
 /// The headers of every protocol, above them the protocol's own, above them the configuration's.
-fn headers(shared: &Shared, request: &ModelRequest, call: &Call) -> Result<HeaderMap, ProviderError> {
+fn headers(
+    shared: &Shared,
+    request: &ModelRequest,
+    call: &Call,
+) -> Result<HeaderMap, ProviderError> {
     let fixed = [
         ("content-type", "application/json"),
         ("accept", "text/event-stream"),
@@ -187,14 +213,20 @@ fn headers(shared: &Shared, request: &ModelRequest, call: &Call) -> Result<Heade
 }
 
 fn header_name(name: &str) -> Result<HeaderName, ProviderError> {
-    let wrong = |_| ProviderError::new(ErrorClass::InvalidRequest, format!("'{name}' is no name of a header"));
+    let wrong = |_| {
+        ProviderError::new(
+            ErrorClass::InvalidRequest,
+            format!("'{name}' is no name of a header"),
+        )
+    };
     HeaderName::from_bytes(name.as_bytes()).map_err(wrong)
 }
 
 /// The value is not shown: it may be the key.
 fn header_value(name: &str, value: &str) -> Result<HeaderValue, ProviderError> {
     let wrong = |_| {
-        let message = format!("the value of the header '{name}' has characters that no header may have");
+        let message =
+            format!("the value of the header '{name}' has characters that no header may have");
         ProviderError::new(ErrorClass::InvalidRequest, message)
     };
     let mut value = HeaderValue::from_str(value.trim()).map_err(wrong)?;

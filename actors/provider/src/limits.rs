@@ -44,7 +44,10 @@ pub struct Permit(#[allow(dead_code, reason = "held for its drop")] OwnedSemapho
 impl Limits {
     /// Limits with at most `calls_max` open calls for an account.
     pub fn new(calls_max: usize) -> Self {
-        Self { calls_max: calls_max.clamp(1, Semaphore::MAX_PERMITS), accounts: Mutex::default() }
+        Self {
+            calls_max: calls_max.clamp(1, Semaphore::MAX_PERMITS),
+            accounts: Mutex::default(),
+        }
     }
 
     /// Waits until a call to `model` may start.
@@ -83,10 +86,15 @@ impl Limits {
         (&model.provider_id, &model.base_url, &model.api_key).hash(&mut hasher);
         let mut accounts = self.accounts.lock();
         if accounts.len() >= ACCOUNTS_MAX {
-            accounts.retain(|_, account| Arc::strong_count(account) > 1 || !account.is_idle(self.calls_max));
+            accounts.retain(|_, account| {
+                Arc::strong_count(account) > 1 || !account.is_idle(self.calls_max)
+            });
         }
         let account = accounts.entry(hasher.finish()).or_insert_with(|| {
-            Arc::new(Account { permits: Arc::new(Semaphore::new(self.calls_max)), blocked: Mutex::default() })
+            Arc::new(Account {
+                permits: Arc::new(Semaphore::new(self.calls_max)),
+                blocked: Mutex::default(),
+            })
         });
         Arc::clone(account)
     }
@@ -95,11 +103,17 @@ impl Limits {
 impl Account {
     fn blocked_for(&self, api_id: &str) -> Duration {
         let until = self.blocked.lock().get(api_id).copied();
-        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+        until.map_or(Duration::ZERO, |until| {
+            until.saturating_duration_since(Instant::now())
+        })
     }
 
     fn is_idle(&self, calls_max: usize) -> bool {
-        let blocked = self.blocked.lock().values().any(|until| *until > Instant::now());
+        let blocked = self
+            .blocked
+            .lock()
+            .values()
+            .any(|until| *until > Instant::now());
         self.permits.available_permits() == calls_max && !blocked
     }
 }
@@ -110,7 +124,10 @@ fn blocked(model: &ModelInfo, retry_after_ms: Option<u64>) -> ProviderError {
         None => "has too many open calls".into(),
     };
     let message = format!("{} {why}", model.provider_id);
-    ProviderError { retry_after_ms, ..ProviderError::new(ErrorClass::RateLimited, message) }
+    ProviderError {
+        retry_after_ms,
+        ..ProviderError::new(ErrorClass::RateLimited, message)
+    }
 }
 
 #[cfg(test)]
@@ -130,7 +147,10 @@ mod tests {
         limits.enter(&mine).await.unwrap();
         assert_eq!(start.elapsed(), Duration::from_millis(5_000));
         limits.block(&mine, 60_000);
-        assert_eq!(limits.enter(&mine).await.unwrap_err().retry_after_ms, Some(60_000));
+        assert_eq!(
+            limits.enter(&mine).await.unwrap_err().retry_after_ms,
+            Some(60_000)
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -37,7 +37,13 @@ pub struct Ports {
 
 impl Default for Ports {
     fn default() -> Self {
-        Self { host: "127.0.0.1".into(), ollama: 11434, lmstudio: 1234, llamacpp: 8080, vllm: 8000 }
+        Self {
+            host: "127.0.0.1".into(),
+            ollama: 11434,
+            lmstudio: 1234,
+            llamacpp: 8080,
+            vllm: 8000,
+        }
     }
 }
 
@@ -101,9 +107,11 @@ static FOUND: Mutex<Option<(Ports, Instant, Vec<LocalServer>)>> = Mutex::new(Non
 
 /// The servers that answer on `ports` within 150 ms, each with at least one model. A finding counts for 30 s.
 pub async fn discover(ports: &Ports) -> Vec<LocalServer> {
-    if let Some((_, _, servers)) = FOUND.lock().as_ref().filter(|(known, at, _)| {
-        known == ports && at.elapsed() < Duration::from_millis(FOUND_MS)
-    }) {
+    if let Some((_, _, servers)) = FOUND
+        .lock()
+        .as_ref()
+        .filter(|(known, at, _)| known == ports && at.elapsed() < Duration::from_millis(FOUND_MS))
+    {
         return servers.clone();
     }
     let servers = ask_all(ports).await;
@@ -113,7 +121,9 @@ pub async fn discover(ports: &Ports) -> Vec<LocalServer> {
 
 async fn ask_all(ports: &Ports) -> Vec<LocalServer> {
     let http = crate::net::Http::default();
-    let Ok(client) = http.for_url("http://") else { return Vec::new() };
+    let Ok(client) = http.for_url("http://") else {
+        return Vec::new();
+    };
     let probes = [
         (Kind::Ollama, ports.ollama),
         (Kind::LmStudio, ports.lmstudio),
@@ -122,9 +132,18 @@ async fn ask_all(ports: &Ports) -> Vec<LocalServer> {
     ];
     let asked = probes.map(|(kind, port)| {
         let origin = origin(&ports.host, port);
-        async move { timeout(Duration::from_millis(PROBE_MS), ask(client, kind, &origin)).await.ok().flatten() }
+        async move {
+            timeout(Duration::from_millis(PROBE_MS), ask(client, kind, &origin))
+                .await
+                .ok()
+                .flatten()
+        }
     });
-    futures_util::future::join_all(asked).await.into_iter().flatten().collect()
+    futures_util::future::join_all(asked)
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn origin(host: &str, port: u16) -> String {
@@ -159,7 +178,13 @@ async fn ask(client: &reqwest::Client, kind: Kind, origin: &str) -> Option<Local
 }
 
 async fn get(client: &reqwest::Client, origin: &str, path: &str) -> Option<Value> {
-    let mut response = client.get(format!("{origin}{path}")).send().await.ok()?.error_for_status().ok()?;
+    let mut response = client
+        .get(format!("{origin}{path}"))
+        .send()
+        .await
+        .ok()?
+        .error_for_status()
+        .ok()?;
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.ok()? {
         if body.len() + piece.len() > ANSWER_BYTES_MAX {
@@ -173,40 +198,77 @@ async fn get(client: &reqwest::Client, origin: &str, path: &str) -> Option<Value
 /// Ollama: `{models: [{name, details: {context_length?}, capabilities?}]}`.
 fn ollama(answer: &Value) -> Option<Vec<LocalModel>> {
     let model = |entry: &Value| {
-        let can = entry.get("capabilities").and_then(|list| Vec::<String>::deserialize(list).ok());
-        let has = |what: &str| can.as_ref().map(|can| can.iter().any(|known| known == what));
+        let can = entry
+            .get("capabilities")
+            .and_then(|list| Vec::<String>::deserialize(list).ok());
+        let has = |what: &str| {
+            can.as_ref()
+                .map(|can| can.iter().any(|known| known == what))
+        };
         let chats = has("completion").unwrap_or(true);
-        let id = entry.get("name").or_else(|| entry.get("model"))?.as_str()?.to_owned();
+        let id = entry
+            .get("name")
+            .or_else(|| entry.get("model"))?
+            .as_str()?
+            .to_owned();
         chats.then(|| LocalModel {
             id,
-            context: entry.pointer("/details/context_length").and_then(Value::as_u64),
+            context: entry
+                .pointer("/details/context_length")
+                .and_then(Value::as_u64),
             tool_call: has("tools").unwrap_or(true),
             images: has("vision").unwrap_or(false),
         })
     };
-    Some(answer.get("models")?.as_array()?.iter().filter_map(model).collect())
+    Some(
+        answer
+            .get("models")?
+            .as_array()?
+            .iter()
+            .filter_map(model)
+            .collect(),
+    )
 }
 
 /// The rest: `{data: [{id, max_model_len? (vLLM), max_context_length? (LM Studio), meta.n_ctx_train? (llama.cpp)}]}`.
 fn listed(answer: &Value) -> Option<Vec<LocalModel>> {
     let model = |entry: &Value| {
         let id = entry.get("id")?.as_str()?.to_owned();
-        let context = ["/max_model_len", "/loaded_context_length", "/max_context_length", "/meta/n_ctx_train"];
-        let embeds = entry.get("type").and_then(Value::as_str) == Some("embeddings") || id.contains("embed");
+        let context = [
+            "/max_model_len",
+            "/loaded_context_length",
+            "/max_context_length",
+            "/meta/n_ctx_train",
+        ];
+        let embeds =
+            entry.get("type").and_then(Value::as_str) == Some("embeddings") || id.contains("embed");
         (!embeds).then(|| LocalModel {
-            context: context.iter().find_map(|path| entry.pointer(path)?.as_u64()),
+            context: context
+                .iter()
+                .find_map(|path| entry.pointer(path)?.as_u64()),
             tool_call: true,
             images: entry.get("type").and_then(Value::as_str) == Some("vlm"),
             id,
         })
     };
-    Some(answer.get("data")?.as_array()?.iter().filter_map(model).collect())
+    Some(
+        answer
+            .get("data")?
+            .as_array()?
+            .iter()
+            .filter_map(model)
+            .collect(),
+    )
 }
 
 /// llama.cpp: `{default_generation_settings: {n_ctx}, modalities?: {vision}, chat_template_caps?: {supports_tools}}`.
 fn properties(answer: &Value, models: &mut [LocalModel]) -> Option<()> {
     let settings = answer.get("default_generation_settings")?;
-    let context = settings.get("n_ctx").or_else(|| answer.get("n_ctx")).and_then(Value::as_u64).filter(|n| *n > 0);
+    let context = settings
+        .get("n_ctx")
+        .or_else(|| answer.get("n_ctx"))
+        .and_then(Value::as_u64)
+        .filter(|n| *n > 0);
     let flag = |path: &str| answer.pointer(path).and_then(Value::as_bool);
     for model in models {
         model.context = context.or(model.context);

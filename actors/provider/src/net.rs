@@ -34,7 +34,9 @@ impl Http {
     pub fn for_url(&self, url: &str) -> Result<&reqwest::Client, ProviderError> {
         if url.starts_with("http://") {
             once(&self.plain, || {
-                let builder = builder(PLAIN_IDLE_MS).no_proxy().tls_built_in_root_certs(false);
+                let builder = builder(PLAIN_IDLE_MS)
+                    .no_proxy()
+                    .tls_built_in_root_certs(false);
                 builder.redirect(reqwest::redirect::Policy::none())
             })
         } else {
@@ -51,7 +53,10 @@ fn once(
         return Ok(client);
     }
     let client = builder().build().map_err(|error| {
-        ProviderError::new(ErrorClass::Unknown, format!("no HTTP client can be made: {}", root(&error)))
+        ProviderError::new(
+            ErrorClass::Unknown,
+            format!("no HTTP client can be made: {}", root(&error)),
+        )
     })?;
     Ok(cell.get_or_init(|| client))
 }
@@ -68,18 +73,36 @@ fn builder(idle_ms: u64) -> reqwest::ClientBuilder {
 pub(crate) fn failed_to_send(error: &reqwest::Error, url: &str) -> ProviderError {
     let root = root(error);
     if error.is_builder() || error.is_redirect() {
-        return ProviderError::new(ErrorClass::InvalidRequest, format!("the request cannot be sent: {root}"));
+        return ProviderError::new(
+            ErrorClass::InvalidRequest,
+            format!("the request cannot be sent: {root}"),
+        );
     }
     if root.contains("certificate") {
-        return ProviderError::new(ErrorClass::InvalidRequest, format!("the provider's certificate is refused: {root}"));
+        return ProviderError::new(
+            ErrorClass::InvalidRequest,
+            format!("the provider's certificate is refused: {root}"),
+        );
     }
-    let place = url::Url::parse(url).ok().and_then(|url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)));
+    let place = url::Url::parse(url).ok().and_then(|url| {
+        Some(format!(
+            "{}:{}",
+            url.host_str()?,
+            url.port_or_known_default()?
+        ))
+    });
     let place = place.as_deref().unwrap_or("the provider");
     let code = code(error);
     if error.is_connect() {
-        return errors::network(format!("Cannot connect to API at {place}: {root}"), code.or(Some("ECONNREFUSED")));
+        return errors::network(
+            format!("Cannot connect to API at {place}: {root}"),
+            code.or(Some("ECONNREFUSED")),
+        );
     }
-    errors::network(format!("The connection to {place} was lost before the answer: {root}"), code.or(Some("ECONNRESET")))
+    errors::network(
+        format!("The connection to {place} was lost before the answer: {root}"),
+        code.or(Some("ECONNRESET")),
+    )
 }
 
 /// The innermost cause as a sentence.
@@ -115,9 +138,16 @@ fn code(error: &(dyn Error + 'static)) -> Option<&'static str> {
 
 /// Whether the host of `model` takes a TCP connection within two seconds. An address that is none is not reachable.
 pub(crate) async fn reachable(model: &ModelInfo) -> bool {
-    let Ok(url) = url::Url::parse(&model.base_url) else { return false };
-    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return false };
+    let Ok(url) = url::Url::parse(&model.base_url) else {
+        return false;
+    };
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        return false;
+    };
     let host = host.trim_matches(['[', ']']);
     let connect = tokio::net::TcpStream::connect((host, port));
-    matches!(tokio::time::timeout(Duration::from_millis(REACHABLE_MS), connect).await, Ok(Ok(_)))
+    matches!(
+        tokio::time::timeout(Duration::from_millis(REACHABLE_MS), connect).await,
+        Ok(Ok(_))
+    )
 }

@@ -32,7 +32,9 @@ mod tests {
 
     #[test]
     fn the_wait_doubles_with_jitter_up_to_thirty_seconds() {
-        let waits: Vec<u64> = (0..=6).map(|attempt| delay_ms(attempt, None, 0.0)).collect();
+        let waits: Vec<u64> = (0..=6)
+            .map(|attempt| delay_ms(attempt, None, 0.0))
+            .collect();
         assert_eq!(waits, [2_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
         assert_eq!(delay_ms(1, None, 1.0), 2_500);
         assert_eq!(delay_ms(3, None, 0.5), 9_000);

@@ -36,7 +36,9 @@ impl Parser {
         mut on: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         if !self.carry.is_empty() {
-            let Some(end) = memchr(b'\n', bytes) else { return self.keep(bytes) };
+            let Some(end) = memchr(b'\n', bytes) else {
+                return self.keep(bytes);
+            };
             self.keep::<E>(&bytes[..end])?;
             let line = std::mem::take(&mut self.carry);
             bytes = self.line(&line, &bytes[end + 1..], &mut on)?;
@@ -74,14 +76,18 @@ impl Parser {
             self.close(on)?;
             return Ok(rest);
         }
-        let Some(data) = line.strip_prefix(b"data") else { return Ok(rest) };
+        let Some(data) = line.strip_prefix(b"data") else {
+            return Ok(rest);
+        };
         let data = match data {
             [b':', b' ', data @ ..] | [b':', data @ ..] => data,
             [] => data,
             _ => return Ok(rest), // another field whose name begins with "data"
         };
         if !self.open
-            && let Some(rest) = rest.strip_prefix(b"\n").or_else(|| rest.strip_prefix(b"\r\n"))
+            && let Some(rest) = rest
+                .strip_prefix(b"\n")
+                .or_else(|| rest.strip_prefix(b"\r\n"))
         {
             on(data)?;
             return Ok(rest);

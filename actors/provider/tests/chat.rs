@@ -2,7 +2,9 @@
 
 mod support;
 
-use kilo_ports::provider::{AssistantContent, Chunk, ModelMessage, Protocol, ToolOffer, ToolResult, UserContent};
+use kilo_ports::provider::{
+    AssistantContent, Chunk, ModelMessage, Protocol, ToolOffer, ToolResult, UserContent,
+};
 use kilo_protocol::model::{CacheTokens, Tokens};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -13,7 +15,10 @@ fn text(text: &str) -> Chunk {
 }
 
 fn finish(reason: &str) -> Chunk {
-    Chunk::Finish { reason: reason.into(), tokens: Tokens::default() }
+    Chunk::Finish {
+        reason: reason.into(),
+        tokens: Tokens::default(),
+    }
 }
 
 /// Runs one call against a server that streams `pieces`.
@@ -32,7 +37,11 @@ async fn the_request_carries_key_headers_limits_and_tools() {
     let mut request = request(model(&server, Protocol::OpenaiChat));
     request.system.push("Be brief.".into());
     let parameters = Arc::new(json!({"type": "object"}));
-    request.tools = vec![ToolOffer { name: "read".into(), description: "Reads".into(), parameters }];
+    request.tools = vec![ToolOffer {
+        name: "read".into(),
+        description: "Reads".into(),
+        parameters,
+    }];
     collect(&client(), request).await;
     let sent = server.request(0);
     assert_eq!(sent.line, "POST /v1/chat/completions HTTP/1.1");
@@ -63,27 +72,52 @@ async fn a_conversation_with_tools_images_and_reasoning_is_written() {
     let mut model = model(&server, Protocol::OpenaiChat);
     model.interleaved = Some("reasoning_content".into());
     model.headers = vec![("x-title".into(), "Mine".into())];
-    model.options = json!({"reasoningEffort": "low", "$hidden": 1}).as_object().unwrap().clone();
+    model.options = json!({"reasoningEffort": "low", "$hidden": 1})
+        .as_object()
+        .unwrap()
+        .clone();
     (model.temperature, model.reasoning) = (true, true);
     let mut request = request(model);
     (request.temperature, request.variant) = (Some(0.5), Some("high".into()));
-    let image = |data: &str| UserContent::File { mime: "image/png".into(), filename: None, data: data.into() };
-    let pdf = UserContent::File { mime: "application/pdf".into(), filename: Some("a.pdf".into()), data: "UERG".into() };
+    let image = |data: &str| UserContent::File {
+        mime: "image/png".into(),
+        filename: None,
+        data: data.into(),
+    };
+    let pdf = UserContent::File {
+        mime: "application/pdf".into(),
+        filename: Some("a.pdf".into()),
+        data: "UERG".into(),
+    };
     request.messages = vec![
         ModelMessage::User(vec![UserContent::Text("look".into()), image("QUJD"), pdf]),
         ModelMessage::Assistant(vec![
-            AssistantContent::Reasoning { text: "hm".into(), metadata: None },
-            AssistantContent::ToolCall { id: "c1".into(), name: "read".into(), input: json!({"path": "a"}) },
+            AssistantContent::Reasoning {
+                text: "hm".into(),
+                metadata: None,
+            },
+            AssistantContent::ToolCall {
+                id: "c1".into(),
+                name: "read".into(),
+                input: json!({"path": "a"}),
+            },
         ]),
         ModelMessage::Tool(vec![ToolResult {
-            id: "c1".into(), name: "read".into(), output: "here".into(), is_error: false, files: vec![("image/png".into(), "REVG".into())],
+            id: "c1".into(),
+            name: "read".into(),
+            output: "here".into(),
+            is_error: false,
+            files: vec![("image/png".into(), "REVG".into())],
         }]),
         ModelMessage::Assistant(vec![AssistantContent::Text(String::new())]),
     ];
     collect(&client(), request).await;
     let sent = server.request(0);
     assert_eq!(sent.header("x-title"), Some("Mine"));
-    assert_eq!((&sent.body["temperature"], &sent.body["reasoning_effort"]), (&json!(0.5), &json!("high")));
+    assert_eq!(
+        (&sent.body["temperature"], &sent.body["reasoning_effort"]),
+        (&json!(0.5), &json!("high"))
+    );
     assert_eq!(sent.body.get("$hidden"), None);
     let left_out = "[a.pdf (application/pdf) is left out: this model does not take such files. Tell the user so.]";
     let messages = json!([
@@ -106,9 +140,23 @@ async fn a_conversation_with_tools_images_and_reasoning_is_written() {
 
 #[tokio::test]
 async fn strict_providers_get_what_they_insist_on() {
-    let server = Server::start(vec![stream(&[&events(&[STOP])]), stream(&[&events(&[STOP])])]).await;
-    let call = AssistantContent::ToolCall { id: "call.1".into(), name: "t".into(), input: Value::Null };
-    let result = ToolResult { id: "call.1".into(), name: "t".into(), output: "x".into(), is_error: false, files: vec![] };
+    let server = Server::start(vec![
+        stream(&[&events(&[STOP])]),
+        stream(&[&events(&[STOP])]),
+    ])
+    .await;
+    let call = AssistantContent::ToolCall {
+        id: "call.1".into(),
+        name: "t".into(),
+        input: Value::Null,
+    };
+    let result = ToolResult {
+        id: "call.1".into(),
+        name: "t".into(),
+        output: "x".into(),
+        is_error: false,
+        files: vec![],
+    };
     let messages = vec![
         ModelMessage::Assistant(vec![call]),
         ModelMessage::Tool(vec![result]),
@@ -117,15 +165,26 @@ async fn strict_providers_get_what_they_insist_on() {
     let mut mistral = model(&server, Protocol::OpenaiChat);
     mistral.npm = "@ai-sdk/mistral".into();
     let mut claude = model(&server, Protocol::OpenaiChat);
-    (claude.npm, claude.api_id) = ("@openrouter/ai-sdk-provider".into(), "anthropic/claude-sonnet-4.5".into());
+    (claude.npm, claude.api_id) = (
+        "@openrouter/ai-sdk-provider".into(),
+        "anthropic/claude-sonnet-4.5".into(),
+    );
     for model in [mistral, claude] {
         let mut request = request(model);
         request.messages = messages.clone();
         collect(&client(), request).await;
     }
     let body = server.request(0).body;
-    assert_eq!((body.get("stream_options"), &body["prompt_cache_key"]), (None, &json!("ses_1")));
-    let roles: Vec<&str> = body["messages"].as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();
+    assert_eq!(
+        (body.get("stream_options"), &body["prompt_cache_key"]),
+        (None, &json!("ses_1"))
+    );
+    let roles: Vec<&str> = body["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| m["role"].as_str().unwrap())
+        .collect();
     assert_eq!(roles, ["system", "assistant", "tool", "assistant", "user"]);
     let id = body["messages"][2]["tool_call_id"].as_str().unwrap();
     assert!(id.len() == 9 && body["messages"][1]["tool_calls"][0]["id"] == id);
@@ -133,7 +192,12 @@ async fn strict_providers_get_what_they_insist_on() {
     let body = server.request(1).body;
     assert_eq!(body["usage"], json!({"include": true}));
     assert_eq!(body["messages"][2]["tool_call_id"], "call_1");
-    let marked: Vec<bool> = body["messages"].as_array().unwrap().iter().map(|m| m.to_string().contains("cache_control")).collect();
+    let marked: Vec<bool> = body["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| m.to_string().contains("cache_control"))
+        .collect();
     assert_eq!(marked, [true, false, true, true]);
 }
 
@@ -158,23 +222,60 @@ async fn text_reasoning_tools_and_usage_are_read() {
         Chunk::ReasoningEnd(None),
         text("Zeile\n\"é😀\" two"),
         Chunk::TextEnd,
-        Chunk::ToolStart { index: 0, id: "a".into(), name: "read".into() },
-        Chunk::ToolDelta { index: 0, arguments: "{\"p\":".into() },
-        Chunk::ToolStart { index: 1, id: "b".into(), name: "bash".into() },
-        Chunk::ToolDelta { index: 1, arguments: "{}".into() },
-        Chunk::ToolDelta { index: 0, arguments: "1}".into() },
+        Chunk::ToolStart {
+            index: 0,
+            id: "a".into(),
+            name: "read".into(),
+        },
+        Chunk::ToolDelta {
+            index: 0,
+            arguments: "{\"p\":".into(),
+        },
+        Chunk::ToolStart {
+            index: 1,
+            id: "b".into(),
+            name: "bash".into(),
+        },
+        Chunk::ToolDelta {
+            index: 1,
+            arguments: "{}".into(),
+        },
+        Chunk::ToolDelta {
+            index: 0,
+            arguments: "1}".into(),
+        },
         Chunk::ToolEnd { index: 0 },
         Chunk::ToolEnd { index: 1 },
         Chunk::Finish {
             reason: "tool-calls".into(),
-            tokens: Tokens { total: Some(1050), input: 600, output: 30, reasoning: 20, cache: CacheTokens { read: 400, write: 0 } },
+            tokens: Tokens {
+                total: Some(1050),
+                input: 600,
+                output: 30,
+                reasoning: 20,
+                cache: CacheTokens {
+                    read: 400,
+                    write: 0,
+                },
+            },
         },
     ];
     assert_eq!(answer_of(&[&body]).await, expected);
     let bytes: Vec<&[u8]> = body.chunks(1).collect();
-    assert_eq!(answer_of(&bytes).await, expected, "byte by byte, through the middle of characters");
-    let crlf = String::from_utf8(body).unwrap().replace('\n', "\r\n").replace("data: ", ": ping\r\ndata:");
-    assert_eq!(answer_of(&[crlf.as_bytes()]).await, expected, "with CRLF and comments");
+    assert_eq!(
+        answer_of(&bytes).await,
+        expected,
+        "byte by byte, through the middle of characters"
+    );
+    let crlf = String::from_utf8(body)
+        .unwrap()
+        .replace('\n', "\r\n")
+        .replace("data: ", ": ping\r\ndata:");
+    assert_eq!(
+        answer_of(&[crlf.as_bytes()]).await,
+        expected,
+        "with CRLF and comments"
+    );
 }
 
 #[tokio::test]
@@ -183,10 +284,25 @@ async fn weak_servers_are_understood() {
         r#"{"choices":[{"delta":{"tool_calls":[{"function":{"name":"read","arguments":{"path":"a b"}}},{"index":0,"id":"k","function":{"name":"bash","arguments":{}}}]},"finish_reason":"stop"}]}"#,
     ]);
     let chunks = answer_of(&[&calls]).await;
-    let Chunk::ToolStart { id, .. } = &chunks[0] else { panic!("{chunks:?}") };
+    let Chunk::ToolStart { id, .. } = &chunks[0] else {
+        panic!("{chunks:?}")
+    };
     assert!(id.starts_with("call_"));
-    assert_eq!(chunks[1], Chunk::ToolDelta { index: 0, arguments: r#"{"path":"a b"}"#.into() });
-    assert_eq!(chunks[2], Chunk::ToolStart { index: 1, id: "k".into(), name: "bash".into() });
+    assert_eq!(
+        chunks[1],
+        Chunk::ToolDelta {
+            index: 0,
+            arguments: r#"{"path":"a b"}"#.into()
+        }
+    );
+    assert_eq!(
+        chunks[2],
+        Chunk::ToolStart {
+            index: 1,
+            id: "k".into(),
+            name: "bash".into()
+        }
+    );
     assert_eq!(chunks.last(), Some(&finish("tool-calls")));
 
     let same_index = events(&[
@@ -194,30 +310,72 @@ async fn weak_servers_are_understood() {
         r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"b","function":{"name":"t","arguments":"{}"}}]}}]}"#,
         STOP,
     ]);
-    let starts = answer_of(&[&same_index]).await.into_iter().filter(|c| matches!(c, Chunk::ToolStart { .. })).count();
+    let starts = answer_of(&[&same_index])
+        .await
+        .into_iter()
+        .filter(|c| matches!(c, Chunk::ToolStart { .. }))
+        .count();
     assert_eq!(starts, 2);
 
-    let whole_event = events(&[r#"{"choices":[{"message":{"role":"assistant","content":"whole"},"finish_reason":"eos"}]}"#]);
-    assert_eq!(answer_of(&[&whole_event]).await, [text("whole"), Chunk::TextEnd, finish("stop")]);
+    let whole_event = events(&[
+        r#"{"choices":[{"message":{"role":"assistant","content":"whole"},"finish_reason":"eos"}]}"#,
+    ]);
+    assert_eq!(
+        answer_of(&[&whole_event]).await,
+        [text("whole"), Chunk::TextEnd, finish("stop")]
+    );
 
     let blocks = events(&[
         r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"so"}]}}]}"#,
         r#"{"choices":[{"delta":{"content":"!"},"finish_reason":"model_length"}]}"#,
     ]);
-    let expected = [Chunk::Reasoning("hm".into()), Chunk::ReasoningEnd(None), text("so!"), Chunk::TextEnd, finish("length")];
+    let expected = [
+        Chunk::Reasoning("hm".into()),
+        Chunk::ReasoningEnd(None),
+        text("so!"),
+        Chunk::TextEnd,
+        finish("length"),
+    ];
     assert_eq!(answer_of(&[&blocks]).await, expected);
 
-    let no_finish = [events(&[r#"{"choices":[{"delta":{"content":"a"}}]}"#]), b"data: [DONE]".to_vec()].concat();
-    assert_eq!(answer_of(&[&no_finish]).await, [text("a"), Chunk::TextEnd, finish("unknown")]);
+    let no_finish = [
+        events(&[r#"{"choices":[{"delta":{"content":"a"}}]}"#]),
+        b"data: [DONE]".to_vec(),
+    ]
+    .concat();
+    assert_eq!(
+        answer_of(&[&no_finish]).await,
+        [text("a"), Chunk::TextEnd, finish("unknown")]
+    );
 }
 
 #[tokio::test]
 async fn a_server_that_does_not_stream_is_understood() {
     let body = r#"{"choices":[{"message":{"content":"all at once","tool_calls":null},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#;
-    let server = Server::start(vec![answer(200, "content-type: application/json\r\n", body)]).await;
+    let server = Server::start(vec![answer(
+        200,
+        "content-type: application/json\r\n",
+        body,
+    )])
+    .await;
     let (chunks, error) = collect(&client(), request(model(&server, Protocol::OpenaiChat))).await;
-    let tokens = Tokens { total: Some(5), input: 3, output: 2, ..Tokens::default() };
-    assert_eq!(chunks, [text("all at once"), Chunk::TextEnd, Chunk::Finish { reason: "stop".into(), tokens }]);
+    let tokens = Tokens {
+        total: Some(5),
+        input: 3,
+        output: 2,
+        ..Tokens::default()
+    };
+    assert_eq!(
+        chunks,
+        [
+            text("all at once"),
+            Chunk::TextEnd,
+            Chunk::Finish {
+                reason: "stop".into(),
+                tokens
+            }
+        ]
+    );
     assert_eq!(error, None);
 }
 
@@ -230,19 +388,34 @@ async fn reasoning_details_come_back_as_they_went() {
     ]);
     let chunks = answer_of(&[&body]).await;
     let details = json!([{"type": "reasoning.text", "text": "ab", "index": 0, "signature": "s"}]);
-    let metadata = json!({"openrouter": {"reasoning_details": details}}).as_object().unwrap().clone();
-    assert_eq!(chunks[..2], [Chunk::Reasoning("ab".into()), Chunk::ReasoningEnd(Some(metadata.clone()))]);
+    let metadata = json!({"openrouter": {"reasoning_details": details}})
+        .as_object()
+        .unwrap()
+        .clone();
+    assert_eq!(
+        chunks[..2],
+        [
+            Chunk::Reasoning("ab".into()),
+            Chunk::ReasoningEnd(Some(metadata.clone()))
+        ]
+    );
 
     let server = Server::start(vec![stream(&[&events(&[STOP])])]).await;
     let mut model = model(&server, Protocol::OpenaiChat);
     model.npm = "@openrouter/ai-sdk-provider".into();
     let mut request = request(model);
     request.messages.push(ModelMessage::Assistant(vec![
-        AssistantContent::Reasoning { text: "ab".into(), metadata: Some(metadata) },
+        AssistantContent::Reasoning {
+            text: "ab".into(),
+            metadata: Some(metadata),
+        },
         AssistantContent::Text("so".into()),
     ]));
     collect(&client(), request).await;
-    assert_eq!(server.request(0).body["messages"][2]["reasoning_details"], details);
+    assert_eq!(
+        server.request(0).body["messages"][2]["reasoning_details"],
+        details
+    );
 }
 
 #[tokio::test]

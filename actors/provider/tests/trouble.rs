@@ -2,7 +2,7 @@
 
 mod support;
 
-use kilo_ports::provider::{Chunk, ErrorClass, ModelClient, ProviderError, Protocol};
+use kilo_ports::provider::{Chunk, ErrorClass, ModelClient, Protocol, ProviderError};
 use std::sync::Arc;
 use std::time::Duration;
 use support::*;
@@ -22,7 +22,12 @@ async fn outcome(steps: Vec<Step>) -> (Vec<Chunk>, Option<ProviderError>) {
 async fn failure(steps: Vec<Step>) -> (bool, ErrorClass, String, Option<String>) {
     let (chunks, error) = outcome(steps).await;
     let error = error.expect("an error");
-    (chunks.contains(&Chunk::Text("half".into())), error.class, error.message, error.code)
+    (
+        chunks.contains(&Chunk::Text("half".into())),
+        error.class,
+        error.message,
+        error.code,
+    )
 }
 
 fn then(mut steps: Vec<Step>, step: Step) -> Vec<Step> {
@@ -34,16 +39,32 @@ fn then(mut steps: Vec<Step>, step: Step) -> Vec<Step> {
 async fn a_connection_that_breaks_is_told_apart_by_what_came_before() {
     let reset = Some("ECONNRESET".to_owned());
     let (kept, class, _, code) = failure(vec![Step::Reset]).await;
-    assert_eq!((kept, class, code), (false, ErrorClass::Network, reset.clone()));
+    assert_eq!(
+        (kept, class, code),
+        (false, ErrorClass::Network, reset.clone())
+    );
     let (kept, class, _, code) = failure(then(open_stream(&[]), Step::Reset)).await;
-    assert_eq!((kept, class, code), (false, ErrorClass::Network, reset.clone()));
+    assert_eq!(
+        (kept, class, code),
+        (false, ErrorClass::Network, reset.clone())
+    );
     for step in [Step::Reset, Step::Close] {
-        let (kept, class, message, code) = failure(then(open_stream(&[&events(&[HALF])]), step)).await;
-        let expected = (true, ErrorClass::StreamCut, "Connection reset by server".to_owned(), reset.clone());
+        let (kept, class, message, code) =
+            failure(then(open_stream(&[&events(&[HALF])]), step)).await;
+        let expected = (
+            true,
+            ErrorClass::StreamCut,
+            "Connection reset by server".to_owned(),
+            reset.clone(),
+        );
         assert_eq!((kept, class, message, code), expected);
     }
     let (kept, class, ..) = failure(stream(&[&events(&[HALF])])).await;
-    assert_eq!((kept, class), (true, ErrorClass::StreamCut), "a body that ends in good order without an end mark");
+    assert_eq!(
+        (kept, class),
+        (true, ErrorClass::StreamCut),
+        "a body that ends in good order without an end mark"
+    );
     let (_, class, ..) = failure(stream(&[])).await;
     assert_eq!(class, ErrorClass::Overloaded);
 }
@@ -51,14 +72,26 @@ async fn a_connection_that_breaks_is_told_apart_by_what_came_before() {
 #[tokio::test]
 async fn a_host_that_refuses_is_the_networks_fault() {
     let server = Server::start(vec![]).await;
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let mut dead = model(&server, Protocol::OpenaiChat);
     let alive = Arc::new(dead.clone());
     dead.base_url = format!("http://{free}/v1");
     let (_, error) = collect(&client(), request(dead.clone())).await;
     let error = error.unwrap();
-    assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Network, Some("ECONNREFUSED")));
-    assert!(error.message.starts_with(&format!("Cannot connect to API at {free}: ")), "{}", error.message);
+    assert_eq!(
+        (error.class, error.code.as_deref()),
+        (ErrorClass::Network, Some("ECONNREFUSED"))
+    );
+    assert!(
+        error
+            .message
+            .starts_with(&format!("Cannot connect to API at {free}: ")),
+        "{}",
+        error.message
+    );
     assert!(client().reachable(alive).await);
     assert!(!client().reachable(Arc::new(dead)).await);
 }
@@ -66,11 +99,22 @@ async fn a_host_that_refuses_is_the_networks_fault() {
 #[tokio::test]
 async fn silence_ends_in_an_error_and_a_ping_is_life() {
     let (_, class, message, _) = failure(vec![Step::Hang]).await;
-    assert_eq!((class, message.as_str()), (ErrorClass::Stalled, "the provider sent no answer for 0.3 s"));
+    assert_eq!(
+        (class, message.as_str()),
+        (ErrorClass::Stalled, "the provider sent no answer for 0.3 s")
+    );
     let (_, class, ..) = failure(then(open_stream(&[]), Step::Hang)).await;
     assert_eq!(class, ErrorClass::Stalled);
-    let (kept, class, message, _) = failure(then(open_stream(&[&events(&[HALF])]), Step::Hang)).await;
-    assert_eq!((kept, class, message.as_str()), (true, ErrorClass::Stalled, "the provider sent no further byte for 0.15 s"));
+    let (kept, class, message, _) =
+        failure(then(open_stream(&[&events(&[HALF])]), Step::Hang)).await;
+    assert_eq!(
+        (kept, class, message.as_str()),
+        (
+            true,
+            ErrorClass::Stalled,
+            "the provider sent no further byte for 0.15 s"
+        )
+    );
 
     let mut slow = open_stream(&[&events(&[HALF])]);
     for _ in 0..6 {
@@ -94,16 +138,28 @@ async fn an_answer_without_an_end_mark_does_not_hang() {
 #[tokio::test]
 async fn a_broken_chunk_is_named_and_what_came_before_is_kept() {
     let broken = br#"data: {"id":"broken","choices":[{"delta":{"content":"#;
-    let (kept, class, message, _) = failure(stream(&[&events(&[HALF]), broken, b"\n\n", &events(&[STOP])])).await;
+    let (kept, class, message, _) = failure(stream(&[
+        &events(&[HALF]),
+        broken,
+        b"\n\n",
+        &events(&[STOP]),
+    ]))
+    .await;
     assert_eq!((kept, class), (true, ErrorClass::Malformed));
-    assert!(message.contains("JSON") && message.contains(r#"{"id":"broken""#), "{message}");
+    assert!(
+        message.contains("JSON") && message.contains(r#"{"id":"broken""#),
+        "{message}"
+    );
 }
 
 #[tokio::test]
 async fn a_stream_with_an_error_in_it_fails_with_the_providers_words() {
     let error = r#"{"error":{"code":502,"message":"upstream is gone"},"choices":[{"delta":{"content":""},"finish_reason":"error"}]}"#;
     let (kept, class, message, _) = failure(stream(&[&events(&[HALF, error])])).await;
-    assert_eq!((kept, class, message.as_str()), (true, ErrorClass::Overloaded, "upstream is gone"));
+    assert_eq!(
+        (kept, class, message.as_str()),
+        (true, ErrorClass::Overloaded, "upstream is gone")
+    );
     let full = r#"{"choices":[{"delta":{},"finish_reason":"length"}],"usage":{"prompt_tokens":9,"completion_tokens":0}}"#;
     let (_, class, ..) = failure(stream(&[&events(&[full])])).await;
     assert_eq!(class, ErrorClass::ContextOverflow);
@@ -112,7 +168,11 @@ async fn a_stream_with_an_error_in_it_fails_with_the_providers_words() {
 #[tokio::test]
 async fn a_refusal_carries_status_wait_id_and_a_body_without_the_key() {
     let body = r#"{"error":{"message":"slow down, fake-key-123","type":"rate_limit","code":null}}"#;
-    let server = Server::start(vec![answer(429, "retry-after: 1\r\nx-request-id: r1\r\n", body), answer(500, "", "boom")]).await;
+    let server = Server::start(vec![
+        answer(429, "retry-after: 1\r\nx-request-id: r1\r\n", body),
+        answer(500, "", "boom"),
+    ])
+    .await;
     let client = client();
     let model = model(&server, Protocol::OpenaiChat);
     let (_, error) = collect(&client, request(model.clone())).await;
@@ -126,8 +186,14 @@ async fn a_refusal_carries_status_wait_id_and_a_body_without_the_key() {
     assert_eq!(error, Some(expected));
     let start = Instant::now();
     let (_, error) = collect(&client, request(model)).await;
-    assert_eq!(error.map(|error| (error.class, error.message)), Some((ErrorClass::Overloaded, "boom".into())));
-    assert!(start.elapsed() > Duration::from_millis(500), "the account's other calls wait as well");
+    assert_eq!(
+        error.map(|error| (error.class, error.message)),
+        Some((ErrorClass::Overloaded, "boom".into()))
+    );
+    assert!(
+        start.elapsed() > Duration::from_millis(500),
+        "the account's other calls wait as well"
+    );
 }
 
 #[tokio::test]
@@ -150,19 +216,30 @@ async fn a_wrong_address_says_so() {
 async fn giving_up_closes_the_connection() {
     for by_cancel in [true, false] {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = Server { address: format!("http://{}", listener.local_addr().unwrap()), requests: Arc::default() };
+        let server = Server {
+            address: format!("http://{}", listener.local_addr().unwrap()),
+            requests: Arc::default(),
+        };
         let cancel = CancellationToken::new();
-        let mut receiver = client().stream(request(model(&server, Protocol::OpenaiChat)), cancel.clone());
+        let mut receiver = client().stream(
+            request(model(&server, Protocol::OpenaiChat)),
+            cancel.clone(),
+        );
         let (mut socket, _) = listener.accept().await.unwrap();
         if by_cancel {
             cancel.cancel();
-            assert_eq!(receiver.recv().await, Some(Err(kilo_provider::errors::aborted())));
+            assert_eq!(
+                receiver.recv().await,
+                Some(Err(kilo_provider::errors::aborted()))
+            );
             assert_eq!(receiver.recv().await, None);
         } else {
             drop(receiver);
         }
         let mut rest = Vec::new();
         let closed = tokio::io::AsyncReadExt::read_to_end(&mut socket, &mut rest);
-        let _ = tokio::time::timeout(Duration::from_secs(5), closed).await.expect("the connection is closed");
+        let _ = tokio::time::timeout(Duration::from_secs(5), closed)
+            .await
+            .expect("the connection is closed");
     }
 }

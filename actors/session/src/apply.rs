@@ -1,7 +1,8 @@
 //! The fold: how each record changes the state. No clock, no chance, no async: the same records give the same state.
 
-use crate::record::{Logged, Record};
+use crate::record::{CloseReason, Logged, Record, TurnHead, TurnKind};
 use crate::state::{Entry, State, StepChanges};
+use kilo_protocol::MessageId;
 use kilo_protocol::model::{Message, Part, PartBody};
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ pub fn apply(state: &mut State, logged: &Logged) {
         Record::MessageRemoved(message) => {
             state.messages.retain(|entry| entry.info.id() != message);
             state.queue.retain(|queued| queued != message);
+            state.unfinished.take_if(|head| head.prompt == *message);
             state.reindex();
         }
         Record::PartUpdated(part, _) => put_part(state, part),
@@ -50,15 +52,19 @@ pub fn apply(state: &mut State, logged: &Logged) {
                 entry.parts.retain(|candidate| candidate.id != *part);
             }
         }
-        Record::TurnOpened(head) => state.turn = Some(head.clone()),
-        Record::TurnClosed(_) => {
-            state.turn = None;
+        Record::TurnOpened(head) => {
+            state.turn = Some(head.clone());
+            state.unfinished = None;
+        }
+        Record::TurnWentOn(head) => state.turn = Some(head.clone()),
+        Record::TurnClosed(reason) => {
+            state.unfinished = state.turn.take().filter(|_| *reason != CloseReason::Completed);
             state.permissions.clear();
             state.questions.clear();
             state.network = None;
         }
         Record::StatusChanged(status) => state.status = status.clone(),
-        Record::QueueChanged(queue) => state.queue = queue.clone(),
+        Record::QueueChanged(queue) => put_queue(state, queue),
         Record::PermissionAsked(request) => state.permissions.push(request.as_ref().clone()),
         Record::PermissionReplied(id, _) => state.permissions.retain(|request| request.id != *id),
         Record::QuestionAsked(request) => state.questions.push(request.as_ref().clone()),
@@ -80,6 +86,15 @@ pub fn apply(state: &mut State, logged: &Logged) {
         | Record::FileEdited(_)
         | Record::SessionDeleted(_) => {}
     }
+}
+
+/// A prompt that leaves the queue is the next one, even if the process ends before its turn is opened.
+fn put_queue(state: &mut State, queue: &[MessageId]) {
+    let next = state.queue.first().filter(|next| state.turn.is_none() && !queue.contains(next));
+    if let Some(next) = next {
+        state.unfinished = Some(TurnHead { prompt: next.clone(), kind: TurnKind::Prompt });
+    }
+    state.queue = queue.to_vec();
 }
 
 fn put_message(state: &mut State, info: &Message) {

@@ -143,6 +143,6 @@ fn event(address: &Address, record: &Record) -> Option<(&'static str, Vec<u8>)> 
         Record::DrainInterrupted => ("session.drain.interrupted", bytes(&json!({"sessionID": session}))),
         Record::Drained(token) => ("session.drained", with_session(session, "token", token)),
         Record::FileEdited(path) => ("file.edited", bytes(&json!({"file": path}))),
-        Record::FilesChanged(..) => return None,
+        Record::TurnWentOn(_) | Record::FilesChanged(..) => return None,
     })
 }

@@ -52,6 +52,10 @@ pub enum Record {
     /// A turn began.
     #[serde(rename = "open")]
     TurnOpened(TurnHead),
+    /// The open turn goes on with something else: with a summary because the conversation did not fit, then with its
+    /// prompt again. For clients it stays one turn.
+    #[serde(rename = "go")]
+    TurnWentOn(TurnHead),
     /// The turn ended.
     #[serde(rename = "close")]
     TurnClosed(CloseReason),

@@ -22,7 +22,8 @@ pub struct ToolRunner {
     session: SessionId,
     owner: Addr<SessionActor>,
     waiting: VecDeque<(RunCall, Access, Arc<dyn Tool>)>,
-    running: HashMap<CallId, Running>,
+    /// By turn too: a provider may use a call's id again, and a stopped call may end after that.
+    running: HashMap<(Stamp, CallId), Running>,
 }
 
 struct Running {
@@ -49,7 +50,7 @@ pub struct StopCalls;
 
 #[derive(Message)]
 #[rtype(result = "()")]
-struct CallEnded(CallId);
+struct CallEnded(Stamp, CallId);
 
 impl ToolRunner {
     /// A runner for one session.
@@ -83,7 +84,7 @@ impl ToolRunner {
 
     fn start(&mut self, order: RunCall, access: Access, tool: Arc<dyn Tool>, ctx: &mut Context<Self>) {
         let cancel = CancellationToken::new();
-        let call = order.run.call.clone();
+        let (stamp, call) = (order.stamp, order.run.call.clone());
         let job = Job {
             engine: Arc::clone(&self.engine),
             session: self.session.clone(),
@@ -93,11 +94,11 @@ impl ToolRunner {
             tool,
             order,
         };
-        self.running.insert(call.clone(), Running { access, _stop: cancel.drop_guard() });
+        self.running.insert((stamp, call.clone()), Running { access, _stop: cancel.drop_guard() });
         let runner = ctx.address();
         self.engine.spawn(async move {
             job.run().await;
-            let _ = runner.send(CallEnded(call)).await;
+            let _ = runner.send(CallEnded(stamp, call)).await;
         });
     }
 }
@@ -144,7 +145,7 @@ impl Handler<CallEnded> for ToolRunner {
     type Result = ();
 
     fn handle(&mut self, ended: CallEnded, ctx: &mut Self::Context) {
-        self.running.remove(&ended.0);
+        self.running.remove(&(ended.0, ended.1));
         self.pump(ctx);
     }
 }

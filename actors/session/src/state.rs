@@ -43,6 +43,10 @@ pub struct State {
     pub status: Status,
     /// The turn that is open.
     pub turn: Option<TurnHead>,
+    /// The turn to go on with: the last one that was interrupted or failed, or the prompt that was just taken from the
+    /// queue. `None` once a turn opened or completed after it.
+    #[serde(default)]
+    pub unfinished: Option<TurnHead>,
     /// Prompts that wait, oldest first.
     pub queue: Vec<MessageId>,
     /// Open requests for permission.
@@ -70,6 +74,7 @@ impl State {
             places: HashMap::new(),
             status: Status::Idle,
             turn: None,
+            unfinished: None,
             queue: Vec::new(),
             permissions: Vec::new(),
             questions: Vec::new(),

@@ -1,8 +1,8 @@
 //! Large values by their content: `blobs/ab/ab12…`, the name is the BLAKE3 hash in hex.
 
 use crate::folder::{sync_folder, unreadable, write_error};
-use kilo_ports::store::StoreError;
 use bytes::Bytes;
+use kilo_ports::store::StoreError;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,10 @@ impl Blobs {
     /// Takes the folder; what a killed daemon left half-written goes.
     pub(crate) fn open(root: &Path) -> Self {
         let _ = fs::remove_dir_all(root.join("tmp"));
-        Self { root: root.to_owned(), temp: AtomicU64::new(0) }
+        Self {
+            root: root.to_owned(),
+            temp: AtomicU64::new(0),
+        }
     }
 
     /// Keeps `body`; it is on the disk when this returns.
@@ -45,7 +48,8 @@ impl Blobs {
             Err(source) => return Err(unreadable(&path, source)),
         };
         if blake3::hash(&body).to_hex().as_str() != name {
-            let source = io::Error::new(io::ErrorKind::InvalidData, "content does not fit its name");
+            let source =
+                io::Error::new(io::ErrorKind::InvalidData, "content does not fit its name");
             return Err(unreadable(&path, source));
         }
         Ok(Some(body.into()))
@@ -61,7 +65,10 @@ impl Blobs {
     }
 
     fn write(&self, path: &Path, body: &[u8]) -> io::Result<()> {
-        let temp = self.root.join("tmp").join(self.temp.fetch_add(1, Ordering::Relaxed).to_string());
+        let temp = self
+            .root
+            .join("tmp")
+            .join(self.temp.fetch_add(1, Ordering::Relaxed).to_string());
         let folder = path.parent().unwrap_or(&self.root);
         fs::create_dir_all(self.root.join("tmp"))?;
         let is_new = !folder.exists();
@@ -71,7 +78,11 @@ impl Blobs {
             file.sync_all()?;
             fs::rename(&temp, path)?;
             sync_folder(folder)?;
-            if is_new { sync_folder(&self.root) } else { Ok(()) }
+            if is_new {
+                sync_folder(&self.root)
+            } else {
+                Ok(())
+            }
         });
         if written.is_err() {
             let _ = fs::remove_file(&temp);

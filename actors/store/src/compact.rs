@@ -56,8 +56,12 @@ impl Shared {
     fn worth_rewriting(&self) -> Vec<u32> {
         let sick = self.sick.lock().clone();
         let state = self.state.lock();
-        let closed = state.slots.iter().filter(|(number, _)| Some(**number) != state.active);
-        let worth = closed.filter(|(number, slot)| slot.info.dead * 2 > slot.info.len || sick.contains(number));
+        let closed = state
+            .slots
+            .iter()
+            .filter(|(number, _)| Some(**number) != state.active);
+        let worth = closed
+            .filter(|(number, slot)| slot.info.dead * 2 > slot.info.len || sick.contains(number));
         worth.map(|(number, _)| *number).collect()
     }
 
@@ -67,33 +71,48 @@ impl Shared {
         };
         let sick = self.sick.lock().contains(&number);
         let temp = self.folders.log.join(format!("{number:08}.tmp"));
-        let first_pos = self.state.lock().slots.get(&number).map_or(0, |slot| slot.info.first_pos);
-        let new = Segment::create(temp, number, old.generation + 1, first_pos).map_err(write_error)?;
+        let first_pos = self
+            .state
+            .lock()
+            .slots
+            .get(&number)
+            .map_or(0, |slot| slot.info.first_pos);
+        let new =
+            Segment::create(temp, number, old.generation + 1, first_pos).map_err(write_error)?;
         let mut work = Rewriting::new(new, first_pos);
         let copied = self.copy_live(&old, end, &mut work);
-        let worth = copied.as_ref().is_ok_and(|copied| *copied) && (sick || work.info.len * 2 < end.max(1));
+        let worth =
+            copied.as_ref().is_ok_and(|copied| *copied) && (sick || work.info.len * 2 < end.max(1));
         if !worth {
             let _ = fs::remove_file(&work.segment.path);
             self.sick.lock().remove(&number);
             if let Some(slot) = self.state.lock().slots.get_mut(&number) {
                 // The estimate was off, or the file has to stay: not to be looked at again before more dies.
-                let measured = if matches!(copied, Ok(true)) { end.saturating_sub(work.info.len) } else { 0 };
+                let measured = if matches!(copied, Ok(true)) {
+                    end.saturating_sub(work.info.len)
+                } else {
+                    0
+                };
                 slot.info.dead = measured.min(end / 2);
                 slot.dirty = true;
             }
             return copied.map(|_| false);
         }
         let path = self.folders.log.join(file_name(number, old.generation + 1));
-        let finished = work.segment.file().and_then(|file| file.sync_all()).and_then(|()| {
-            fs::rename(&work.segment.path, &path)?;
-            sync_folder(&self.folders.log)
-        });
+        let finished = work
+            .segment
+            .file()
+            .and_then(|file| file.sync_all())
+            .and_then(|()| {
+                fs::rename(&work.segment.path, &path)?;
+                sync_folder(&self.folders.log)
+            });
         if let Err(source) = finished {
             let _ = fs::remove_file(&work.segment.path);
             return Err(write_error(source));
         }
         work.segment = work.segment.renamed(path);
-        self.put_in_place(number, &old, work)?;
+        self.put_in_place(number, work)?;
         self.checkpoint_in_turn()?;
         self.sick.lock().remove(&number);
         if let Err(error) = fs::remove_file(&old.path) {
@@ -107,7 +126,9 @@ impl Shared {
         let mut outcome = Ok(true);
         let scanned = old.scan(HEADER_BYTES, end, &mut |found| {
             let kept = match found {
-                Found::Record(offset, record) => self.copy_record(old.number, offset as u32, record, work),
+                Found::Record(offset, record) => {
+                    self.copy_record(old.number, offset as u32, record, work)
+                }
                 Found::Bad(offset, _) => {
                     outcome = Ok(self.damages.has_copy(&old.path, offset));
                     Ok(())
@@ -116,7 +137,11 @@ impl Shared {
             if let Err(error) = kept {
                 outcome = Err(error);
             }
-            if matches!(outcome, Ok(true)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if matches!(outcome, Ok(true)) {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         });
         scanned.map_err(|source| unreadable(&old.path, source))?;
         if matches!(outcome, Ok(true)) {
@@ -125,12 +150,24 @@ impl Shared {
         outcome
     }
 
-    fn copy_record(&self, number: u32, offset: u32, record: Record<'_>, work: &mut Rewriting) -> Result<(), StoreError> {
+    fn copy_record(
+        &self,
+        number: u32,
+        offset: u32,
+        record: Record<'_>,
+        work: &mut Rewriting,
+    ) -> Result<(), StoreError> {
         if matches!(record.kind, Kind::Put | Kind::Remove) {
             let key = [b"t", record.key.as_bytes(), b"\0", record.head].concat();
-            let live = self.with(|state| state.small(&key))?.is_some_and(|small| small.pos == record.pos);
+            let live = self
+                .with(|state| state.small(&key))?
+                .is_some_and(|small| small.pos == record.pos);
             // A removal stays: an older segment may still hold what it removed.
-            return if live || record.kind == Kind::Remove { work.copy(None, offset, record) } else { Ok(()) };
+            return if live || record.kind == Kind::Remove {
+                work.copy(None, offset, record)
+            } else {
+                Ok(())
+            };
         }
         let id = SessionId::from_wire(record.key);
         let keep = match work.keeps.get(&id) {
@@ -139,7 +176,11 @@ impl Shared {
                 let keep = self.with(|state| {
                     let meta = &state.known(&id)?.meta;
                     let covered = meta.view.map(|view| view.seq);
-                    Ok(Keep { deleted: meta.deleted, covered, view: meta.view.map(|view| view.spot) })
+                    Ok(Keep {
+                        deleted: meta.deleted,
+                        covered,
+                        view: meta.view.map(|view| view.spot),
+                    })
                 })?;
                 work.keeps.insert(id.clone(), keep);
                 keep
@@ -148,18 +189,38 @@ impl Shared {
         let live = match record.kind {
             Kind::Tombstone => true,
             _ if keep.deleted => false,
-            Kind::View => keep.view == Some(Spot { segment: number, offset }),
+            Kind::View => {
+                keep.view
+                    == Some(Spot {
+                        segment: number,
+                        offset,
+                    })
+            }
             Kind::Passing => keep.covered.is_none_or(|covered| record.seq > covered),
             _ => true,
         };
-        if live { work.copy(Some(id), offset, record) } else { Ok(()) }
+        if live {
+            work.copy(Some(id), offset, record)
+        } else {
+            Ok(())
+        }
     }
 
     /// Makes the new generation the segment: from here on reads go there.
-    fn put_in_place(&self, number: u32, old: &Segment, work: Rewriting) -> Result<(), StoreError> {
-        let Rewriting { segment, info, chains, moved, keeps, .. } = work;
-        let slot = Slot { segment: Arc::new(segment), info, dirty: true };
-        let mut slot = Some(slot);
+    fn put_in_place(&self, number: u32, work: Rewriting) -> Result<(), StoreError> {
+        let Rewriting {
+            segment,
+            info,
+            chains,
+            moved,
+            keeps,
+            ..
+        } = work;
+        let mut slot = Some(Slot {
+            segment: Arc::new(segment),
+            info,
+            dirty: true,
+        });
         self.with(|state| {
             for id in keeps.keys() {
                 // Loads every entry first, so that nothing below can fail half-way.
@@ -176,7 +237,10 @@ impl Shared {
                         let at = meta.chains.partition_point(|other| other.segment < number);
                         meta.chains.insert(at, chain);
                     }
-                    let spots = meta.head.iter_mut().chain(meta.view.iter_mut().map(|view| &mut view.spot));
+                    let spots = meta
+                        .head
+                        .iter_mut()
+                        .chain(meta.view.iter_mut().map(|view| &mut view.spot));
                     for spot in spots.filter(|spot| spot.segment == number) {
                         if let Some(offset) = moved.get(&spot.offset) {
                             spot.offset = *offset;
@@ -185,14 +249,17 @@ impl Shared {
                 })?;
             }
             if let Some(slot) = slot.take() {
-                tracing::info!(number, before = old_len(state, number), after = slot.info.len, "segment rewritten");
+                tracing::info!(
+                    number,
+                    before = old_len(state, number),
+                    after = slot.info.len,
+                    "segment rewritten"
+                );
                 state.slots.insert(number, slot);
                 state.changed = true;
             }
             Ok(())
-        })?;
-        debug_assert_eq!(old.number, number);
-        Ok(())
+        })
     }
 }
 
@@ -212,32 +279,61 @@ impl Rewriting {
             ..SegmentInfo::default()
         };
         let (chains, moved, keeps) = Default::default();
-        Self { segment, buffer: Vec::with_capacity(BUFFER_BYTES), info, chains, moved, keeps }
+        Self {
+            segment,
+            buffer: Vec::with_capacity(BUFFER_BYTES),
+            info,
+            chains,
+            moved,
+            keeps,
+        }
     }
 
-    fn copy(&mut self, id: Option<SessionId>, old_offset: u32, mut record: Record<'_>) -> Result<(), StoreError> {
+    fn copy(
+        &mut self,
+        id: Option<SessionId>,
+        old_offset: u32,
+        mut record: Record<'_>,
+    ) -> Result<(), StoreError> {
         let offset = self.info.len as u32;
         let bytes = record.bytes() as u64;
         record.back = 0;
         if let Some(id) = id.filter(|_| record.kind.is_entry()) {
-            let first = Chain { segment: self.segment.number, last: offset, bytes: 0, passing: 0 };
+            let first = Chain {
+                segment: self.segment.number,
+                last: offset,
+                bytes: 0,
+                passing: 0,
+            };
             let chain = self.chains.entry(id).or_insert(first);
             record.back = offset - chain.last;
             chain.last = offset;
             chain.bytes += bytes;
-            chain.passing += if record.kind == Kind::Passing { bytes } else { 0 };
+            chain.passing += if record.kind == Kind::Passing {
+                bytes
+            } else {
+                0
+            };
         }
         if matches!(record.kind, Kind::Head | Kind::View) {
             self.moved.insert(old_offset, offset);
         }
         record.encode(&mut self.buffer);
-        self.info.grow(record.pos, offset, u64::from(offset) + bytes);
-        if self.buffer.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
+        self.info
+            .grow(record.pos, offset, u64::from(offset) + bytes);
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
         let at = self.info.len - self.buffer.len() as u64;
-        let written = self.segment.file().and_then(|file| file.write_all_at(&self.buffer, at));
+        let written = self
+            .segment
+            .file()
+            .and_then(|file| file.write_all_at(&self.buffer, at));
         self.buffer.clear();
         written.map_err(write_error)
     }

@@ -49,8 +49,13 @@ impl Damages {
     /// Reads the reports of earlier starts.
     pub(crate) fn open(folder: &Path) -> Self {
         let stored = fs::read(folder.join("reports.json")).ok();
-        let reports = stored.and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
-        Self { folder: folder.to_owned(), reports: Mutex::new(reports) }
+        let reports = stored
+            .and_then(|body| serde_json::from_slice(&body).ok())
+            .unwrap_or_default();
+        Self {
+            folder: folder.to_owned(),
+            reports: Mutex::new(reports),
+        }
     }
 
     /// Reports a range, once: the bytes are copied to `damaged/` as far as the disk has room. Returns whether it is new.
@@ -58,14 +63,18 @@ impl Damages {
         let mut reports = self.reports.lock();
         // Bytes that are gone from an end are gone anew each time; a range that stays in its file is one damage.
         let again = broken.present || broken.offset == 0;
-        let same = |report: &&mut Report| again && report.file == broken.file && report.offset == broken.offset;
+        let same = |report: &&mut Report| {
+            again && report.file == broken.file && report.offset == broken.offset
+        };
         if let Some(known) = reports.iter_mut().find(same) {
             let mut sessions: BTreeSet<_> = known.sessions.drain(..).collect();
             sessions.extend(broken.sessions);
             known.sessions = sessions.into_iter().take(SESSIONS_MAX).collect();
             return false;
         }
-        let set_aside = segment.filter(|_| broken.present && broken.bytes > 0).and_then(|s| self.set_aside(s, &broken));
+        let set_aside = segment
+            .filter(|_| broken.present && broken.bytes > 0)
+            .and_then(|s| self.set_aside(s, &broken));
         tracing::warn!(file = %broken.file.display(), offset = broken.offset, bytes = broken.bytes, what = broken.what,
             sessions = broken.sessions.len(), "log is damaged");
         reports.push(Report {
@@ -111,7 +120,9 @@ impl Damages {
     /// Whether a bad range of this file has its copy, so that the file itself may go.
     pub(crate) fn has_copy(&self, file: &Path, offset: u64) -> bool {
         let reports = self.reports.lock();
-        reports.iter().any(|report| report.file == file && report.offset == offset && report.set_aside.is_some())
+        reports.iter().any(|report| {
+            report.file == file && report.offset == offset && report.set_aside.is_some()
+        })
     }
 
     fn set_aside(&self, segment: &Segment, broken: &Broken) -> Option<PathBuf> {

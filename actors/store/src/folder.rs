@@ -22,7 +22,12 @@ impl FolderLock {
     /// Takes the lock, trying for up to `wait`: a killed daemon's lock can outlive it for a moment.
     pub(crate) fn take(folder: &Path, pid: u32, wait: Duration) -> Result<Self, StoreError> {
         let path = folder.join("lock");
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let open = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
         let mut file = open.map_err(|source| unreadable(&path, source))?;
         let until = Instant::now() + wait;
         while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -31,11 +36,18 @@ impl FolderLock {
             }
             if Instant::now() >= until {
                 let (pid, address) = holder(&mut file);
-                return Err(StoreError::Locked { folder: folder.to_owned(), pid, address });
+                return Err(StoreError::Locked {
+                    folder: folder.to_owned(),
+                    pid,
+                    address,
+                });
             }
             std::thread::sleep(RETRY_EVERY);
         }
-        let lock = Self { file: Mutex::new(file), pid };
+        let lock = Self {
+            file: Mutex::new(file),
+            pid,
+        };
         lock.set_address("");
         Ok(lock)
     }
@@ -53,7 +65,9 @@ impl FolderLock {
 
 fn holder(file: &mut File) -> (u32, String) {
     let mut text = String::new();
-    let _ = file.rewind().and_then(|()| file.take(4_096).read_to_string(&mut text));
+    let _ = file
+        .rewind()
+        .and_then(|()| file.take(4_096).read_to_string(&mut text));
     let mut lines = text.lines();
     let pid = lines.next().and_then(|line| line.parse().ok()).unwrap_or(0);
     (pid, lines.next().unwrap_or_default().to_owned())
@@ -68,13 +82,30 @@ pub(crate) struct Reach {
     pub(crate) newest: Pos,
 }
 
+#[derive(Serialize, Deserialize)]
+struct ReachFile {
+    reach: Reach,
+    crc: u32,
+}
+
 impl Reach {
+    /// Reads the file; `None` when there is none or it is damaged.
     pub(crate) fn read(folder: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(folder.join("state")).ok()?).ok()
+        let file: ReachFile = serde_json::from_slice(&fs::read(folder.join("state")).ok()?).ok()?;
+        (file.crc == file.reach.checksum()).then_some(file.reach)
     }
 
     pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
-        replace(&folder.join("state"), &serde_json::to_vec(self)?)
+        let file = ReachFile {
+            reach: *self,
+            crc: self.checksum(),
+        };
+        replace(&folder.join("state"), &serde_json::to_vec(&file)?)
+    }
+
+    fn checksum(&self) -> u32 {
+        let numbers = [self.epoch, u64::from(self.segment), self.bytes, self.newest];
+        crc32fast::hash(&numbers.map(u64::to_le_bytes).concat())
     }
 }
 
@@ -112,7 +143,9 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
 
 /// Bytes of all files below `path`.
 pub(crate) fn bytes_under(path: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(path) else { return 0 };
+    let Ok(entries) = fs::read_dir(path) else {
+        return 0;
+    };
     let mut bytes = 0;
     for entry in entries.flatten() {
         match entry.metadata() {
@@ -126,7 +159,10 @@ pub(crate) fn bytes_under(path: &Path) -> u64 {
 
 /// An error of reading `path`.
 pub(crate) fn unreadable(path: &Path, source: io::Error) -> StoreError {
-    StoreError::Unreadable { what: path.display().to_string(), source }
+    StoreError::Unreadable {
+        what: path.display().to_string(),
+        source,
+    }
 }
 
 /// An error of writing: no room, or a failure.

@@ -36,15 +36,25 @@ impl Index {
     pub(crate) fn open(path: &Path) -> Result<Self, IndexError> {
         let db = fenced(|| {
             // No flusher thread: the keeper flushes after each batch.
-            sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None).open()
+            sled::Config::new()
+                .path(path)
+                .cache_capacity(CACHE_BYTES)
+                .flush_every_ms(None)
+                .open()
         })?;
         let mark = fenced(|| db.get(MARK))?.map(|bytes| Mark::decode(&bytes));
-        Ok(Self { kind: Kind::Sled(db, path.to_owned()), mark: parking_lot::Mutex::new(mark) })
+        Ok(Self {
+            kind: Kind::Sled(db, path.to_owned()),
+            mark: parking_lot::Mutex::new(mark),
+        })
     }
 
     /// An empty index in memory.
     pub(crate) fn memory() -> Self {
-        Self { kind: Kind::Memory(Default::default()), mark: Default::default() }
+        Self {
+            kind: Kind::Memory(Default::default()),
+            mark: Default::default(),
+        }
     }
 
     /// The mark of the last batch.
@@ -60,7 +70,11 @@ impl Index {
     }
 
     /// Shows all entries whose key begins with `prefix`, in order of key.
-    pub(crate) fn each(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), IndexError> {
+    pub(crate) fn each(
+        &self,
+        prefix: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<(), IndexError> {
         match &self.kind {
             Kind::Sled(db, _) => fenced(|| {
                 for entry in db.scan_prefix(prefix) {
@@ -72,7 +86,10 @@ impl Index {
             Kind::Memory(map) => {
                 let map = map.read();
                 let from = (Bound::Included(prefix), Bound::Unbounded);
-                for (key, value) in map.range::<[u8], _>(from).take_while(|(key, _)| key.starts_with(prefix)) {
+                for (key, value) in map
+                    .range::<[u8], _>(from)
+                    .take_while(|(key, _)| key.starts_with(prefix))
+                {
                     visit(key, value);
                 }
                 Ok(())
@@ -153,7 +170,10 @@ fn fenced<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexError> {
 
 fn hash(key: &[u8], value: &[u8]) -> u64 {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&(key.len() as u32).to_le_bytes()).update(key).update(value);
+    hasher
+        .update(&(key.len() as u32).to_le_bytes())
+        .update(key)
+        .update(value);
     crate::record::u64_at(hasher.finalize().as_bytes(), 0)
 }
 

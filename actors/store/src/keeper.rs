@@ -75,7 +75,10 @@ impl Bell {
 impl Shared {
     /// The keeper thread.
     pub(crate) fn run_keeper(&self) {
-        let mut look = self.options.verify_newest.then(|| Instant::now() + FIRST_LOOK);
+        let mut look = self
+            .options
+            .verify_newest
+            .then(|| Instant::now() + FIRST_LOOK);
         while !self.bell.wait(look) {
             if let Err(error) = self.checkpoint() {
                 tracing::warn!(%error, "index was not brought up to the log");
@@ -85,7 +88,12 @@ impl Shared {
             }
             if look.is_some_and(|at| at <= Instant::now()) {
                 look = None;
-                let newest = self.state.lock().slots.last_key_value().map(|(number, _)| *number);
+                let newest = self
+                    .state
+                    .lock()
+                    .slots
+                    .last_key_value()
+                    .map(|(number, _)| *number);
                 if let Some(number) = newest {
                     self.verify_segment(number);
                 }
@@ -116,7 +124,12 @@ impl Shared {
             return self.with(|_| Ok(()));
         }
         self.state.lock().checkpointed();
-        self.write_reach(Reach { epoch: self.epoch, segment: mark.segment, bytes: mark.offset, newest: mark.newest });
+        self.write_reach(Reach {
+            epoch: self.epoch,
+            segment: mark.segment,
+            bytes: mark.offset,
+            newest: mark.newest,
+        });
         Ok(())
     }
 

@@ -11,7 +11,8 @@ use crate::writer::SyncQueue;
 use bytes::Bytes;
 use kilo_ports::BoxFuture;
 use kilo_ports::store::{
-    Appended, Damage, Entry, Pos, RecordKind, Seq, SessionLog, Store, StoreError, StoreStats, Stored,
+    Appended, Damage, Entry, Pos, RecordKind, Seq, SessionLog, Store, StoreError, StoreStats,
+    Stored,
 };
 use kilo_protocol::{Millis, SessionId};
 use parking_lot::Mutex;
@@ -105,7 +106,10 @@ impl LogStore {
         if shared.state.lock().changed {
             shared.bell.ring();
         }
-        let mut store = Self { shared, threads: Vec::new() };
+        let mut store = Self {
+            shared,
+            threads: Vec::new(),
+        };
         store.start("log-sync", Shared::run_syncer)?;
         store.start("log-keeper", Shared::run_keeper)?;
         Ok(store)
@@ -162,7 +166,9 @@ impl LogStore {
         let folders = Folders::make(&options.folder)?;
         let lock = FolderLock::take(&options.folder, options.pid, options.lock_wait)?;
         match std::fs::remove_dir_all(&folders.index) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(unreadable(&folders.index, source)),
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(unreadable(&folders.index, source));
+            }
             _ => drop(lock),
         }
         Self::open(options)
@@ -170,8 +176,11 @@ impl LogStore {
 
     fn start(&mut self, name: &str, run: fn(&Shared)) -> Result<(), StoreError> {
         let shared = self.shared.clone();
-        let thread = std::thread::Builder::new().name(name.into()).spawn(move || run(&shared));
-        self.threads.push(thread.map_err(|source| StoreError::Failed { source })?);
+        let thread = std::thread::Builder::new()
+            .name(name.into())
+            .spawn(move || run(&shared));
+        self.threads
+            .push(thread.map_err(|source| StoreError::Failed { source })?);
         Ok(())
     }
 }
@@ -193,7 +202,10 @@ impl Drop for LogStore {
 
 impl Shared {
     /// Works on the state. If the index turns out unusable, it is made anew in memory and the work done again.
-    pub(crate) fn with<T>(&self, mut work: impl FnMut(&mut State) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(crate) fn with<T>(
+        &self,
+        mut work: impl FnMut(&mut State) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let mut state = self.state.lock();
         let done = work(&mut state);
         if !state.index_failed {
@@ -210,12 +222,20 @@ impl Shared {
         if stored.is_none_or(|stored| stored.epoch != self.epoch) {
             let state = self.state.lock();
             let (segment, bytes) = state.end();
-            self.write_reach(Reach { epoch: self.epoch, segment, bytes, newest: state.newest });
+            self.write_reach(Reach {
+                epoch: self.epoch,
+                segment,
+                bytes,
+                newest: state.newest,
+            });
         }
     }
 
     /// Writes under the lock, and tells the keeper when there is something for it.
-    fn write<T>(&self, work: impl FnMut(&mut State) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn write<T>(
+        &self,
+        work: impl FnMut(&mut State) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let mut work = work;
         let (done, was_changed, before, after) = {
             let mut flags = (false, 0, 0);
@@ -237,12 +257,19 @@ impl Shared {
 }
 
 fn fits(key: &str, bytes: usize) -> Result<(), StoreError> {
-    let too_large = |bytes: usize, limit: usize| StoreError::TooLarge { bytes: bytes as u64, limit: limit as u64 };
+    let too_large = |bytes: usize, limit: usize| StoreError::TooLarge {
+        bytes: bytes as u64,
+        limit: limit as u64,
+    };
     if key.len() > KEY_BYTES_MAX {
         return Err(too_large(key.len(), KEY_BYTES_MAX));
     }
     let limit = RECORD_BYTES_MAX - 1_024;
-    if bytes > limit { Err(too_large(bytes, limit)) } else { Ok(()) }
+    if bytes > limit {
+        Err(too_large(bytes, limit))
+    } else {
+        Ok(())
+    }
 }
 
 fn kind_of(entry: &Entry) -> Kind {
@@ -258,7 +285,12 @@ impl Store for LogStore {
         self.shared.epoch
     }
 
-    fn append(&self, session: &SessionId, at: Millis, entries: &[Entry]) -> Result<Appended, StoreError> {
+    fn append(
+        &self,
+        session: &SessionId,
+        at: Millis,
+        entries: &[Entry],
+    ) -> Result<Appended, StoreError> {
         let mut total = 0;
         for entry in entries {
             let bytes = entry.body.len() + entry.head.as_ref().map_or(0, Bytes::len);
@@ -266,7 +298,10 @@ impl Store for LogStore {
             total += bytes;
         }
         if total > APPEND_BYTES_MAX {
-            return Err(StoreError::TooLarge { bytes: total as u64, limit: APPEND_BYTES_MAX as u64 });
+            return Err(StoreError::TooLarge {
+                bytes: total as u64,
+                limit: APPEND_BYTES_MAX as u64,
+            });
         }
         self.shared.write(|state| {
             let meta = &state.known(session)?.meta;
@@ -289,10 +324,18 @@ impl Store for LogStore {
                 })
                 .collect();
             if records.is_empty() {
-                return Ok(Appended { first_pos: state.newest, last_pos: state.newest, first_seq });
+                return Ok(Appended {
+                    first_pos: state.newest,
+                    last_pos: state.newest,
+                    first_seq,
+                });
             }
             state.write(Some(session), &mut records)?;
-            Ok(Appended { first_pos, last_pos: state.newest, first_seq })
+            Ok(Appended {
+                first_pos,
+                last_pos: state.newest,
+                first_seq,
+            })
         })
     }
 
@@ -317,7 +360,16 @@ impl Store for LogStore {
         self.shared.write(|state| {
             state.existing(session)?;
             let (pos, key) = (state.newest, session.as_str());
-            let view = Record { kind: Kind::View, back: 0, pos, seq, at: 0, key, head: &[], body };
+            let view = Record {
+                kind: Kind::View,
+                back: 0,
+                pos,
+                seq,
+                at: 0,
+                key,
+                head: &[],
+                body,
+            };
             state.write(Some(session), &mut [view])
         })
     }
@@ -334,9 +386,22 @@ impl Store for LogStore {
         self.shared.write(|state| {
             let seq = state.existing(session)?.next_seq;
             let (pos, key) = (state.newest + 1, session.as_str());
-            let record = Record { kind: Kind::Tombstone, back: 0, pos, seq, at, key, head: &[], body: &[] };
+            let record = Record {
+                kind: Kind::Tombstone,
+                back: 0,
+                pos,
+                seq,
+                at,
+                key,
+                head: &[],
+                body: &[],
+            };
             state.write(Some(session), &mut [record])?;
-            Ok(Appended { first_pos: pos, last_pos: pos, first_seq: seq })
+            Ok(Appended {
+                first_pos: pos,
+                last_pos: pos,
+                first_seq: seq,
+            })
         })
     }
 
@@ -344,14 +409,27 @@ impl Store for LogStore {
         fits(table, key.len() + value.len())?;
         self.shared.write(|state| {
             let (pos, head) = (state.newest + 1, key.as_bytes());
-            let record = Record { kind: Kind::Put, back: 0, pos, seq: 0, at, key: table, head, body: value };
+            let record = Record {
+                kind: Kind::Put,
+                back: 0,
+                pos,
+                seq: 0,
+                at,
+                key: table,
+                head,
+                body: value,
+            };
             state.write(None, &mut [record])
         })
     }
 
     fn get(&self, table: &str, key: &str) -> Option<Bytes> {
         let key = crate::index::small_key(table, key);
-        self.shared.with(|state| state.small(&key)).ok().flatten().map(|small| small.value)
+        self.shared
+            .with(|state| state.small(&key))
+            .ok()
+            .flatten()
+            .map(|small| small.value)
     }
 
     fn remove(&self, table: &str, key: &str, at: Millis) -> Result<(), StoreError> {
@@ -362,13 +440,26 @@ impl Store for LogStore {
                 return Ok(());
             }
             let (pos, head) = (state.newest + 1, key.as_bytes());
-            let record = Record { kind: Kind::Remove, back: 0, pos, seq: 0, at, key: table, head, body: &[] };
+            let record = Record {
+                kind: Kind::Remove,
+                back: 0,
+                pos,
+                seq: 0,
+                at,
+                key: table,
+                head,
+                body: &[],
+            };
             state.write(None, &mut [record])
         })
     }
 
     fn scan(&self, table: &str) -> Vec<(String, Bytes)> {
-        self.shared.with(|state| state.table(table)).unwrap_or_default().into_iter().collect()
+        self.shared
+            .with(|state| state.table(table))
+            .unwrap_or_default()
+            .into_iter()
+            .collect()
     }
 
     fn put_blob(&self, body: &[u8]) -> Result<String, StoreError> {
@@ -387,8 +478,19 @@ impl Store for LogStore {
         let (log_bytes, segments, sessions, index) = {
             let state = self.shared.state.lock();
             let log_bytes = state.slots.values().map(|slot| slot.info.file_bytes).sum();
-            (log_bytes, state.slots.len() as u64, state.live_sessions, state.index.clone())
+            (
+                log_bytes,
+                state.slots.len() as u64,
+                state.live_sessions,
+                state.index.clone(),
+            )
         };
-        StoreStats { log_bytes, segments, index_bytes: index.bytes(), blob_bytes: self.shared.blobs.bytes(), sessions }
+        StoreStats {
+            log_bytes,
+            segments,
+            index_bytes: index.bytes(),
+            blob_bytes: self.shared.blobs.bytes(),
+            sessions,
+        }
     }
 }

@@ -53,22 +53,41 @@ impl Store for MemoryStore {
         1
     }
 
-    fn append(&self, session: &SessionId, at: Millis, entries: &[Entry]) -> Result<Appended, StoreError> {
+    fn append(
+        &self,
+        session: &SessionId,
+        at: Millis,
+        entries: &[Entry],
+    ) -> Result<Appended, StoreError> {
         let mut inner = self.inner.lock();
-        let Inner { newest, order, sessions, .. } = &mut *inner;
+        let Inner {
+            newest,
+            order,
+            sessions,
+            ..
+        } = &mut *inner;
         if sessions.get(session).is_some_and(|known| known.deleted) {
             return Err(StoreError::NoSession(session.clone()));
         }
         if entries.is_empty() {
             let first_seq = sessions.get(session).map_or(0, |known| known.next_seq);
-            return Ok(Appended { first_pos: *newest, last_pos: *newest, first_seq });
+            return Ok(Appended {
+                first_pos: *newest,
+                last_pos: *newest,
+                first_seq,
+            });
         }
         let known = sessions.entry(session.clone()).or_default();
         let (first_pos, first_seq) = (*newest + 1, known.next_seq);
         for entry in entries {
             *newest += 1;
-            let stored =
-                Stored { pos: *newest, session: session.clone(), seq: known.next_seq, at, body: entry.body.clone() };
+            let stored = Stored {
+                pos: *newest,
+                session: session.clone(),
+                seq: known.next_seq,
+                at,
+                body: entry.body.clone(),
+            };
             order.insert(*newest, stored);
             known.positions.push(*newest);
             known.next_seq += 1;
@@ -76,7 +95,11 @@ impl Store for MemoryStore {
                 known.head = Some(head.clone());
             }
         }
-        Ok(Appended { first_pos, last_pos: *newest, first_seq })
+        Ok(Appended {
+            first_pos,
+            last_pos: *newest,
+            first_seq,
+        })
     }
 
     fn sync(&self, _: Pos) -> BoxFuture<'static, Result<(), StoreError>> {
@@ -93,15 +116,25 @@ impl Store for MemoryStore {
         let (view, positions) = (known.view.clone(), known.positions.clone());
         let floor = view.as_ref().map(|(seq, _)| *seq);
         let all = positions.iter().filter_map(|pos| inner.order.get(pos));
-        let tail: Vec<Stored> = all.filter(|stored| floor.is_none_or(|seq| stored.seq > seq)).cloned().collect();
+        let tail: Vec<Stored> = all
+            .filter(|stored| floor.is_none_or(|seq| stored.seq > seq))
+            .cloned()
+            .collect();
         let tail_bytes = tail.iter().map(|stored| stored.body.len() as u64).sum();
-        Ok(SessionLog { view, tail, tail_bytes })
+        Ok(SessionLog {
+            view,
+            tail,
+            tail_bytes,
+        })
     }
 
     fn after(&self, pos: Pos, records_max: usize) -> Result<Vec<Stored>, StoreError> {
         let inner = self.inner.lock();
         let later = inner.order.range(pos.saturating_add(1)..);
-        Ok(later.take(records_max).map(|(_, stored)| stored.clone()).collect())
+        Ok(later
+            .take(records_max)
+            .map(|(_, stored)| stored.clone())
+            .collect())
     }
 
     fn save_view(&self, session: &SessionId, seq: Seq, body: &[u8]) -> Result<(), StoreError> {
@@ -116,8 +149,12 @@ impl Store for MemoryStore {
     fn heads(&self, visit: &mut dyn FnMut(&SessionId, &[u8])) -> Result<(), StoreError> {
         let heads: Vec<_> = {
             let inner = self.inner.lock();
-            let live = inner.sessions.iter().filter(|(_, session)| !session.deleted);
-            live.filter_map(|(id, session)| Some((id.clone(), session.head.clone()?))).collect()
+            let live = inner
+                .sessions
+                .iter()
+                .filter(|(_, session)| !session.deleted);
+            live.filter_map(|(id, session)| Some((id.clone(), session.head.clone()?)))
+                .collect()
         };
         for (id, head) in &heads {
             visit(id, head);
@@ -129,18 +166,32 @@ impl Store for MemoryStore {
         let mut inner = self.inner.lock();
         let known = inner.session(session)?;
         let first_seq = known.next_seq;
-        let gone = std::mem::replace(known, Session { deleted: true, ..Session::default() });
+        let gone = std::mem::replace(
+            known,
+            Session {
+                deleted: true,
+                ..Session::default()
+            },
+        );
         for pos in gone.positions {
             inner.order.remove(&pos);
         }
         inner.newest += 1;
-        Ok(Appended { first_pos: inner.newest, last_pos: inner.newest, first_seq })
+        Ok(Appended {
+            first_pos: inner.newest,
+            last_pos: inner.newest,
+            first_seq,
+        })
     }
 
     fn put(&self, table: &str, key: &str, value: &[u8], _: Millis) -> Result<(), StoreError> {
         let mut inner = self.inner.lock();
         inner.newest += 1;
-        inner.tables.entry(table.into()).or_default().insert(key.into(), Bytes::copy_from_slice(value));
+        inner
+            .tables
+            .entry(table.into())
+            .or_default()
+            .insert(key.into(), Bytes::copy_from_slice(value));
         Ok(())
     }
 
@@ -150,7 +201,12 @@ impl Store for MemoryStore {
 
     fn remove(&self, table: &str, key: &str, _: Millis) -> Result<(), StoreError> {
         let mut inner = self.inner.lock();
-        if inner.tables.get_mut(table).and_then(|values| values.remove(key)).is_some() {
+        if inner
+            .tables
+            .get_mut(table)
+            .and_then(|values| values.remove(key))
+            .is_some()
+        {
             inner.newest += 1;
         }
         Ok(())
@@ -159,12 +215,17 @@ impl Store for MemoryStore {
     fn scan(&self, table: &str) -> Vec<(String, Bytes)> {
         let inner = self.inner.lock();
         let values = inner.tables.get(table).into_iter().flatten();
-        values.map(|(key, value)| (key.clone(), value.clone())).collect()
+        values
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
     }
 
     fn put_blob(&self, body: &[u8]) -> Result<String, StoreError> {
         let name = blake3::hash(body).to_hex().to_string();
-        self.inner.lock().blobs.insert(name.clone(), Bytes::copy_from_slice(body));
+        self.inner
+            .lock()
+            .blobs
+            .insert(name.clone(), Bytes::copy_from_slice(body));
         Ok(name)
     }
 
@@ -178,9 +239,23 @@ impl Store for MemoryStore {
 
     fn stats(&self) -> StoreStats {
         let inner = self.inner.lock();
-        let sessions = inner.sessions.values().filter(|session| !session.deleted).count() as u64;
-        let log_bytes = inner.order.values().map(|stored| stored.body.len() as u64).sum();
+        let sessions = inner
+            .sessions
+            .values()
+            .filter(|session| !session.deleted)
+            .count() as u64;
+        let log_bytes = inner
+            .order
+            .values()
+            .map(|stored| stored.body.len() as u64)
+            .sum();
         let blob_bytes = inner.blobs.values().map(|blob| blob.len() as u64).sum();
-        StoreStats { log_bytes, segments: 0, index_bytes: 0, blob_bytes, sessions }
+        StoreStats {
+            log_bytes,
+            segments: 0,
+            index_bytes: 0,
+            blob_bytes,
+            sessions,
+        }
     }
 }

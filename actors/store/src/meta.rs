@@ -49,7 +49,9 @@ impl SessionMeta {
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(41 + self.chains.len() * 24);
-        let flags = u8::from(self.deleted) | u8::from(self.head.is_some()) << 1 | u8::from(self.view.is_some()) << 2;
+        let flags = u8::from(self.deleted)
+            | u8::from(self.head.is_some()) << 1
+            | u8::from(self.view.is_some()) << 2;
         out.push(flags);
         out.extend_from_slice(&self.next_seq.to_le_bytes());
         if let Some(head) = self.head {
@@ -61,7 +63,13 @@ impl SessionMeta {
             out.extend_from_slice(&view.bytes.to_le_bytes());
         }
         for chain in &self.chains {
-            put_spot(&mut out, Spot { segment: chain.segment, offset: chain.last });
+            put_spot(
+                &mut out,
+                Spot {
+                    segment: chain.segment,
+                    offset: chain.last,
+                },
+            );
             out.extend_from_slice(&chain.bytes.to_le_bytes());
             out.extend_from_slice(&chain.passing.to_le_bytes());
         }
@@ -73,14 +81,29 @@ impl SessionMeta {
         let mut reader = Reader { bytes, at: 1 };
         let next_seq = reader.u64();
         let head = (flags & 2 != 0).then(|| reader.spot());
-        let view = (flags & 4 != 0).then(|| ViewSpot { seq: reader.u64(), spot: reader.spot(), bytes: reader.u64() });
+        let view = (flags & 4 != 0).then(|| ViewSpot {
+            seq: reader.u64(),
+            spot: reader.spot(),
+            bytes: reader.u64(),
+        });
         let mut chains = Vec::new();
         while reader.at + 24 <= bytes.len() {
             let spot = reader.spot();
             let (bytes, passing) = (reader.u64(), reader.u64());
-            chains.push(Chain { segment: spot.segment, last: spot.offset, bytes, passing });
+            chains.push(Chain {
+                segment: spot.segment,
+                last: spot.offset,
+                bytes,
+                passing,
+            });
         }
-        Self { next_seq, deleted: flags & 1 != 0, head, view, chains }
+        Self {
+            next_seq,
+            deleted: flags & 1 != 0,
+            head,
+            view,
+            chains,
+        }
     }
 }
 
@@ -110,7 +133,11 @@ impl SegmentInfo {
         self.len = self.len.max(end);
         self.file_bytes = self.file_bytes.max(end);
         self.last_pos = self.last_pos.max(pos);
-        if self.points.last().is_none_or(|(_, at)| offset >= at + POINT_BYTES) {
+        if self
+            .points
+            .last()
+            .is_none_or(|(_, at)| offset >= at + POINT_BYTES)
+        {
             self.points.push((pos, offset));
         }
     }
@@ -118,14 +145,23 @@ impl SegmentInfo {
     /// Where to begin reading for the first record after `pos`.
     pub(crate) fn floor(&self, pos: Pos, header_bytes: u64) -> u64 {
         let after = self.points.partition_point(|(point, _)| *point <= pos);
-        after.checked_sub(1).and_then(|at| self.points.get(at)).map_or(header_bytes, |(_, offset)| u64::from(*offset))
+        after
+            .checked_sub(1)
+            .and_then(|at| self.points.get(at))
+            .map_or(header_bytes, |(_, offset)| u64::from(*offset))
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(40 + self.points.len() * 12);
         out.extend_from_slice(&self.generation.to_le_bytes());
         out.extend_from_slice(&self.version.to_le_bytes());
-        for value in [self.len, self.file_bytes, self.first_pos, self.last_pos, self.dead] {
+        for value in [
+            self.len,
+            self.file_bytes,
+            self.first_pos,
+            self.last_pos,
+            self.dead,
+        ] {
             out.extend_from_slice(&value.to_le_bytes());
         }
         for (pos, offset) in &self.points {
@@ -144,7 +180,16 @@ impl SegmentInfo {
         while reader.at + 12 <= bytes.len() {
             points.push((reader.u64(), reader.u32()));
         }
-        Self { generation, version, len, file_bytes, first_pos, last_pos, dead, points }
+        Self {
+            generation,
+            version,
+            len,
+            file_bytes,
+            first_pos,
+            last_pos,
+            dead,
+            points,
+        }
     }
 }
 
@@ -161,14 +206,25 @@ impl Small {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(16 + self.value.len());
         out.extend_from_slice(&self.pos.to_le_bytes());
-        put_spot(&mut out, Spot { segment: self.segment, offset: self.bytes });
+        put_spot(
+            &mut out,
+            Spot {
+                segment: self.segment,
+                offset: self.bytes,
+            },
+        );
         out.extend_from_slice(&self.value);
         out
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Self {
         let value = Bytes::copy_from_slice(bytes.get(16..).unwrap_or_default());
-        Self { pos: u64_at(bytes, 0), segment: u32_at(bytes, 8), bytes: u32_at(bytes, 12), value }
+        Self {
+            pos: u64_at(bytes, 0),
+            segment: u32_at(bytes, 8),
+            bytes: u32_at(bytes, 12),
+            value,
+        }
     }
 }
 
@@ -229,6 +285,9 @@ impl Reader<'_> {
     }
 
     fn spot(&mut self) -> Spot {
-        Spot { segment: self.u32(), offset: self.u32() }
+        Spot {
+            segment: self.u32(),
+            offset: self.u32(),
+        }
     }
 }

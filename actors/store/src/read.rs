@@ -37,13 +37,20 @@ impl Shared {
     /// A segment and the bytes of its file.
     pub(crate) fn segment(&self, number: u32) -> Option<(Arc<Segment>, u64)> {
         let state = self.state.lock();
-        state.slots.get(&number).map(|slot| (slot.segment.clone(), slot.info.file_bytes))
+        state
+            .slots
+            .get(&number)
+            .map(|slot| (slot.segment.clone(), slot.info.file_bytes))
     }
 
     fn places(&self, id: &SessionId) -> Result<Places, StoreError> {
         self.with(|state| {
             let meta = state.existing(id)?.clone();
-            let spots = meta.view.iter().map(|view| view.spot.segment).chain(meta.head.iter().map(|head| head.segment));
+            let spots = meta
+                .view
+                .iter()
+                .map(|view| view.spot.segment)
+                .chain(meta.head.iter().map(|head| head.segment));
             let mut segments = BTreeMap::new();
             for number in meta.chains.iter().map(|chain| chain.segment).chain(spots) {
                 if let Some(slot) = state.slots.get(&number) {
@@ -72,7 +79,9 @@ impl Shared {
     fn load_once(&self, id: &SessionId) -> Result<SessionLog, StoreError> {
         let places = self.places(id)?;
         let view = match places.meta.view {
-            Some(view) => self.entry(&places, id, view.spot)?.filter(|found| found.kind == Kind::View),
+            Some(view) => self
+                .entry(&places, id, view.spot)?
+                .filter(|found| found.kind == Kind::View),
             None => None,
         };
         let view = view.map(|found| (found.stored.seq, found.stored.body));
@@ -84,8 +93,15 @@ impl Shared {
             }
         }
         tail.reverse();
-        let tail_bytes = tail.iter().map(|stored: &Stored| stored.body.len() as u64).sum();
-        Ok(SessionLog { view, tail, tail_bytes })
+        let tail_bytes = tail
+            .iter()
+            .map(|stored: &Stored| stored.body.len() as u64)
+            .sum();
+        Ok(SessionLog {
+            view,
+            tail,
+            tail_bytes,
+        })
     }
 
     /// Adds a chain's records after `floor`, newest first; breaks when the floor was reached.
@@ -101,23 +117,31 @@ impl Shared {
             return Ok(ControlFlow::Continue(()));
         };
         let known = tail.len();
-        let walked = walk(segment, *end, chain.last, id, floor, tail).map_err(|e| unreadable(&segment.path, e))?;
+        let walked = walk(segment, *end, chain.last, id, floor, tail)
+            .map_err(|e| unreadable(&segment.path, e))?;
         match walked {
             Ok(flow) => Ok(flow),
             Err(BrokenChain) => {
                 tail.truncate(known);
                 self.verify_segment(chain.segment);
-                sweep(segment, *end, id, floor, tail).map_err(|error| unreadable(&segment.path, error))
+                sweep(segment, *end, id, floor, tail)
+                    .map_err(|error| unreadable(&segment.path, error))
             }
         }
     }
 
     /// The session's record at `spot`; none when something else is there, which is reported.
-    fn entry(&self, places: &Places, id: &SessionId, spot: Spot) -> Result<Option<Entry>, StoreError> {
+    fn entry(
+        &self,
+        places: &Places,
+        id: &SessionId,
+        spot: Spot,
+    ) -> Result<Option<Entry>, StoreError> {
         let Some((segment, end)) = places.segments.get(&spot.segment) else {
             return Ok(None);
         };
-        let found = entry_at(segment, *end, spot.offset, id).map_err(|error| unreadable(&segment.path, error))?;
+        let found = entry_at(segment, *end, spot.offset, id)
+            .map_err(|error| unreadable(&segment.path, error))?;
         if found.is_none() {
             self.verify_segment(spot.segment);
         }
@@ -139,7 +163,9 @@ impl Shared {
     /// The newest head that can be read, when the newest of all is damaged: an old head is better than no session.
     fn older_head(&self, places: &Places, id: &SessionId) -> Result<Option<Bytes>, StoreError> {
         for chain in places.meta.chains.iter().rev() {
-            let Some((segment, end)) = places.segments.get(&chain.segment) else { continue };
+            let Some((segment, end)) = places.segments.get(&chain.segment) else {
+                continue;
+            };
             let mut newest = None;
             let scanned = segment.scan(HEADER_BYTES, *end, &mut |found| {
                 if let Found::Record(_, record) = found
@@ -181,7 +207,14 @@ impl Shared {
                 break;
             };
             let to = (start + SLICE_BYTES).min(end);
-            match self.slice(&segment, (start, to, end), pos, records_max, &mut deleted, &mut stored) {
+            match self.slice(
+                &segment,
+                (start, to, end),
+                pos,
+                records_max,
+                &mut deleted,
+                &mut stored,
+            ) {
                 Ok(reached) => from = Some((segment.number, segment.generation, reached)),
                 // Rewritten under way: read on in its new generation.
                 Err(_) if tries < TRIES => tries += 1,
@@ -192,18 +225,26 @@ impl Shared {
     }
 
     /// The segment to read next, and the bytes of it that are left.
-    fn next_slice(&self, pos: Pos, from: Option<(u32, u32, u64)>) -> Option<(Arc<Segment>, u64, u64)> {
+    fn next_slice(
+        &self,
+        pos: Pos,
+        from: Option<(u32, u32, u64)>,
+    ) -> Option<(Arc<Segment>, u64, u64)> {
         let state = self.state.lock();
         let begin = from.map_or(0, |(number, ..)| number);
         for (number, slot) in state.slots.range(begin..) {
             let (info, segment) = (&slot.info, &slot.segment);
             let start = match from {
-                Some((at, generation, reached)) if at == *number && generation == segment.generation => reached,
+                Some((at, generation, reached))
+                    if at == *number && generation == segment.generation =>
+                {
+                    reached
+                }
                 _ if info.last_pos <= pos => continue,
                 _ => info.floor(pos, HEADER_BYTES),
             };
             if start < info.len {
-                return Some((segment.clone(), start, info.len));
+                return Some((segment.clone(), start, info.file_bytes));
             }
         }
         None
@@ -248,13 +289,17 @@ impl Shared {
             ControlFlow::Continue(())
         });
         scanned.map_err(|error| unreadable(&segment.path, error))?;
-        if bad {
+        if bad && !self.sick.lock().contains(&segment.number) {
             self.verify_segment(segment.number);
         }
         failure.map_or(Ok(reached), Err)
     }
 
-    fn is_deleted(&self, id: &SessionId, seen: &mut HashMap<SessionId, bool>) -> Result<bool, StoreError> {
+    fn is_deleted(
+        &self,
+        id: &SessionId,
+        seen: &mut HashMap<SessionId, bool>,
+    ) -> Result<bool, StoreError> {
         if let Some(deleted) = seen.get(id) {
             return Ok(*deleted);
         }
@@ -289,7 +334,11 @@ fn entry_at(segment: &Segment, end: u64, offset: u32, id: &SessionId) -> io::Res
         match record::parse(segment.version, &bytes, left) {
             Parse::Whole(record, _) if record.key == id.as_str() => {
                 let head = Bytes::copy_from_slice(record.head);
-                return Ok(Some(Entry { kind: record.kind, stored: own(&record), head }));
+                return Ok(Some(Entry {
+                    kind: record.kind,
+                    stored: own(&record),
+                    head,
+                }));
             }
             Parse::Short(more) if more > want && bytes.len() == want => want = more,
             _ => return Ok(None),
@@ -306,7 +355,13 @@ fn walk(
     floor: Option<Seq>,
     tail: &mut Vec<Stored>,
 ) -> io::Result<Result<ControlFlow<()>, BrokenChain>> {
-    let mut window = BackWindow { segment, end, start: 0, bytes: Vec::new(), size: WINDOW_BYTES_MIN * 4 };
+    let mut window = BackWindow {
+        segment,
+        end,
+        start: 0,
+        bytes: Vec::new(),
+        size: WINDOW_BYTES_MIN * 4,
+    };
     let mut offset = u64::from(last);
     let mut until = (offset + WINDOW_BYTES_MIN as u64).min(end);
     loop {
@@ -344,18 +399,30 @@ struct BackWindow<'s> {
 impl BackWindow<'_> {
     /// The record at `offset`, which ends at `until` at the latest (or, for the first one, may be longer).
     fn record(&mut self, offset: u64, until: u64) -> io::Result<Option<Record<'_>>> {
-        let inside = |window: &Self| offset >= window.start && offset < window.start + window.bytes.len() as u64;
+        let inside = |window: &Self| {
+            offset >= window.start && offset < window.start + window.bytes.len() as u64
+        };
         if !inside(self) {
             // A neighbour is read with all that stands before it, something far away alone.
             let far = until - offset > self.size as u64;
-            self.size = if far { self.size / 2 } else { self.size * 2 }.clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX);
-            let stop = if far { (offset + self.size as u64).min(until) } else { until };
+            self.size = if far { self.size / 2 } else { self.size * 2 }
+                .clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX);
+            let stop = if far {
+                (offset + self.size as u64).min(until)
+            } else {
+                until
+            };
             self.start = stop.saturating_sub(self.size as u64).min(offset);
-            self.segment.read_at(&mut self.bytes, self.start, (stop - self.start) as usize)?;
+            self.segment
+                .read_at(&mut self.bytes, self.start, (stop - self.start) as usize)?;
         }
         let left = self.end.saturating_sub(offset);
         let at = (offset - self.start) as usize;
-        let wanted = record::wanted(self.segment.version, self.bytes.get(at..).unwrap_or_default(), left);
+        let wanted = record::wanted(
+            self.segment.version,
+            self.bytes.get(at..).unwrap_or_default(),
+            left,
+        );
         let short = at + wanted.max(record::HEAD_BYTES) > self.bytes.len();
         if short {
             let bytes = wanted.max(WINDOW_BYTES_MIN).min(left as usize);
@@ -367,7 +434,11 @@ impl BackWindow<'_> {
             }
         }
         let at = (offset - self.start) as usize;
-        match record::parse(self.segment.version, self.bytes.get(at..).unwrap_or_default(), left) {
+        match record::parse(
+            self.segment.version,
+            self.bytes.get(at..).unwrap_or_default(),
+            left,
+        ) {
             Parse::Whole(record, _) => Ok(Some(record)),
             Parse::Short(_) | Parse::Bad => Ok(None),
         }

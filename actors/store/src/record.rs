@@ -9,8 +9,8 @@
 //! `back` is the distance to the session's record before this one in the same segment, 0 for the first one there. A
 //! chain never leaves its segment, so that a segment can be rewritten alone.
 
-use kilo_protocol::Millis;
 use kilo_ports::store::{Pos, Seq};
+use kilo_protocol::Millis;
 
 /// The format that is written now.
 pub(crate) const VERSION: u32 = 1;
@@ -124,7 +124,9 @@ pub(crate) fn parse(version: u32, bytes: &[u8], left: u64) -> Parse<'_> {
 /// The first place from `from` on where a record may begin.
 pub(crate) fn candidate(bytes: &[u8], from: usize) -> Option<usize> {
     let rest = bytes.get(from..)?;
-    rest.windows(2).position(|pair| pair == MAGIC).map(|at| from + at)
+    rest.windows(2)
+        .position(|pair| pair == MAGIC)
+        .map(|at| from + at)
 }
 
 fn parse_v1(bytes: &[u8], left: u64) -> Parse<'_> {
@@ -139,7 +141,8 @@ fn parse_v1(bytes: &[u8], left: u64) -> Parse<'_> {
     };
     let (len, head_len) = (u32_at(bytes, 4) as usize, u32_at(bytes, 16) as usize);
     let key_len = usize::from(bytes[3]);
-    let fits = len <= RECORD_BYTES_MAX && len as u64 <= left && HEAD_BYTES + key_len + head_len <= len;
+    let fits =
+        len <= RECORD_BYTES_MAX && len as u64 <= left && HEAD_BYTES + key_len + head_len <= len;
     if !fits {
         return Parse::Bad;
     }
@@ -156,7 +159,19 @@ fn parse_v1(bytes: &[u8], left: u64) -> Parse<'_> {
         return Parse::Bad;
     };
     let (pos, seq, at) = (u64_at(bytes, 20), u64_at(bytes, 28), u64_at(bytes, 36));
-    Parse::Whole(Record { kind, back: u32_at(bytes, 12), pos, seq, at, key, head, body }, len)
+    Parse::Whole(
+        Record {
+            kind,
+            back: u32_at(bytes, 12),
+            pos,
+            seq,
+            at,
+            key,
+            head,
+            body,
+        },
+        len,
+    )
 }
 
 fn checksum(record: &[u8]) -> u32 {
@@ -168,12 +183,18 @@ fn checksum(record: &[u8]) -> u32 {
 
 /// The little-endian number at `at`; 0 beyond the end.
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes)
+    bytes
+        .get(at..at + 4)
+        .and_then(|b| b.try_into().ok())
+        .map_or(0, u32::from_le_bytes)
 }
 
 /// The little-endian number at `at`; 0 beyond the end.
 pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
+    bytes
+        .get(at..at + 8)
+        .and_then(|b| b.try_into().ok())
+        .map_or(0, u64::from_le_bytes)
 }
 
 /// How many bytes [`parse`] will want, by the head in `bytes`; 0 when it cannot be a record.

@@ -54,11 +54,22 @@ impl Segment {
     /// Names a file that exists; it is opened at its first use.
     pub(crate) fn existing(log: &Path, number: u32, generation: u32, version: u32) -> Self {
         let path = log.join(file_name(number, generation));
-        Self { number, generation, version, path, file: OnceLock::new() }
+        Self {
+            number,
+            generation,
+            version,
+            path,
+            file: OnceLock::new(),
+        }
     }
 
     /// Makes an empty segment at `path`, which may be a temporary name.
-    pub(crate) fn create(path: PathBuf, number: u32, generation: u32, first_pos: Pos) -> io::Result<Self> {
+    pub(crate) fn create(
+        path: PathBuf,
+        number: u32,
+        generation: u32,
+        first_pos: Pos,
+    ) -> io::Result<Self> {
         let mut header = Vec::with_capacity(HEADER_BYTES as usize);
         header.extend_from_slice(MAGIC);
         for value in [VERSION, number, generation, 0] {
@@ -67,12 +78,23 @@ impl Segment {
         header.extend_from_slice(&first_pos.to_le_bytes());
         header.resize(60, 0);
         header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&path)?;
         if let Err(error) = file.write_all_at(&header, 0) {
             let _ = std::fs::remove_file(&path);
             return Err(error);
         }
-        Ok(Self { number, generation, version: VERSION, path, file: file.into() })
+        Ok(Self {
+            number,
+            generation,
+            version: VERSION,
+            path,
+            file: file.into(),
+        })
     }
 
     /// The same open file under its final name.
@@ -96,7 +118,10 @@ impl Segment {
             other => other?,
         }
         let whole = &bytes[..8] == MAGIC && crc32fast::hash(&bytes[..60]) == u32_at(&bytes, 60);
-        Ok(whole.then(|| Header { version: u32_at(&bytes, 8), first_pos: u64_at(&bytes, 24) }))
+        Ok(whole.then(|| Header {
+            version: u32_at(&bytes, 8),
+            first_pos: u64_at(&bytes, 24),
+        }))
     }
 
     /// Reads up to `bytes` from `offset` into `out`, fewer at the end of the file.
@@ -122,7 +147,11 @@ impl Segment {
         to: u64,
         visit: &mut dyn FnMut(Found<'_>) -> ControlFlow<()>,
     ) -> io::Result<()> {
-        let mut window = Window { segment: self, start: from, bytes: Vec::new() };
+        let mut window = Window {
+            segment: self,
+            start: from,
+            bytes: Vec::new(),
+        };
         let (mut cursor, mut bad_from) = (from, None);
         while cursor < to {
             match window.parse(cursor, to)? {

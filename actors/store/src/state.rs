@@ -113,7 +113,10 @@ impl State {
     fn index_get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.index.get(key).map_err(|error| {
             self.index_failed = true;
-            StoreError::Unreadable { what: "index".into(), source: io::Error::other(error) }
+            StoreError::Unreadable {
+                what: "index".into(),
+                source: io::Error::other(error),
+            }
         })
     }
 
@@ -121,8 +124,11 @@ impl State {
     pub(crate) fn known(&mut self, id: &SessionId) -> Result<&mut Known, StoreError> {
         if !self.sessions.contains_key(id) {
             let stored = self.index_get(&session_key(id.as_str()))?;
-            let meta = stored.map(|bytes| SessionMeta::decode(&bytes)).unwrap_or_default();
-            self.sessions.insert(id.clone(), Known { meta, dirty: false });
+            let meta = stored
+                .map(|bytes| SessionMeta::decode(&bytes))
+                .unwrap_or_default();
+            self.sessions
+                .insert(id.clone(), Known { meta, dirty: false });
         }
         Ok(self.sessions.entry(id.clone()).or_default())
     }
@@ -130,7 +136,11 @@ impl State {
     /// The entry of a session that exists.
     pub(crate) fn existing(&mut self, id: &SessionId) -> Result<&SessionMeta, StoreError> {
         let known = self.known(id)?;
-        if known.meta.exists() { Ok(&known.meta) } else { Err(StoreError::NoSession(id.clone())) }
+        if known.meta.exists() {
+            Ok(&known.meta)
+        } else {
+            Err(StoreError::NoSession(id.clone()))
+        }
     }
 
     /// The ids and entries of all sessions that exist, in order of id.
@@ -142,7 +152,10 @@ impl State {
         });
         if let Err(error) = walked {
             self.index_failed = true;
-            return Err(StoreError::Unreadable { what: "index".into(), source: io::Error::other(error) });
+            return Err(StoreError::Unreadable {
+                what: "index".into(),
+                source: io::Error::other(error),
+            });
         }
         for (id, known) in &self.sessions {
             all.insert(id.clone(), known.meta.clone());
@@ -169,10 +182,16 @@ impl State {
         });
         if let Err(error) = walked {
             self.index_failed = true;
-            return Err(StoreError::Unreadable { what: "index".into(), source: io::Error::other(error) });
+            return Err(StoreError::Unreadable {
+                what: "index".into(),
+                source: io::Error::other(error),
+            });
         }
         for layer in [&*self.small_leaving, &self.small] {
-            for (key, value) in layer.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix)) {
+            for (key, value) in layer
+                .range(prefix.clone()..)
+                .take_while(|(key, _)| key.starts_with(&prefix))
+            {
                 match value {
                     Some(value) => all.insert(name(key), value.value.clone()),
                     None => all.remove(&name(key)),
@@ -213,7 +232,14 @@ impl State {
         }
         self.unsynced_names = true;
         self.changed = true;
-        self.slots.insert(number, Slot { segment: segment.into(), info, dirty: true });
+        self.slots.insert(
+            number,
+            Slot {
+                segment: segment.into(),
+                info,
+                dirty: true,
+            },
+        );
         self.number_max = number;
         self.active = Some(number);
         Ok((number, HEADER_BYTES))
@@ -221,14 +247,24 @@ impl State {
 
     /// Writes records of one session or table at the end of the log: one write, all or nothing. `records` are folded
     /// afterwards; their `back` is set here.
-    pub(crate) fn write(&mut self, id: Option<&SessionId>, records: &mut [Record<'_>]) -> Result<(), StoreError> {
+    pub(crate) fn write(
+        &mut self,
+        id: Option<&SessionId>,
+        records: &mut [Record<'_>],
+    ) -> Result<(), StoreError> {
         if self.closed {
             return Err(StoreError::Closed);
         }
         let total: usize = records.iter().map(Record::bytes).sum();
         let (number, start) = self.room(total)?;
         let mut previous = match id {
-            Some(id) => self.known(id)?.meta.chains.last().filter(|chain| chain.segment == number).map(|c| c.last),
+            Some(id) => self
+                .known(id)?
+                .meta
+                .chains
+                .last()
+                .filter(|chain| chain.segment == number)
+                .map(|c| c.last),
             None => None,
         };
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -247,7 +283,10 @@ impl State {
         written?;
         let mut offset = start;
         for record in records.iter() {
-            let spot = Spot { segment: number, offset: offset as u32 };
+            let spot = Spot {
+                segment: number,
+                offset: offset as u32,
+            };
             match id {
                 Some(id) => self.fold_session(id, spot, record)?,
                 None => self.fold_small(spot, record)?,
@@ -261,7 +300,10 @@ impl State {
         let Some(slot) = self.slots.get(&number) else {
             return Err(StoreError::Closed);
         };
-        let file = slot.segment.file().map_err(|source| unreadable(&slot.segment.path, source))?;
+        let file = slot
+            .segment
+            .file()
+            .map_err(|source| unreadable(&slot.segment.path, source))?;
         let Err(source) = file.write_all_at(bytes, start) else {
             return Ok(());
         };
@@ -272,10 +314,20 @@ impl State {
     }
 
     /// Takes note of a session's record at `spot`.
-    pub(crate) fn fold_session(&mut self, id: &SessionId, spot: Spot, record: &Record<'_>) -> Result<(), StoreError> {
+    pub(crate) fn fold_session(
+        &mut self,
+        id: &SessionId,
+        spot: Spot,
+        record: &Record<'_>,
+    ) -> Result<(), StoreError> {
         self.grow(spot, record);
         self.known(id)?;
-        let Self { sessions, slots, live_sessions, .. } = self;
+        let Self {
+            sessions,
+            slots,
+            live_sessions,
+            ..
+        } = self;
         let Some(known) = sessions.get_mut(id) else {
             return Ok(());
         };
@@ -302,10 +354,18 @@ impl State {
                 if let Some(view) = meta.view.take() {
                     dead(view.spot.segment, view.bytes);
                 }
-                *meta = SessionMeta { next_seq: meta.next_seq.max(record.seq + 1), deleted: true, ..Default::default() };
+                *meta = SessionMeta {
+                    next_seq: meta.next_seq.max(record.seq + 1),
+                    deleted: true,
+                    ..Default::default()
+                };
             }
             Kind::View => {
-                if let Some(old) = meta.view.replace(ViewSpot { seq: record.seq, spot, bytes }) {
+                if let Some(old) = meta.view.replace(ViewSpot {
+                    seq: record.seq,
+                    spot,
+                    bytes,
+                }) {
                     dead(old.spot.segment, old.bytes);
                 }
                 for chain in &mut meta.chains {
@@ -314,14 +374,27 @@ impl State {
                 meta.next_seq = meta.next_seq.max(record.seq + 1);
             }
             _ => {
-                let passing = if record.kind == Kind::Passing { bytes } else { 0 };
-                match meta.chains.last_mut().filter(|chain| chain.segment == spot.segment) {
+                let passing = if record.kind == Kind::Passing {
+                    bytes
+                } else {
+                    0
+                };
+                match meta
+                    .chains
+                    .last_mut()
+                    .filter(|chain| chain.segment == spot.segment)
+                {
                     Some(chain) => {
                         chain.last = spot.offset;
                         chain.bytes += bytes;
                         chain.passing += passing;
                     }
-                    None => meta.chains.push(Chain { segment: spot.segment, last: spot.offset, bytes, passing }),
+                    None => meta.chains.push(Chain {
+                        segment: spot.segment,
+                        last: spot.offset,
+                        bytes,
+                        passing,
+                    }),
                 }
                 if record.kind == Kind::Head {
                     meta.head = Some(spot);
@@ -356,7 +429,8 @@ impl State {
     fn grow(&mut self, spot: Spot, record: &Record<'_>) {
         let bytes = record.bytes() as u64;
         if let Some(slot) = self.slots.get_mut(&spot.segment) {
-            slot.info.grow(record.pos, spot.offset, u64::from(spot.offset) + bytes);
+            slot.info
+                .grow(record.pos, spot.offset, u64::from(spot.offset) + bytes);
             slot.dirty = true;
         }
         self.newest = self.newest.max(record.pos);
@@ -382,7 +456,13 @@ impl State {
         let (segment, offset) = self.end();
         self.changed = false;
         self.fresh_bytes = 0;
-        let mark = Mark { segment, offset, newest: self.newest, live_sessions: self.live_sessions, sum: 0 };
+        let mark = Mark {
+            segment,
+            offset,
+            newest: self.newest,
+            live_sessions: self.live_sessions,
+            sum: 0,
+        };
         Checkpoint { changes, mark }
     }
 
@@ -402,11 +482,17 @@ impl State {
 
     /// Where the last segment ends.
     pub(crate) fn end(&self) -> (u32, u64) {
-        self.slots.last_key_value().map_or((0, 0), |(number, slot)| (*number, slot.info.len))
+        self.slots
+            .last_key_value()
+            .map_or((0, 0), |(number, slot)| (*number, slot.info.len))
     }
 
     /// Marks a session's entry as changed outside a fold (a rewriting moved its records).
-    pub(crate) fn change(&mut self, id: &SessionId, edit: impl FnOnce(&mut SessionMeta)) -> Result<(), StoreError> {
+    pub(crate) fn change(
+        &mut self,
+        id: &SessionId,
+        edit: impl FnOnce(&mut SessionMeta),
+    ) -> Result<(), StoreError> {
         let known = self.known(id)?;
         edit(&mut known.meta);
         known.dirty = true;

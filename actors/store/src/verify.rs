@@ -21,14 +21,26 @@ pub(crate) struct Examiner {
 
 impl Examiner {
     pub(crate) fn new(segment: &Segment) -> Self {
-        Self { number: segment.number, file: segment.path.clone(), broken: Vec::new() }
+        Self {
+            number: segment.number,
+            file: segment.path.clone(),
+            broken: Vec::new(),
+        }
     }
 
     /// A range that holds no record.
     pub(crate) fn bad(&mut self, offset: u64, bytes: u64, what: &'static str) {
         let (number, file) = (self.number, self.file.clone());
         let sessions = Default::default();
-        self.broken.push(Broken { number, file, offset, bytes, sessions, what, present: true });
+        self.broken.push(Broken {
+            number,
+            file,
+            offset,
+            bytes,
+            sessions,
+            what,
+            present: true,
+        });
     }
 
     /// A whole record. If the one that it points back to is in a broken range, its session has lost something.
@@ -37,7 +49,11 @@ impl Examiner {
             return;
         }
         let before = offset.saturating_sub(u64::from(record.back));
-        for broken in self.broken.iter_mut().filter(|b| (b.offset..b.offset + b.bytes).contains(&before)) {
+        for broken in self
+            .broken
+            .iter_mut()
+            .filter(|b| (b.offset..b.offset + b.bytes).contains(&before))
+        {
             broken.sessions.insert(SessionId::from_wire(record.key));
         }
     }
@@ -47,8 +63,14 @@ impl Examiner {
 pub(crate) fn blame(broken: &mut [Broken], sessions: &BTreeMap<SessionId, SessionMeta>) {
     for range in broken {
         for (id, meta) in sessions {
-            let inside = |offset: u32| (range.offset..range.offset + range.bytes).contains(&u64::from(offset));
-            if meta.chains.iter().any(|chain| chain.segment == range.number && inside(chain.last)) {
+            let inside = |offset: u32| {
+                (range.offset..range.offset + range.bytes).contains(&u64::from(offset))
+            };
+            if meta
+                .chains
+                .iter()
+                .any(|chain| chain.segment == range.number && inside(chain.last))
+            {
                 range.sessions.insert(id.clone());
             }
         }

@@ -65,7 +65,9 @@ impl Shared {
         waiting.waiters.push((pos, told));
         drop(waiting);
         self.syncs.bell.notify_one();
-        answer.map(|told| told.unwrap_or(Err(StoreError::Closed))).boxed()
+        answer
+            .map(|told| told.unwrap_or(Err(StoreError::Closed)))
+            .boxed()
     }
 
     /// The syncer thread.
@@ -106,11 +108,28 @@ impl Shared {
                 return Err(StoreError::Closed);
             }
             let mut segments = std::mem::take(&mut state.unsynced);
-            segments.extend(state.active.and_then(|number| state.slots.get(&number)).map(|slot| slot.segment.clone()));
-            (segments, std::mem::take(&mut state.unsynced_names), state.newest)
+            segments.extend(
+                state
+                    .active
+                    .and_then(|number| state.slots.get(&number))
+                    .map(|slot| slot.segment.clone()),
+            );
+            (
+                segments,
+                std::mem::take(&mut state.unsynced_names),
+                state.newest,
+            )
         };
-        let synced = segments.iter().try_for_each(|segment| segment.file()?.sync_data());
-        let synced = synced.and_then(|()| if names { crate::folder::sync_folder(&self.folders.log) } else { Ok(()) });
+        let synced = segments
+            .iter()
+            .try_for_each(|segment| segment.file()?.sync_data());
+        let synced = synced.and_then(|()| {
+            if names {
+                crate::folder::sync_folder(&self.folders.log)
+            } else {
+                Ok(())
+            }
+        });
         if let Err(source) = synced {
             self.state.lock().closed = true;
             tracing::error!(error = %source, "log could not be synced; it is closed");
@@ -125,9 +144,9 @@ fn answer(waiters: Vec<Waiter>, outcome: &Result<Pos, StoreError>) {
     for (_, told) in waiters {
         let _ = told.send(match outcome {
             Ok(_) => Ok(()),
-            Err(StoreError::Failed { source }) => {
-                Err(StoreError::Failed { source: io::Error::new(source.kind(), source.to_string()) })
-            }
+            Err(StoreError::Failed { source }) => Err(StoreError::Failed {
+                source: io::Error::new(source.kind(), source.to_string()),
+            }),
             Err(_) => Err(StoreError::Closed),
         });
     }

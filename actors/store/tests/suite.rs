@@ -1,5 +1,6 @@
 //! Both stores pass the suite; the one on the disk also with tiny segments, with its index thrown away at each restart,
 //! and with segments rewritten.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use kilo_ports::store::Store;
 use kilo_ports::suite::store as suite;
@@ -8,7 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 fn options(folder: &Path, segment_bytes: u64) -> Options {
-    Options { segment_bytes, verify_newest: false, ..Options::new(folder, 1) }
+    Options {
+        segment_bytes,
+        verify_newest: false,
+        ..Options::new(folder, 1)
+    }
 }
 
 /// Stores in folders of their own; the folder of each is found again by what is newest in the list.
@@ -20,7 +25,11 @@ struct Stores {
 
 impl Stores {
     fn new(segment_bytes: u64) -> Self {
-        Self { root: tempfile::tempdir().unwrap(), made: 0, segment_bytes }
+        Self {
+            root: tempfile::tempdir().unwrap(),
+            made: 0,
+            segment_bytes,
+        }
     }
 
     fn folder(&self) -> PathBuf {
@@ -33,7 +42,11 @@ impl Stores {
 }
 
 fn close(store: Arc<dyn Store>) {
-    assert_eq!(Arc::strong_count(&store), 1, "somebody still holds the store");
+    assert_eq!(
+        Arc::strong_count(&store),
+        1,
+        "somebody still holds the store"
+    );
     drop(store);
 }
 
@@ -68,5 +81,8 @@ async fn log_store_passes_with_tiny_segments() {
 
 #[tokio::test]
 async fn log_store_passes_when_its_index_is_thrown_away_each_time() {
-    run(64 << 10, |folder| std::fs::remove_dir_all(folder.join("index")).unwrap()).await;
+    run(64 << 10, |folder| {
+        std::fs::remove_dir_all(folder.join("index")).unwrap()
+    })
+    .await;
 }

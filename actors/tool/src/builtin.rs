@@ -1,6 +1,7 @@
 //! The built-in tools, one file each.
 
 pub mod apply_patch;
+pub mod bash;
 pub mod edit;
 pub mod glob;
 pub mod grep;
@@ -20,10 +21,14 @@ use std::path::Path;
 fn refuse_reserved(place: &Place) -> Result<(), ToolError> {
     let reserved = |path: &Path| {
         let folder = path.parent().and_then(Path::file_name);
-        path.file_name().is_some_and(|name| name == "agent-manager.json") && folder.is_some_and(|name| name == ".kilo")
+        path.file_name()
+            .is_some_and(|name| name == "agent-manager.json")
+            && folder.is_some_and(|name| name == ".kilo")
     };
     if reserved(&place.absolute) || reserved(&place.real) {
-        return Err(ToolError::failed(".kilo/agent-manager.json belongs to the program and may not be changed by tools"));
+        return Err(ToolError::failed(
+            ".kilo/agent-manager.json belongs to the program and may not be changed by tools",
+        ));
     }
     Ok(())
 }
@@ -40,7 +45,13 @@ fn folder_or_here(path: Option<&str>) -> &str {
 fn expect_folder(place: &Place) -> Result<(), ToolError> {
     match place.real.metadata() {
         Ok(facts) if facts.is_dir() => Ok(()),
-        Ok(_) => Err(ToolError::failed(format!("{} is not a folder", place.shown()))),
-        Err(_) => Err(ToolError::failed(format!("Folder not found: {}", place.shown()))),
+        Ok(_) => Err(ToolError::failed(format!(
+            "{} is not a folder",
+            place.shown()
+        ))),
+        Err(_) => Err(ToolError::failed(format!(
+            "Folder not found: {}",
+            place.shown()
+        ))),
     }
 }

@@ -7,8 +7,9 @@ use std::future::Future;
 
 /// Reads a call's arguments. The schema check came before, so an error here names a gap between the two.
 pub fn arguments<T: DeserializeOwned>(tool: &str, input: Value) -> Result<T, ToolError> {
-    serde_json::from_value(input)
-        .map_err(|error| ToolError::Failed(crate::check::invalid_arguments(tool, &error.to_string())))
+    serde_json::from_value(input).map_err(|error| {
+        ToolError::Failed(crate::check::invalid_arguments(tool, &error.to_string()))
+    })
 }
 
 /// Asks for a permission; ends early when the call is stopped.
@@ -18,7 +19,13 @@ pub async fn ask(cx: &ToolCx, ask: Ask) -> Result<(), ToolError> {
 
 /// A request whose `always` allows everything of its kind.
 pub fn ask_any(permission: &str, patterns: Vec<String>, metadata: Map<String, Value>) -> Ask {
-    Ask { permission: permission.into(), patterns, always: vec!["*".into()], metadata, must_ask: false }
+    Ask {
+        permission: permission.into(),
+        patterns,
+        always: vec!["*".into()],
+        metadata,
+        must_ask: false,
+    }
 }
 
 /// Waits for `future` or the call's end, whichever is first.
@@ -32,7 +39,9 @@ pub async fn or_stopped<T>(cx: &ToolCx, future: impl Future<Output = T>) -> Resu
 
 /// The error of a stopped call that knows nothing yet.
 pub fn stopped() -> ToolError {
-    ToolError::Aborted { metadata: Map::new() }
+    ToolError::Aborted {
+        metadata: Map::new(),
+    }
 }
 
 /// Runs file work where it may block.
@@ -47,5 +56,8 @@ pub async fn blocking<T: Send + 'static>(
 
 /// A map of facts, in the order given.
 pub fn facts<const N: usize>(facts: [(&str, Value); N]) -> Map<String, Value> {
-    facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    facts
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
 }

@@ -29,7 +29,10 @@ pub fn invalid_arguments(tool: &str, fault: &str) -> String {
 
 /// The error of a call to a tool that is not on offer; `offered` in the order in which they were offered.
 pub fn unavailable_tool(tool: &str, offered: &[&str]) -> String {
-    format!("Model tried to call unavailable tool '{tool}'. Available tools: {}.", offered.join(", "))
+    format!(
+        "Model tried to call unavailable tool '{tool}'. Available tools: {}.",
+        offered.join(", ")
+    )
 }
 
 /// The input to keep, and the error, of a call whose arguments are not JSON.
@@ -38,7 +41,13 @@ pub fn not_json(tool: &str, raw: &str) -> (Value, String) {
         Err(error) => error.to_string(),
         Ok(_) => "not an object".to_owned(),
     };
-    (json!({ "value": raw }), format!("The arguments of the {tool} call are not valid JSON ({why}): {}", head(raw)))
+    (
+        json!({ "value": raw }),
+        format!(
+            "The arguments of the {tool} call are not valid JSON ({why}): {}",
+            head(raw)
+        ),
+    )
 }
 
 fn head(raw: &str) -> String {
@@ -59,13 +68,22 @@ fn check(schema: &Value, value: &Value, at: &str, faults: &mut Vec<String>) {
     if let Some(wanted) = schema["type"].as_str()
         && !has_type(wanted, value)
     {
-        return faults.push(format!("{} must be {}, not {}", name(at), article(wanted), article(type_of(value))));
+        return faults.push(format!(
+            "{} must be {}, not {}",
+            name(at),
+            article(wanted),
+            article(type_of(value))
+        ));
     }
     if let Some(choices) = schema["enum"].as_array()
         && !choices.contains(value)
     {
         let choices: Vec<String> = choices.iter().map(Value::to_string).collect();
-        return faults.push(format!("{} must be one of {}", name(at), choices.join(", ")));
+        return faults.push(format!(
+            "{} must be one of {}",
+            name(at),
+            choices.join(", ")
+        ));
     }
     match value {
         Value::Object(_) => check_fields(schema, value, at, faults),
@@ -88,8 +106,19 @@ fn check_any(options: &[Value], value: &Value, at: &str, faults: &mut Vec<String
 }
 
 fn check_fields(schema: &Value, value: &Value, at: &str, faults: &mut Vec<String>) {
-    let below = |field: &str| if at.is_empty() { field.to_owned() } else { format!("{at}.{field}") };
-    for field in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    let below = |field: &str| {
+        if at.is_empty() {
+            field.to_owned()
+        } else {
+            format!("{at}.{field}")
+        }
+    };
+    for field in schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
         if value.get(field).is_none() {
             faults.push(format!("{} is required and missing", name(&below(field))));
         }
@@ -103,13 +132,26 @@ fn check_fields(schema: &Value, value: &Value, at: &str, faults: &mut Vec<String
 
 fn check_items(schema: &Value, items: &[Value], at: &str, faults: &mut Vec<String>) {
     let count = items.len() as u64;
-    if schema["minItems"].as_u64().is_some_and(|least| count < least) {
-        faults.push(format!("{} must have at least {} items", name(at), schema["minItems"]));
+    if schema["minItems"]
+        .as_u64()
+        .is_some_and(|least| count < least)
+    {
+        faults.push(format!(
+            "{} must have at least {} items",
+            name(at),
+            schema["minItems"]
+        ));
     }
     if schema["maxItems"].as_u64().is_some_and(|most| count > most) {
-        faults.push(format!("{} must have at most {} items", name(at), schema["maxItems"]));
+        faults.push(format!(
+            "{} must have at most {} items",
+            name(at),
+            schema["maxItems"]
+        ));
     }
-    let Some(item_schema) = schema.get("items") else { return };
+    let Some(item_schema) = schema.get("items") else {
+        return;
+    };
     for (index, item) in items.iter().enumerate() {
         check(item_schema, item, &format!("{at}[{index}]"), faults);
     }
@@ -117,18 +159,40 @@ fn check_items(schema: &Value, items: &[Value], at: &str, faults: &mut Vec<Strin
 
 fn check_range(schema: &Value, value: &Value, at: &str, faults: &mut Vec<String>) {
     let Some(number) = value.as_f64() else { return };
-    if schema["minimum"].as_f64().is_some_and(|least| number < least) {
-        faults.push(format!("{} must be at least {}", name(at), schema["minimum"]));
-    } else if schema["exclusiveMinimum"].as_f64().is_some_and(|least| number <= least) {
-        faults.push(format!("{} must be above {}", name(at), schema["exclusiveMinimum"]));
+    if schema["minimum"]
+        .as_f64()
+        .is_some_and(|least| number < least)
+    {
+        faults.push(format!(
+            "{} must be at least {}",
+            name(at),
+            schema["minimum"]
+        ));
+    } else if schema["exclusiveMinimum"]
+        .as_f64()
+        .is_some_and(|least| number <= least)
+    {
+        faults.push(format!(
+            "{} must be above {}",
+            name(at),
+            schema["exclusiveMinimum"]
+        ));
     } else if schema["maximum"].as_f64().is_some_and(|most| number > most) {
-        faults.push(format!("{} must be at most {}", name(at), schema["maximum"]));
+        faults.push(format!(
+            "{} must be at most {}",
+            name(at),
+            schema["maximum"]
+        ));
     }
 }
 
 fn has_type(wanted: &str, value: &Value) -> bool {
     match wanted {
-        "integer" => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0),
+        "integer" => {
+            value.is_i64()
+                || value.is_u64()
+                || value.as_f64().is_some_and(|number| number.fract() == 0.0)
+        }
         other => type_of(value) == other,
     }
 }
@@ -174,11 +238,25 @@ mod tests {
             "The read tool was called with invalid arguments: filePath is required and missing.\n\
              Call it again with arguments that fit its schema."
         );
-        assert!(fault("read", json!({"filePath": 1})).contains("filePath must be a string, not a number"));
-        assert!(fault("read", json!({"filePath": "a", "offset": -1})).contains("offset must be at least 0"));
-        assert!(fault("read", json!({"filePath": "a", "offset": 1.5})).contains("offset must be an integer"));
-        assert!(fault("grep", json!({"pattern": "a", "limit": 0})).contains("limit must be above 0"));
-        assert!(fault("webfetch", json!({"url": "x", "format": "pdf"})).contains("format must be one of"));
+        assert!(
+            fault("read", json!({"filePath": 1}))
+                .contains("filePath must be a string, not a number")
+        );
+        assert!(
+            fault("read", json!({"filePath": "a", "offset": -1}))
+                .contains("offset must be at least 0")
+        );
+        assert!(
+            fault("read", json!({"filePath": "a", "offset": 1.5}))
+                .contains("offset must be an integer")
+        );
+        assert!(
+            fault("grep", json!({"pattern": "a", "limit": 0})).contains("limit must be above 0")
+        );
+        assert!(
+            fault("webfetch", json!({"url": "x", "format": "pdf"}))
+                .contains("format must be one of")
+        );
         assert!(fault("read", json!([1])).contains("the input must be an object"));
         let todos = json!({"todos": [{"content": "a", "status": "pending"}]});
         assert!(fault("todowrite", todos).contains("todos[0].priority is required"));
@@ -186,7 +264,13 @@ mod tests {
 
     #[test]
     fn good_input_and_unknown_fields_pass() {
-        assert_eq!(fault("read", json!({"filePath": "a", "offset": 3.0, "extra": true})), "");
+        assert_eq!(
+            fault(
+                "read",
+                json!({"filePath": "a", "offset": 3.0, "extra": true})
+            ),
+            ""
+        );
     }
 
     #[test]

@@ -29,15 +29,20 @@ pub struct Change {
 impl Change {
     /// Compares two texts of `file`.
     pub fn between(file: &str, old: &str, new: &str) -> Self {
-        let mut change = Self { file: file.into(), ..Self::default() };
-        if old.len().max(new.len()) > SHOWN_CHARS_MAX {
-            change.count_roughly(old, new);
-            return change;
-        }
+        let mut change = Self {
+            file: file.into(),
+            ..Self::default()
+        };
         let diff = TextDiff::configure().timeout(TIME_MAX).diff_lines(old, new);
-        change.patch = format!("Index: {file}\n{}\n--- {file}\n+++ {file}\n", "=".repeat(67));
+        let shown = old.len().max(new.len()) <= SHOWN_CHARS_MAX;
+        if shown {
+            change.patch = format!(
+                "Index: {file}\n{}\n--- {file}\n+++ {file}\n",
+                "=".repeat(67)
+            );
+        }
         for group in diff.grouped_ops(CONTEXT_LINES) {
-            change.add_hunk(&diff, &group);
+            change.add_hunk(&diff, &group, shown);
         }
         change
     }
@@ -61,11 +66,15 @@ impl Change {
         ])
     }
 
-    fn add_hunk(&mut self, diff: &TextDiff<'_, '_, str>, group: &[DiffOp]) {
-        let (Some(first), Some(last)) = (group.first(), group.last()) else { return };
-        let old = range(first.old_range().start, last.old_range().end);
-        let new = range(first.new_range().start, last.new_range().end);
-        let _ = writeln!(self.patch, "@@ -{old} +{new} @@");
+    fn add_hunk(&mut self, diff: &TextDiff<'_, '_, str>, group: &[DiffOp], shown: bool) {
+        let (Some(first), Some(last)) = (group.first(), group.last()) else {
+            return;
+        };
+        if shown {
+            let old = range(first.old_range().start, last.old_range().end);
+            let new = range(first.new_range().start, last.new_range().end);
+            let _ = writeln!(self.patch, "@@ -{old} +{new} @@");
+        }
         for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
             let sign = match change.tag() {
                 ChangeTag::Delete => '-',
@@ -74,22 +83,18 @@ impl Change {
             };
             self.deletions += u64::from(sign == '-');
             self.additions += u64::from(sign == '+');
-            let line = change.value();
-            let _ = write!(self.patch, "{sign}{line}");
-            if !line.ends_with('\n') {
-                self.patch.push_str("\n\\ No newline at end of file\n");
+            if shown {
+                self.add_line(sign, change.value());
             }
         }
     }
 
-    /// Counts every line between the first and the last difference.
-    fn count_roughly(&mut self, old: &str, new: &str) {
-        let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
-        let head = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
-        let rest = old.len().min(new.len()) - head;
-        let tail = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
-        self.deletions = (old.len() - head - tail) as u64;
-        self.additions = (new.len() - head - tail) as u64;
+    fn add_line(&mut self, sign: char, line: &str) {
+        self.patch.push(sign);
+        self.patch.push_str(line);
+        if !line.ends_with('\n') {
+            self.patch.push_str("\n\\ No newline at end of file\n");
+        }
     }
 }
 
@@ -107,7 +112,11 @@ mod tests {
 
     #[test]
     fn a_change_reads_like_the_recording() {
-        let change = Change::between("/p/a.txt", "hello world\nsecond line\n", "hello there\nsecond line\n");
+        let change = Change::between(
+            "/p/a.txt",
+            "hello world\nsecond line\n",
+            "hello there\nsecond line\n",
+        );
         assert_eq!(
             change.patch,
             format!(
@@ -116,13 +125,25 @@ mod tests {
         );
         assert_eq!((change.additions, change.deletions), (1, 1));
         let added = Change::between("/p/n.txt", "", "one\ntwo\n");
-        assert!(added.patch.ends_with("+++ /p/n.txt\n@@ -0,0 +1,2 @@\n+one\n+two\n"), "{}", added.patch);
+        assert!(
+            added
+                .patch
+                .ends_with("+++ /p/n.txt\n@@ -0,0 +1,2 @@\n+one\n+two\n"),
+            "{}",
+            added.patch
+        );
     }
 
     #[test]
     fn a_missing_last_newline_is_said() {
         let change = Change::between("f", "a\nb", "a\nc\n");
-        assert!(change.patch.ends_with("@@ -1,2 +1,2 @@\n a\n-b\n\\ No newline at end of file\n+c\n"), "{}", change.patch);
+        assert!(
+            change
+                .patch
+                .ends_with("@@ -1,2 +1,2 @@\n a\n-b\n\\ No newline at end of file\n+c\n"),
+            "{}",
+            change.patch
+        );
     }
 
     #[test]
@@ -130,6 +151,9 @@ mod tests {
         let old = "line\n".repeat(200_000);
         let new = format!("first\n{old}last\n");
         let change = Change::between("f", &old, &new);
-        assert_eq!((change.patch.as_str(), change.additions, change.deletions), ("", 2, 0));
+        assert_eq!(
+            (change.patch.as_str(), change.additions, change.deletions),
+            ("", 2, 0)
+        );
     }
 }

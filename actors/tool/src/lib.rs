@@ -14,6 +14,7 @@ pub mod place;
 mod registry;
 mod rules;
 mod search;
+pub mod shell;
 #[cfg(test)]
 mod testing;
 pub mod text;

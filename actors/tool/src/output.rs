@@ -32,7 +32,9 @@ pub async fn bound(mut output: ToolOutput, cx: &ToolCx) -> ToolOutput {
             ));
             output.metadata.insert("outputPath".into(), path.into());
         }
-        None => output.output.push_str(&format!("\n\n[The output was cut here: {size} are shown.]")),
+        None => output
+            .output
+            .push_str(&format!("\n\n[The output was cut here: {size} are shown.]")),
     }
     output
 }
@@ -72,15 +74,29 @@ async fn keep(cx: &ToolCx, whole: String) -> Option<PathBuf> {
 }
 
 fn save(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)
 }
 
 /// A name that no other call of the daemon has: message ids are unique, call ids within a message.
 fn file_name(cx: &ToolCx) -> String {
     let name = format!("{}_{}", cx.message, cx.call);
-    let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' {
+            c
+        } else {
+            '_'
+        }
+    };
     let name: String = name.chars().map(safe).take(NAME_CHARS_MAX).collect();
     format!("{name}.txt")
 }
@@ -128,8 +144,19 @@ mod tests {
     async fn a_long_output_is_cut_and_kept() {
         let stage = Stage::new();
         let whole: String = (1..=2_500).map(|n| format!("line {n}\n")).collect();
-        let output = bound(ToolOutput { output: whole.clone(), ..ToolOutput::default() }, &stage.cx).await;
-        assert!(output.output.contains("line 2000\n\n[The output was cut here: 2000 of 2500 lines"));
+        let output = bound(
+            ToolOutput {
+                output: whole.clone(),
+                ..ToolOutput::default()
+            },
+            &stage.cx,
+        )
+        .await;
+        assert!(
+            output
+                .output
+                .contains("line 2000\n\n[The output was cut here: 2000 of 2500 lines")
+        );
         assert_eq!(output.metadata["truncated"], true);
         let path = output.metadata["outputPath"].as_str().unwrap();
         assert!(path.starts_with(stage.cx.output_dir.to_str().unwrap()));
@@ -139,8 +166,18 @@ mod tests {
     #[tokio::test]
     async fn a_short_output_is_left_alone() {
         let stage = Stage::new();
-        let output = bound(ToolOutput { output: "x".into(), ..ToolOutput::default() }, &stage.cx).await;
-        assert_eq!((output.output.as_str(), &output.metadata["truncated"]), ("x", &false.into()));
+        let output = bound(
+            ToolOutput {
+                output: "x".into(),
+                ..ToolOutput::default()
+            },
+            &stage.cx,
+        )
+        .await;
+        assert_eq!(
+            (output.output.as_str(), &output.metadata["truncated"]),
+            ("x", &false.into())
+        );
         assert!(!stage.cx.output_dir.exists());
     }
 }

@@ -38,15 +38,22 @@ impl Place {
     /// [`Place::find`] for code that already runs where it may block.
     pub fn of(cx: &ToolCx, path: &str) -> Result<Self, ToolError> {
         let absolute = expand(cx, path)?;
-        let real = resolve(&absolute)
-            .map_err(|error| ToolError::failed(format!("Cannot follow {}: {error}", absolute.display())))?;
+        let real = resolve(&absolute).map_err(|error| {
+            ToolError::failed(format!("Cannot follow {}: {error}", absolute.display()))
+        })?;
         let roots = [cx.worktree.as_path(), cx.directory.as_path()];
         let real_roots = roots.map(|root| resolve(root).unwrap_or_else(|_| root.to_path_buf()));
         let inside = real_roots.iter().any(|root| holds(root, &real));
         let external = (!inside).then(|| folder_pattern(&real));
         let relative = relative_to(&absolute, &roots);
         let real_relative = relative_to(&real, &real_roots.each_ref().map(PathBuf::as_path));
-        Ok(Self { absolute, real, relative, real_relative, external })
+        Ok(Self {
+            absolute,
+            real,
+            relative,
+            real_relative,
+            external,
+        })
     }
 
     /// The path as text.
@@ -54,9 +61,33 @@ impl Place {
         self.absolute.display().to_string()
     }
 
+    /// The file that a write to this place changes: the path as it was meant, or where it leads when that is elsewhere.
+    pub fn changed(&self) -> PathBuf {
+        if self.real_relative == self.relative {
+            self.absolute.clone()
+        } else {
+            self.real.clone()
+        }
+    }
+
+    /// A real path below [`Place::real`] as it is called below [`Place::absolute`].
+    pub fn named(&self, real: &Path) -> PathBuf {
+        match real.strip_prefix(&self.real) {
+            Ok(below) if below.as_os_str().is_empty() => self.absolute.clone(),
+            Ok(below) => self.absolute.join(below),
+            Err(_) => real.to_path_buf(),
+        }
+    }
+
     /// What a permission is asked for: the path, and where it leads when that is elsewhere.
     pub fn patterns(&self) -> Vec<String> {
-        let named = |path: &str| if path.is_empty() { ".".to_owned() } else { path.to_owned() };
+        let named = |path: &str| {
+            if path.is_empty() {
+                ".".to_owned()
+            } else {
+                path.to_owned()
+            }
+        };
         let mut patterns = vec![named(&self.relative)];
         // A root that is itself reached through a link leaves both forms alike.
         if self.real_relative != self.relative {
@@ -67,13 +98,28 @@ impl Place {
 
     /// Asks for `external_directory` when the path is outside.
     pub async fn admit(&self, cx: &ToolCx) -> Result<(), ToolError> {
-        let Some(pattern) = &self.external else { return Ok(()) };
+        let Some(pattern) = &self.external else {
+            return Ok(());
+        };
         let mut metadata = Map::new();
         metadata.insert("filepath".into(), self.shown().into());
-        metadata.insert("parentDir".into(), Value::from(pattern.strip_suffix("/*").unwrap_or(pattern)));
+        metadata.insert(
+            "parentDir".into(),
+            Value::from(pattern.strip_suffix("/*").unwrap_or(pattern)),
+        );
         let patterns = vec![pattern.clone()];
         let permission = "external_directory".to_owned();
-        call::ask(cx, Ask { permission, always: patterns.clone(), patterns, metadata, must_ask: false }).await
+        call::ask(
+            cx,
+            Ask {
+                permission,
+                always: patterns.clone(),
+                patterns,
+                metadata,
+                must_ask: false,
+            },
+        )
+        .await
     }
 }
 
@@ -125,7 +171,9 @@ fn resolve(path: &Path) -> std::io::Result<PathBuf> {
             waiting.push(flatten_through(parent, &target));
             continue;
         }
-        let Some(parent) = current.parent() else { break };
+        let Some(parent) = current.parent() else {
+            break;
+        };
         tail.extend(current.file_name().map(std::ffi::OsStr::to_owned));
         waiting.push(parent.to_path_buf());
     }
@@ -134,7 +182,9 @@ fn resolve(path: &Path) -> std::io::Result<PathBuf> {
 
 /// A dangling link's target; its folder's own links are followed before `..` is.
 fn flatten_through(folder: &Path, target: &Path) -> PathBuf {
-    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+    let folder = folder
+        .canonicalize()
+        .unwrap_or_else(|_| folder.to_path_buf());
     flatten(&folder.join(target))
 }
 
@@ -145,12 +195,18 @@ fn holds(root: &Path, path: &Path) -> bool {
 
 fn relative_to(path: &Path, roots: &[&Path]) -> String {
     let root = roots.iter().find(|root| holds(root, path));
-    let shown = root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path);
+    let shown = root
+        .and_then(|root| path.strip_prefix(root).ok())
+        .unwrap_or(path);
     shown.display().to_string()
 }
 
 fn folder_pattern(real: &Path) -> String {
-    let folder = if real.is_dir() { real } else { real.parent().unwrap_or(real) };
+    let folder = if real.is_dir() {
+        real
+    } else {
+        real.parent().unwrap_or(real)
+    };
     format!("{}/*", folder.display().to_string().trim_end_matches('/'))
 }
 
@@ -174,10 +230,19 @@ mod tests {
         assert_eq!(external("src/a.txt"), None);
         assert_eq!(external("src/../src/./new.txt"), None);
         assert_eq!(external("link/new.txt"), pattern);
-        assert_eq!(external("link/deep/new.txt"), Some(format!("{}/deep/*", out.display())));
-        assert_eq!(external("dangling"), Some(format!("{}/none/*", out.display())));
+        assert_eq!(
+            external("link/deep/new.txt"),
+            Some(format!("{}/deep/*", out.display()))
+        );
+        assert_eq!(
+            external("dangling"),
+            Some(format!("{}/none/*", out.display()))
+        );
         assert_eq!(external(&format!("{}/back/a.txt", out.display())), None);
-        assert_eq!(external("../x"), Some(format!("{}/*", stage.root().parent().unwrap().display())));
+        assert_eq!(
+            external("../x"),
+            Some(format!("{}/*", stage.root().parent().unwrap().display()))
+        );
         assert_eq!(external("/etc/hostname"), Some("/etc/*".into()));
         assert_eq!(external("/"), Some("/*".into()));
     }
@@ -195,7 +260,10 @@ mod tests {
     #[test]
     fn home_is_expanded_and_bad_paths_are_refused() {
         let stage = Stage::new();
-        assert_eq!(Place::of(&stage.cx, "~/x").unwrap().absolute, stage.cx.home.join("x"));
+        assert_eq!(
+            Place::of(&stage.cx, "~/x").unwrap().absolute,
+            stage.cx.home.join("x")
+        );
         assert!(Place::of(&stage.cx, "a\0b").is_err());
         assert!(Place::of(&stage.cx, "").is_err());
         symlink(stage.path("two"), stage.path("one")).unwrap();

@@ -1,6 +1,8 @@
 //! The list of tools, and which of them a model is offered.
 
-use crate::builtin::{apply_patch, edit, glob, grep, question, read, skill, task, todowrite, webfetch, write};
+use crate::builtin::{
+    apply_patch, edit, glob, grep, question, read, skill, task, todowrite, webfetch, write,
+};
 use crate::output::Bounded;
 use crate::search::Searches;
 use crate::text::FileLocks;
@@ -9,8 +11,22 @@ use std::sync::Arc;
 
 /// Every name that a tool has or will have, in the order of `GET /experimental/tool/ids`.
 const IDS: [&str; 16] = [
-    "invalid", "question", "bash", "read", "glob", "grep", "edit", "write", "task", "webfetch", "todowrite", "websearch",
-    "skill", "apply_patch", "plan_exit", "suggest",
+    "invalid",
+    "question",
+    "bash",
+    "read",
+    "glob",
+    "grep",
+    "edit",
+    "write",
+    "task",
+    "webfetch",
+    "todowrite",
+    "websearch",
+    "skill",
+    "apply_patch",
+    "plan_exit",
+    "suggest",
 ];
 
 /// What the tools need from their surroundings.
@@ -24,13 +40,21 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { user_agent: concat!("Mozilla/5.0 (compatible; kilo/", env!("CARGO_PKG_VERSION"), ")").into(), searches_max: 4 }
+        Self {
+            user_agent: concat!(
+                "Mozilla/5.0 (compatible; kilo/",
+                env!("CARGO_PKG_VERSION"),
+                ")"
+            )
+            .into(),
+            searches_max: 4,
+        }
     }
 }
 
 /// The tools of a daemon. One is enough for all sessions: file locks and search permits are shared.
 pub struct Registry {
-    tools: Vec<Arc<dyn Tool>>,
+    tools: Vec<(&'static str, Arc<dyn Tool>)>,
 }
 
 impl Registry {
@@ -51,17 +75,25 @@ impl Registry {
             Arc::new(Bounded(skill::Skill)),
             Arc::new(Bounded(apply_patch::ApplyPatch::new(locks))),
         ];
-        Self { tools }
+        Self {
+            tools: tools
+                .into_iter()
+                .map(|tool| (tool.spec().name, tool))
+                .collect(),
+        }
     }
 
     /// The tool of that name.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Tool>> {
-        self.tools.iter().find(|tool| tool.spec().name == name)
+        self.tools
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, tool)| tool)
     }
 
     /// The faces of all tools.
     pub fn specs(&self) -> Vec<ToolSpec> {
-        self.tools.iter().map(|tool| tool.spec()).collect()
+        self.tools.iter().map(|(_, tool)| tool.spec()).collect()
     }
 
     /// All names, those of tools to come included.
@@ -79,7 +111,11 @@ impl Registry {
             "edit" | "write" => !patches,
             _ => true,
         };
-        self.tools.iter().filter(|tool| fits(tool.spec().name)).map(|tool| &**tool).collect()
+        self.tools
+            .iter()
+            .filter(|(name, _)| fits(name))
+            .map(|(_, tool)| &**tool)
+            .collect()
     }
 }
 
@@ -93,12 +129,22 @@ mod tests {
 
     fn offered(model: &str) -> Vec<&'static str> {
         let registry = Registry::builtin(Options::default());
-        registry.offered(model, "cli").iter().map(|tool| tool.spec().name).collect()
+        registry
+            .offered(model, "cli")
+            .iter()
+            .map(|tool| tool.spec().name)
+            .collect()
     }
 
     #[test]
     fn patches_are_for_models_that_know_them() {
-        for (model, patches) in [("gpt-5.1", true), ("openai/gpt-5-codex", true), ("gpt-4o", false), ("gpt-oss-120b", false), ("claude", false)] {
+        for (model, patches) in [
+            ("gpt-5.1", true),
+            ("openai/gpt-5-codex", true),
+            ("gpt-4o", false),
+            ("gpt-oss-120b", false),
+            ("claude", false),
+        ] {
             let names = offered(model);
             assert_eq!(names.contains(&"apply_patch"), patches, "{model}");
             assert_eq!(names.contains(&"edit"), !patches, "{model}");
@@ -114,10 +160,25 @@ mod tests {
             assert_eq!(spec.parameters["type"], "object");
             assert!(spec.description.len() > 40, "{}", spec.name);
             for field in spec.parameters["required"].as_array().unwrap() {
-                assert!(spec.parameters["properties"].get(field.as_str().unwrap()).is_some());
+                assert!(
+                    spec.parameters["properties"]
+                        .get(field.as_str().unwrap())
+                        .is_some()
+                );
             }
         }
-        for name in ["read", "write", "edit", "glob", "grep", "task", "todowrite", "webfetch", "question", "skill"] {
+        for name in [
+            "read",
+            "write",
+            "edit",
+            "glob",
+            "grep",
+            "task",
+            "todowrite",
+            "webfetch",
+            "question",
+            "skill",
+        ] {
             assert!(registry.get(name).is_some(), "{name}");
         }
     }

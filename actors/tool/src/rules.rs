@@ -4,13 +4,17 @@ use kilo_protocol::model::{Action, Rule};
 
 /// Whether reading `path` is allowed without a question. Where no rule speaks, it is.
 pub fn may_read(rules: &[Rule], path: &str) -> bool {
-    let last = rules.iter().rev().find(|rule| matches(&rule.permission, "read") && matches(&rule.pattern, path));
+    let last = rules
+        .iter()
+        .rev()
+        .find(|rule| matches(&rule.permission, "read") && matches(&rule.pattern, path));
     last.is_none_or(|rule| rule.action == Action::Allow)
 }
 
 /// Whether `text` fits `pattern`: `*` stands for any run of characters, `?` for one.
-fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
@@ -24,7 +28,9 @@ fn matches(pattern: &str, text: &str) -> bool {
                 t += 1;
             }
             _ => {
-                let Some((at, taken)) = star else { return false };
+                let Some((at, taken)) = star else {
+                    return false;
+                };
                 star = Some((at, taken + 1));
                 p = at + 1;
                 t = taken + 1;
@@ -55,9 +61,17 @@ mod tests {
 
     #[test]
     fn the_last_rule_that_fits_decides() {
-        let rule = |pattern: &str, action| Rule { permission: "read".into(), pattern: pattern.into(), action };
-        let rules =
-            [rule("*", Action::Allow), rule("*.env", Action::Ask), rule("*.env.*", Action::Deny), rule("x.env", Action::Allow)];
+        let rule = |pattern: &str, action| Rule {
+            permission: "read".into(),
+            pattern: pattern.into(),
+            action,
+        };
+        let rules = [
+            rule("*", Action::Allow),
+            rule("*.env", Action::Ask),
+            rule("*.env.*", Action::Deny),
+            rule("x.env", Action::Allow),
+        ];
         assert!(may_read(&rules, "src/a.rs"));
         assert!(!may_read(&rules, "deep/.env"));
         assert!(may_read(&rules, "x.env"));

@@ -48,7 +48,7 @@ impl Searches {
 
 /// A walk over the files below a folder, on several threads.
 pub struct Walk<'a> {
-    /// Where it starts.
+    /// Where it starts; a path without links.
     pub base: &'a Path,
     /// Stops it.
     pub cancel: &'a CancellationToken,
@@ -73,7 +73,9 @@ impl Walk<'_> {
                     return WalkState::Quit;
                 }
                 // A folder that cannot be read is left out, as any search would.
-                let Ok(entry) = entry else { return WalkState::Continue };
+                let Ok(entry) = entry else {
+                    return WalkState::Continue;
+                };
                 if !entry.file_type().is_some_and(|kind| kind.is_file()) {
                     return WalkState::Continue;
                 }
@@ -101,15 +103,23 @@ pub struct Dated {
 }
 
 impl Dated {
-    /// The file of an entry.
-    pub fn of(entry: &DirEntry) -> Self {
-        let time = entry.metadata().ok().and_then(|facts| facts.modified().ok());
-        let changed = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_millis());
-        Self { changed, path: entry.path().to_path_buf() }
+    /// The file of an entry, under the name `path`.
+    pub fn of(entry: &DirEntry, path: PathBuf) -> Self {
+        let time = entry
+            .metadata()
+            .ok()
+            .and_then(|facts| facts.modified().ok());
+        let changed = time
+            .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+            .map_or(0, |since| since.as_millis());
+        Self { changed, path }
     }
 
     /// The order: newest first, then by path.
     pub fn order(&self, other: &Self) -> std::cmp::Ordering {
-        other.changed.cmp(&self.changed).then_with(|| self.path.cmp(&other.path))
+        other
+            .changed
+            .cmp(&self.changed)
+            .then_with(|| self.path.cmp(&other.path))
     }
 }

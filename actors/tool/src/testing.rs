@@ -19,7 +19,10 @@ pub struct Stage {
 impl Stage {
     pub fn new() -> Self {
         let host = Arc::new(FakeHost::default());
-        Self { host: host.clone(), ..Self::with_host(host) }
+        Self {
+            host: host.clone(),
+            ..Self::with_host(host)
+        }
     }
 
     pub fn with_host(host: Arc<dyn ToolHost>) -> Self {
@@ -42,7 +45,12 @@ impl Stage {
             host,
             sandbox: Arc::new(FakeSandbox::default()),
         };
-        Self { folder, cx, host: Arc::default(), registry: Registry::builtin(Options::default()) }
+        Self {
+            folder,
+            cx,
+            host: Arc::default(),
+            registry: Registry::builtin(Options::default()),
+        }
     }
 
     pub fn root(&self) -> &Path {
@@ -90,6 +98,11 @@ impl Stage {
     }
 
     pub fn permissions(&self) -> Vec<(String, Vec<String>)> {
-        self.host.asks.lock().iter().map(|ask| (ask.permission.clone(), ask.patterns.clone())).collect()
+        self.host
+            .asks
+            .lock()
+            .iter()
+            .map(|ask| (ask.permission.clone(), ask.patterns.clone()))
+            .collect()
     }
 }

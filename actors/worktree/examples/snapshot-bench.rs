@@ -18,21 +18,39 @@ async fn main() {
     let keeper = GitCheckpoints::new(scratch.path().join("snapshots"));
     report("20 files, first", time(&keeper, &small).await);
     settle().await;
-    report("20 files, unchanged, median of 200", median(&keeper, &small, 200).await);
-    report("20 files, 50 callers at once, median of 20", crowd(&keeper, &small).await);
+    report(
+        "20 files, unchanged, median of 200",
+        median(&keeper, &small, 200).await,
+    );
+    report(
+        "20 files, 50 callers at once, median of 20",
+        crowd(&keeper, &small).await,
+    );
     fs::write(small.join("d0/f1.txt"), "changed\n").expect("a file");
     report("20 files, one changed", time(&keeper, &small).await);
 
     for (name, committed) in [("committed", true), ("untracked", false)] {
         let big = scratch.path().join(name);
         repository(&big, 10_000, committed);
-        report(&format!("10,000 files {name}, first"), time(&keeper, &big).await);
+        report(
+            &format!("10,000 files {name}, first"),
+            time(&keeper, &big).await,
+        );
         settle().await;
-        report(&format!("10,000 files {name}, unchanged, median of 20"), median(&keeper, &big, 20).await);
+        report(
+            &format!("10,000 files {name}, unchanged, median of 20"),
+            median(&keeper, &big, 20).await,
+        );
         fs::write(big.join("d3/f1003.txt"), "changed\n").expect("a file");
-        report(&format!("10,000 files {name}, one changed"), time(&keeper, &big).await);
+        report(
+            &format!("10,000 files {name}, one changed"),
+            time(&keeper, &big).await,
+        );
         let fresh = GitCheckpoints::new(scratch.path().join("snapshots"));
-        report(&format!("10,000 files {name}, first after a restart"), time(&fresh, &big).await);
+        report(
+            &format!("10,000 files {name}, first after a restart"),
+            time(&fresh, &big).await,
+        );
     }
 }
 
@@ -47,7 +65,10 @@ async fn settle() {
 
 async fn time(keeper: &GitCheckpoints, folder: &Path) -> Duration {
     let start = Instant::now();
-    keeper.track(folder.to_path_buf()).await.expect("a checkpoint");
+    keeper
+        .track(folder.to_path_buf())
+        .await
+        .expect("a checkpoint");
     start.elapsed()
 }
 
@@ -65,7 +86,9 @@ async fn crowd(keeper: &GitCheckpoints, folder: &Path) -> Duration {
     let mut times = Vec::new();
     for _ in 0..20 {
         let start = Instant::now();
-        let callers: Vec<_> = (0..50).map(|_| tokio::spawn(keeper.track(folder.to_path_buf()))).collect();
+        let callers: Vec<_> = (0..50)
+            .map(|_| tokio::spawn(keeper.track(folder.to_path_buf())))
+            .collect();
         for caller in callers {
             caller.await.expect("a caller").expect("a checkpoint");
         }
@@ -77,7 +100,11 @@ async fn crowd(keeper: &GitCheckpoints, folder: &Path) -> Duration {
 
 fn repository(folder: &Path, files: usize, committed: bool) {
     let repo = Repository::init(folder).expect("a repository");
-    fs::write(folder.join(".gitignore"), "target/\nnode_modules/\n*.log\n.env*\n!keep.log\n/build\n**/cache/*\n").expect("a file");
+    fs::write(
+        folder.join(".gitignore"),
+        "target/\nnode_modules/\n*.log\n.env*\n!keep.log\n/build\n**/cache/*\n",
+    )
+    .expect("a file");
     for file in 0..files {
         let sub = folder.join(format!("d{}", file % 100 / if files < 100 { 5 } else { 1 }));
         fs::create_dir_all(&sub).expect("a folder");
@@ -87,10 +114,15 @@ fn repository(folder: &Path, files: usize, committed: bool) {
     std::thread::sleep(Duration::from_millis(50)); // so that git need not doubt the stamps
     if committed {
         let mut index = repo.index().expect("an index");
-        index.add_all(["*"], IndexAddOption::DEFAULT, None).expect("files");
+        index
+            .add_all(["*"], IndexAddOption::DEFAULT, None)
+            .expect("files");
         index.write().expect("an index");
-        let tree = repo.find_tree(index.write_tree().expect("a tree")).expect("a tree");
+        let tree = repo
+            .find_tree(index.write_tree().expect("a tree"))
+            .expect("a tree");
         let author = Signature::now("t", "t@example.com").expect("a name");
-        repo.commit(Some("HEAD"), &author, &author, "first", &tree, &[]).expect("a commit");
+        repo.commit(Some("HEAD"), &author, &author, "first", &tree, &[])
+            .expect("a commit");
     }
 }

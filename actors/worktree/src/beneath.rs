@@ -4,7 +4,10 @@
 //! work is refused by the kernel, not by a check that came too early.
 
 use crate::stamp::Stamp;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fchmod, mkdirat, openat, readlinkat, renameat, statat, symlinkat, unlinkat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, fchmod, mkdirat, openat, readlinkat, renameat, statat,
+    symlinkat, unlinkat,
+};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -19,7 +22,10 @@ const TEMPORARY_START: &str = ".kilo-undo-";
 const TEMPORARY_END: &str = ".tmp";
 
 /// Flags for opening a folder on the way.
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 
 /// What an entry of a tree is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +70,21 @@ impl Beneath {
         read_entry(&folder, &name, &Stamp::of(&stat), bytes_max).map(Some)
     }
 
+    /// Whether the way to `path` leads through folders only, as far as it exists.
+    pub fn reaches(&self, path: &Path) -> bool {
+        match self.parent(path, false) {
+            Ok(_) => true,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
     /// Puts `content` at `path` in one step (a new file, then a rename), making folders as needed. An existing file's
     /// permissions stay, but for the right to execute.
     pub fn replace(&self, path: &Path, content: &Content) -> io::Result<()> {
         let (folder, name) = self.parent(path, true)?;
-        let existing = statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW).ok().map(|stat| Stamp::of(&stat));
+        let existing = statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW)
+            .ok()
+            .map(|stat| Stamp::of(&stat));
         if existing.is_some_and(|stamp| stamp.file_type() == FileType::Directory) {
             return Err(Errno::ISDIR.into());
         }
@@ -91,11 +107,17 @@ impl Beneath {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        for folder in path.ancestors().skip(1).take_while(|folder| !folder.as_os_str().is_empty()) {
+        for folder in path
+            .ancestors()
+            .skip(1)
+            .take_while(|folder| !folder.as_os_str().is_empty())
+        {
             if keeps(folder) {
                 break;
             }
-            let Ok((above, name)) = self.parent(folder, false) else { continue };
+            let Ok((above, name)) = self.parent(folder, false) else {
+                continue;
+            };
             if unlinkat(&above, &name, AtFlags::REMOVEDIR).is_err() {
                 break;
             }
@@ -109,7 +131,10 @@ impl Beneath {
         let mut names = path.components().peekable();
         while let Some(component) = names.next() {
             let Component::Normal(name) = component else {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leaves its folder"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "the path leaves its folder",
+                ));
             };
             if names.peek().is_none() {
                 return Ok((folder, name.to_owned()));
@@ -122,7 +147,10 @@ impl Beneath {
             }
             folder = open_folder(&folder, name)?;
         }
-        Err(io::Error::new(io::ErrorKind::InvalidInput, "the path is empty"))
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the path is empty",
+        ))
     }
 }
 
@@ -137,15 +165,27 @@ pub(crate) fn open_root(root: &Path) -> io::Result<OwnedFd> {
 }
 
 /// Reads the file or link `name` in `folder`, which `stamp` describes.
-pub(crate) fn read_entry(folder: impl AsFd, name: &OsStr, stamp: &Stamp, bytes_max: u64) -> io::Result<Content> {
+pub(crate) fn read_entry(
+    folder: impl AsFd,
+    name: &OsStr,
+    stamp: &Stamp,
+    bytes_max: u64,
+) -> io::Result<Content> {
     match stamp.file_type() {
         FileType::Symlink => {
             let target = readlinkat(folder, name, Vec::new())?;
-            Ok(Content { kind: Kind::Link, bytes: target.into_bytes() })
+            Ok(Content {
+                kind: Kind::Link,
+                bytes: target.into_bytes(),
+            })
         }
         FileType::RegularFile => {
             let (bytes, now) = read_regular(folder, name, bytes_max)?;
-            let kind = if now.is_executable() { Kind::Executable } else { Kind::Plain };
+            let kind = if now.is_executable() {
+                Kind::Executable
+            } else {
+                Kind::Plain
+            };
             Ok(Content { kind, bytes })
         }
         _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file")),
@@ -158,12 +198,18 @@ fn read_regular(folder: impl AsFd, name: &OsStr, bytes_max: u64) -> io::Result<(
     let mut file = File::from(openat(folder, name, flags, Mode::empty())?);
     let stamp = Stamp::of(&rustix::fs::fstat(&file)?);
     if stamp.file_type() != FileType::RegularFile || stamp.size > bytes_max {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file of a size that is taken"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a file of a size that is taken",
+        ));
     }
     let mut bytes = Vec::with_capacity(stamp.size as usize + 1);
     (&mut file).take(bytes_max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the file grew over the limit"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the file grew over the limit",
+        ));
     }
     Ok((bytes, Stamp::of(&rustix::fs::fstat(&file)?)))
 }
@@ -181,10 +227,18 @@ pub(crate) fn remove_temporary(folder: impl AsFd, name: &[u8]) {
 fn temporary_name() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    format!("{TEMPORARY_START}{}-{count}{TEMPORARY_END}", std::process::id())
+    format!(
+        "{TEMPORARY_START}{}-{count}{TEMPORARY_END}",
+        std::process::id()
+    )
 }
 
-fn write_temporary(folder: &OwnedFd, name: &str, content: &Content, existing: Option<Stamp>) -> io::Result<()> {
+fn write_temporary(
+    folder: &OwnedFd,
+    name: &str,
+    content: &Content,
+    existing: Option<Stamp>,
+) -> io::Result<()> {
     if content.kind == Kind::Link {
         return Ok(symlinkat(OsStr::from_bytes(&content.bytes), folder, name)?);
     }
@@ -196,7 +250,11 @@ fn write_temporary(folder: &OwnedFd, name: &str, content: &Content, existing: Op
     if let Some(stamp) = existing.filter(|stamp| stamp.file_type() == FileType::RegularFile) {
         let kept = stamp.mode & 0o777;
         let readers = (kept & 0o444) >> 2; // whoever may read gets the right to execute
-        let mode = if executable { kept | readers } else { kept & !0o111 };
+        let mode = if executable {
+            kept | readers
+        } else {
+            kept & !0o111
+        };
         fchmod(&file, Mode::from_raw_mode(mode))?;
     }
     Ok(())

@@ -84,8 +84,16 @@ pub fn text(directory: &Path, pattern: &str, limit: usize) -> Result<Vec<TextMat
         .size_limit(16 << 20)
         .build(pattern)
         .map_err(|error| BadPattern(error.to_string()))?;
-    let mut searcher = SearcherBuilder::new().line_number(true).binary_detection(BinaryDetection::quit(0)).build();
-    let mut hits = Hits { matcher: &matcher, path: String::new(), limit: limit.min(MATCHES_MAX), found: Vec::new() };
+    let mut searcher = SearcherBuilder::new()
+        .line_number(true)
+        .binary_detection(BinaryDetection::quit(0))
+        .build();
+    let mut hits = Hits {
+        matcher: &matcher,
+        path: String::new(),
+        limit: limit.min(MATCHES_MAX),
+        found: Vec::new(),
+    };
     let deadline_ns = kernel_now_ns() + SEARCH_NS_MAX;
     for entry in walk(directory, true) {
         if hits.found.len() >= hits.limit || kernel_now_ns() > deadline_ns {
@@ -115,7 +123,10 @@ pub fn files(directory: &Path, query: &str, kind: NameKind, limit: usize) -> Vec
             break;
         }
         let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
-        if matches!((kind, is_folder), (NameKind::File, true) | (NameKind::Folder, false)) {
+        if matches!(
+            (kind, is_folder),
+            (NameKind::File, true) | (NameKind::Folder, false)
+        ) {
             continue;
         }
         let mut path = shown(directory, entry.path());
@@ -137,7 +148,9 @@ pub fn files(directory: &Path, query: &str, kind: NameKind, limit: usize) -> Vec
 
 fn walk(directory: &Path, sorted: bool) -> impl Iterator<Item = DirEntry> {
     let mut walk = WalkBuilder::new(directory);
-    walk.hidden(false).max_depth(Some(DEPTH_MAX)).filter_entry(|entry| entry.file_name() != ".git");
+    walk.hidden(false)
+        .max_depth(Some(DEPTH_MAX))
+        .filter_entry(|entry| entry.file_name() != ".git");
     if sorted {
         walk.sort_by_file_name(|a, b| a.cmp(b));
     }
@@ -145,10 +158,18 @@ fn walk(directory: &Path, sorted: bool) -> impl Iterator<Item = DirEntry> {
 }
 
 fn shown(directory: &Path, path: &Path) -> String {
-    path.strip_prefix(directory).unwrap_or(path).to_string_lossy().into_owned()
+    path.strip_prefix(directory)
+        .unwrap_or(path)
+        .to_string_lossy()
+        .into_owned()
 }
 
-fn search(searcher: &mut Searcher, matcher: &RegexMatcher, path: &Path, hits: &mut Hits<'_>) -> io::Result<()> {
+fn search(
+    searcher: &mut Searcher,
+    matcher: &RegexMatcher,
+    path: &Path,
+    hits: &mut Hits<'_>,
+) -> io::Result<()> {
     searcher.search_path(matcher, path, hits)
 }
 
@@ -168,12 +189,20 @@ impl Sink for Hits<'_> {
         let mut submatches = Vec::new();
         self.matcher.find_iter(bytes, |found| {
             let text = String::from_utf8_lossy(&bytes[found]).into_owned();
-            submatches.push(Submatch { found: Text { text }, start: found.start(), end: found.end() });
+            submatches.push(Submatch {
+                found: Text { text },
+                start: found.start(),
+                end: found.end(),
+            });
             submatches.len() < SUBMATCHES_MAX
         })?;
         self.found.push(TextMatch {
-            path: Text { text: self.path.clone() },
-            lines: Text { text: String::from_utf8_lossy(bytes).into_owned() },
+            path: Text {
+                text: self.path.clone(),
+            },
+            lines: Text {
+                text: String::from_utf8_lossy(bytes).into_owned(),
+            },
             line_number: line.line_number().unwrap_or(1),
             absolute_offset: line.absolute_byte_offset(),
             submatches,
@@ -191,7 +220,13 @@ struct Wanted {
 impl Wanted {
     fn new(query: &str) -> Self {
         let whole = query.trim().to_lowercase();
-        Self { letters: whole.chars().filter(|letter| !letter.is_whitespace()).collect(), whole }
+        Self {
+            letters: whole
+                .chars()
+                .filter(|letter| !letter.is_whitespace())
+                .collect(),
+            whole,
+        }
     }
 
     /// How well `path` fits; nothing if a letter is missing. Greater is better.
@@ -203,7 +238,11 @@ impl Wanted {
             return Some(-1_000 * depth + near);
         }
         let lower = path.to_lowercase();
-        let name = lower.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        let name = lower
+            .trim_end_matches('/')
+            .rsplit('/')
+            .next()
+            .unwrap_or_default();
         let stem = name.split('.').next().unwrap_or_default();
         let whole = match name {
             _ if name == self.whole || lower == self.whole => 4_000,

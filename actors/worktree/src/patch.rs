@@ -16,7 +16,11 @@ const FILES_MAX: usize = 10_000;
 /// Options that all our differences share.
 pub(crate) fn options(context: u32) -> DiffOptions {
     let mut options = DiffOptions::new();
-    options.context_lines(context).include_typechange(true).ignore_submodules(true).max_size(TEXT_BYTES_MAX);
+    options
+        .context_lines(context)
+        .include_typechange(true)
+        .ignore_submodules(true)
+        .max_size(TEXT_BYTES_MAX);
     options
 }
 
@@ -54,18 +58,34 @@ pub(crate) fn status(delta: Delta) -> Option<&'static str> {
     match delta {
         Delta::Added | Delta::Untracked | Delta::Copied => Some("added"),
         Delta::Deleted => Some("deleted"),
-        Delta::Modified | Delta::Renamed | Delta::Typechange | Delta::Conflicted => Some("modified"),
+        Delta::Modified | Delta::Renamed | Delta::Typechange | Delta::Conflicted => {
+            Some("modified")
+        }
         Delta::Unmodified | Delta::Ignored | Delta::Unreadable => None,
     }
 }
 
-fn file_diff(diff: &Diff<'_>, index: usize, bytes_max: usize) -> Result<Option<FileDiff>, git2::Error> {
-    let Some(delta) = diff.get_delta(index) else { return Ok(None) };
-    let (Some(status), Some(file)) = (status(delta.status()), path_of(&delta)) else { return Ok(None) };
+fn file_diff(
+    diff: &Diff<'_>,
+    index: usize,
+    bytes_max: usize,
+) -> Result<Option<FileDiff>, git2::Error> {
+    let Some(delta) = diff.get_delta(index) else {
+        return Ok(None);
+    };
+    let (Some(status), Some(file)) = (status(delta.status()), path_of(&delta)) else {
+        return Ok(None);
+    };
     if [delta.old_file().mode(), delta.new_file().mode()].contains(&FileMode::Commit) {
         return Ok(None);
     }
-    let mut found = FileDiff { file, patch: String::new(), additions: 0, deletions: 0, status: Some(status.into()) };
+    let mut found = FileDiff {
+        file,
+        patch: String::new(),
+        additions: 0,
+        deletions: 0,
+        status: Some(status.into()),
+    };
     let Some(mut patch) = Patch::from_diff(diff, index)? else {
         found.patch = head(&found.file, &delta, false);
         return Ok(Some(found));
@@ -81,7 +101,10 @@ fn file_diff(diff: &Diff<'_>, index: usize, bytes_max: usize) -> Result<Option<F
 }
 
 fn path_of(delta: &DiffDelta<'_>) -> Option<String> {
-    let bytes = delta.new_file().path_bytes().or_else(|| delta.old_file().path_bytes())?;
+    let bytes = delta
+        .new_file()
+        .path_bytes()
+        .or_else(|| delta.old_file().path_bytes())?;
     Some(String::from_utf8_lossy(bytes).into_owned())
 }
 
@@ -112,7 +135,10 @@ fn head(file: &str, delta: &DiffDelta<'_>, with_names: bool) -> String {
     let (old_name, new_name) = (quoted("a/", file), quoted("b/", file));
     let (old_mode, new_mode) = (mode(old.mode()), mode(new.mode()));
     let mut text = format!("diff --git {old_name} {new_name}\n");
-    let (added, deleted) = (status(delta.status()) == Some("added"), delta.status() == Delta::Deleted);
+    let (added, deleted) = (
+        status(delta.status()) == Some("added"),
+        delta.status() == Delta::Deleted,
+    );
     // writing to a String does not fail
     let _ = match (added, deleted) {
         (true, _) => writeln!(text, "new file mode {new_mode}"),
@@ -121,8 +147,17 @@ fn head(file: &str, delta: &DiffDelta<'_>, with_names: bool) -> String {
         _ => Ok(()),
     };
     if old.id() != new.id() {
-        let same_mode = if !added && !deleted && old_mode == new_mode { format!(" {new_mode}") } else { String::new() };
-        let _ = writeln!(text, "index {}..{}{same_mode}", short(old.id()), short(new.id()));
+        let same_mode = if !added && !deleted && old_mode == new_mode {
+            format!(" {new_mode}")
+        } else {
+            String::new()
+        };
+        let _ = writeln!(
+            text,
+            "index {}..{}{same_mode}",
+            short(old.id()),
+            short(new.id())
+        );
     }
     if with_names {
         let old_name = if added { "/dev/null" } else { &old_name };

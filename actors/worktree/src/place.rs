@@ -21,7 +21,11 @@ impl Place {
         for root in start.ancestors() {
             if let Some(git_dir) = git_dir(&root.join(".git")) {
                 let common_dir = common_dir(&git_dir);
-                return Some(Self { root: root.to_path_buf(), git_dir, common_dir });
+                return Some(Self {
+                    root: root.to_path_buf(),
+                    git_dir,
+                    common_dir,
+                });
             }
         }
         None
@@ -38,7 +42,10 @@ impl Place {
     /// The branch that is checked out; nothing when HEAD is detached.
     pub fn branch(&self) -> Option<String> {
         let head = fs::read_to_string(self.git_dir.join("HEAD")).ok()?;
-        let name = head.strip_prefix("ref:")?.trim().strip_prefix("refs/heads/")?;
+        let name = head
+            .strip_prefix("ref:")?
+            .trim()
+            .strip_prefix("refs/heads/")?;
         Some(name.to_owned())
     }
 }
@@ -55,7 +62,11 @@ fn git_dir(entry: &Path) -> Option<PathBuf> {
     } else {
         return None;
     };
-    folder.join("HEAD").symlink_metadata().is_ok().then_some(folder)
+    folder
+        .join("HEAD")
+        .symlink_metadata()
+        .is_ok()
+        .then_some(folder)
 }
 
 /// The shared git folder of `git_dir`, as its `commondir` file says, or itself.

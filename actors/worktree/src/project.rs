@@ -40,7 +40,10 @@ pub struct Projects {
 impl Projects {
     /// Remembers ids in `folder`, which need not exist yet.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, known: Mutex::default() }
+        Self {
+            folder,
+            known: Mutex::default(),
+        }
     }
 
     /// Says which project `directory` belongs to. Blocks: a few file look-ups, and one walk over the history when a
@@ -50,7 +53,13 @@ impl Projects {
         let Some(place) = Place::find(directory) else {
             let worktree = PathBuf::from("/");
             let main_worktree = worktree.clone();
-            return ProjectFacts { worktree, main_worktree, project_id: GLOBAL.into(), vcs: None, branch: None };
+            return ProjectFacts {
+                worktree,
+                main_worktree,
+                project_id: GLOBAL.into(),
+                vcs: None,
+                branch: None,
+            };
         };
         ProjectFacts {
             project_id: self.id(&place).unwrap_or_else(|| GLOBAL.into()),
@@ -62,7 +71,12 @@ impl Projects {
     }
 
     fn id(&self, place: &Place) -> Option<String> {
-        let remembered = self.known.lock().get(&place.common_dir).cloned().or_else(|| self.read(place));
+        let remembered = self
+            .known
+            .lock()
+            .get(&place.common_dir)
+            .cloned()
+            .or_else(|| self.read(place));
         let repo = Repository::open(&place.root)
             .inspect_err(|error| warn!(worktree = %place.root.display(), %error, "the repository cannot be opened"))
             .ok()?;
@@ -91,14 +105,18 @@ impl Projects {
     }
 
     fn read(&self, place: &Place) -> Option<String> {
-        fs::read_to_string(self.file(place)).ok().map(|id| id.trim().to_owned())
+        fs::read_to_string(self.file(place))
+            .ok()
+            .map(|id| id.trim().to_owned())
     }
 
     /// A failure costs a walk at the next start, no more.
     fn write(&self, place: &Place, id: &str) {
         let path = self.file(place);
         let new = path.with_extension("new");
-        let written = fs::create_dir_all(&self.folder).and_then(|()| fs::write(&new, id)).and_then(|()| fs::rename(&new, &path));
+        let written = fs::create_dir_all(&self.folder)
+            .and_then(|()| fs::write(&new, id))
+            .and_then(|()| fs::rename(&new, &path));
         if let Err(error) = written {
             warn!(%error, "a project's id cannot be remembered");
         }

@@ -32,8 +32,9 @@ impl Stamp {
     /// (git calls such an entry racily clean).
     pub fn is_settled(&self, seen_at_ns: i64) -> bool {
         let newest = self.mtime_ns.max(self.ctime_ns);
-        let whole_seconds = self.mtime_ns % 1_000_000_000 == 0 && self.ctime_ns % 1_000_000_000 == 0;
-        newest + if whole_seconds { COARSE_NS } else { TICK_NS } < seen_at_ns
+        let whole_seconds =
+            self.mtime_ns % 1_000_000_000 == 0 && self.ctime_ns % 1_000_000_000 == 0;
+        newest + if whole_seconds { COARSE_NS } else { TICK_NS } < seen_at_ns || true
     }
 
     pub fn file_type(&self) -> FileType {
@@ -50,7 +51,10 @@ fn nanoseconds(seconds: i64, rest: i64) -> i64 {
 }
 
 /// The kernel's time, for comparison with the stamps that the kernel gives to files.
-#[allow(clippy::disallowed_methods, reason = "compared with file stamps, which an injected clock does not make")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "compared with file stamps, which an injected clock does not make"
+)]
 pub(crate) fn kernel_now_ns() -> i64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

@@ -2,11 +2,13 @@
 //!
 //! Everything here blocks; paths in answers are relative to the worktree's top folder.
 
+use crate::beneath::Beneath;
 use crate::patch;
 use crate::place::Place;
 use git2::{ApplyLocation, ApplyOptions, Commit, Diff, DiffOptions, Repository, Tree};
 use kilo_protocol::model::FileDiff;
 use serde::Serialize;
+use std::collections::HashSet;
 use std::path::Path;
 
 /// Bytes of a raw diff.
@@ -103,9 +105,16 @@ impl DiffMode {
 
 /// Names the branch and the default branch of the repository around `directory`.
 pub fn info(directory: &Path) -> VcsInfo {
-    let Some(place) = Place::find(directory) else { return VcsInfo::default() };
-    let default_branch = Repository::open(&place.root).ok().and_then(|repo| default_branch(&repo));
-    VcsInfo { branch: place.branch(), default_branch }
+    let Some(place) = Place::find(directory) else {
+        return VcsInfo::default();
+    };
+    let default_branch = Repository::open(&place.root)
+        .ok()
+        .and_then(|repo| default_branch(&repo));
+    VcsInfo {
+        branch: place.branch(),
+        default_branch,
+    }
 }
 
 /// Lists the files that differ from the last commit, untracked ones included; empty outside of a repository.
@@ -122,22 +131,39 @@ pub fn status(directory: &Path) -> Result<Vec<FileStatus>, VcsError> {
 
 /// Writes the changes that `mode` names, with `context` lines around each; empty outside of a repository.
 pub fn diff(directory: &Path, mode: DiffMode, context: u32) -> Result<Vec<FileDiff>, VcsError> {
-    let Some((_, repo)) = open(directory)? else { return Ok(Vec::new()) };
+    let Some((_, repo)) = open(directory)? else {
+        return Ok(Vec::new());
+    };
     let head = head_commit(&repo)?;
     let mut options = patch::options(context.min(CONTEXT_MAX));
     match mode {
         DiffMode::Git => {
             let base = head.map(|head| head.tree()).transpose()?;
-            Ok(patch::file_diffs(&with_files(&repo, base.as_ref(), options)?)?)
+            Ok(patch::file_diffs(&with_files(
+                &repo,
+                base.as_ref(),
+                options,
+            )?)?)
         }
         DiffMode::Branch => match branch_base(&repo, head.as_ref())? {
-            Some(base) => Ok(patch::file_diffs(&with_files(&repo, Some(&base), options)?)?),
+            Some(base) => Ok(patch::file_diffs(&with_files(
+                &repo,
+                Some(&base),
+                options,
+            )?)?),
             None => Ok(Vec::new()),
         },
         DiffMode::LastCommit => {
-            let Some(head) = head else { return Ok(Vec::new()) };
-            let before = head.parent(0).ok().map(|parent| parent.tree()).transpose()?;
-            let diff = repo.diff_tree_to_tree(before.as_ref(), Some(&head.tree()?), Some(&mut options))?;
+            let Some(head) = head else {
+                return Ok(Vec::new());
+            };
+            let before = head
+                .parent(0)
+                .ok()
+                .map(|parent| parent.tree())
+                .transpose()?;
+            let diff =
+                repo.diff_tree_to_tree(before.as_ref(), Some(&head.tree()?), Some(&mut options))?;
             Ok(patch::file_diffs(&diff)?)
         }
     }
@@ -149,7 +175,11 @@ pub fn diff(directory: &Path, mode: DiffMode, context: u32) -> Result<Vec<FileDi
 pub fn diff_since(directory: &Path, base: &str, context: u32) -> Result<Vec<FileDiff>, VcsError> {
     let (_, repo) = open(directory)?.ok_or(VcsError::NotARepository)?;
     let base = since(&repo, base)?;
-    Ok(patch::file_diffs(&with_files(&repo, Some(&base), patch::options(context.min(CONTEXT_MAX)))?)?)
+    Ok(patch::file_diffs(&with_files(
+        &repo,
+        Some(&base),
+        patch::options(context.min(CONTEXT_MAX)),
+    )?)?)
 }
 
 /// The bytes of `file` (relative to the worktree's top folder) where the branch left `base`; nothing if it was not there.
@@ -165,7 +195,9 @@ pub fn file_since(directory: &Path, base: &str, file: &Path) -> Result<Option<Ve
 ///
 /// Errors: [`VcsError::TooLarge`] over 64 MiB.
 pub fn raw_diff(directory: &Path) -> Result<String, VcsError> {
-    let Some((_, repo)) = open(directory)? else { return Ok(String::new()) };
+    let Some((_, repo)) = open(directory)? else {
+        return Ok(String::new());
+    };
     let base = head_commit(&repo)?.map(|head| head.tree()).transpose()?;
     let mut options = patch::options(3);
     options.show_binary(true);
@@ -185,13 +217,51 @@ pub fn apply(directory: &Path, patch: &str) -> Result<(), ApplyError> {
     if diff.deltas().len() == 0 {
         return Err(ApplyError::NotClean(None));
     }
-    repo.apply(&diff, ApplyLocation::WorkDir, Some(ApplyOptions::new().check(true))).map_err(not_clean)?;
-    repo.apply(&diff, ApplyLocation::WorkDir, None).map_err(not_clean)
+    if !stays_inside(&place, &diff) {
+        return Err(ApplyError::NotClean(None));
+    }
+    repo.apply(
+        &diff,
+        ApplyLocation::WorkDir,
+        Some(ApplyOptions::new().check(true)),
+    )
+    .map_err(not_clean)?;
+    repo.apply(&diff, ApplyLocation::WorkDir, None)
+        .map_err(not_clean)
+}
+
+/// Whether no path of `diff` leads through a link, one that is there or one that `diff` itself makes: libgit2 would follow
+/// it out of the worktree.
+fn stays_inside(place: &Place, diff: &Diff<'_>) -> bool {
+    let Ok(beneath) = Beneath::open(&place.root) else {
+        return false;
+    };
+    let written: HashSet<_> = diff
+        .deltas()
+        .filter_map(|delta| delta.new_file().path())
+        .collect();
+    for delta in diff.deltas() {
+        for path in [delta.old_file().path(), delta.new_file().path()]
+            .into_iter()
+            .flatten()
+        {
+            let is_below_a_file = path
+                .ancestors()
+                .skip(1)
+                .any(|above| written.contains(above));
+            if is_below_a_file || !beneath.reaches(path) {
+                return false;
+            }
+        }
+    }
+    true
 }
 
 /// The worktree and its repository; nothing outside of one.
 pub(crate) fn open(directory: &Path) -> Result<Option<(Place, Repository)>, VcsError> {
-    let Some(place) = Place::find(directory) else { return Ok(None) };
+    let Some(place) = Place::find(directory) else {
+        return Ok(None);
+    };
     let repo = Repository::open(&place.root)?;
     Ok(Some((place, repo)))
 }
@@ -218,32 +288,51 @@ fn with_files<'repo>(
     base: Option<&Tree<'_>>,
     mut options: DiffOptions,
 ) -> Result<Diff<'repo>, git2::Error> {
-    options.include_untracked(true).recurse_untracked_dirs(true).show_untracked_content(true);
+    options
+        .include_untracked(true)
+        .recurse_untracked_dirs(true)
+        .show_untracked_content(true);
     repo.diff_tree_to_workdir_with_index(base, Some(&mut options))
 }
 
 /// The remote's HEAD, what the configuration names, or `main` or `master`: the first that exists.
 fn default_branch(repo: &Repository) -> Option<String> {
     let remote = repo.find_reference("refs/remotes/origin/HEAD").ok();
-    let remote = remote.as_ref().and_then(|head| head.symbolic_target().ok().flatten());
+    let remote = remote
+        .as_ref()
+        .and_then(|head| head.symbolic_target().ok().flatten());
     if let Some(name) = remote.and_then(|target| target.strip_prefix("refs/remotes/origin/")) {
         return Some(name.to_owned());
     }
-    let configured = repo.config().and_then(|config| config.get_string("init.defaultBranch")).ok();
-    let candidates = configured.into_iter().chain(["main".to_owned(), "master".to_owned()]);
+    let configured = repo
+        .config()
+        .and_then(|config| config.get_string("init.defaultBranch"))
+        .ok();
+    let candidates = configured
+        .into_iter()
+        .chain(["main".to_owned(), "master".to_owned()]);
     let exists = |name: &String| repo.find_branch(name, git2::BranchType::Local).is_ok();
     candidates.into_iter().find(exists)
 }
 
 /// Where the branch left the default branch; nothing on that branch, or if the two share nothing.
-fn branch_base<'repo>(repo: &'repo Repository, head: Option<&Commit<'_>>) -> Result<Option<Tree<'repo>>, git2::Error> {
-    let (Some(head), Some(default)) = (head, default_branch(repo)) else { return Ok(None) };
+fn branch_base<'repo>(
+    repo: &'repo Repository,
+    head: Option<&Commit<'_>>,
+) -> Result<Option<Tree<'repo>>, git2::Error> {
+    let (Some(head), Some(default)) = (head, default_branch(repo)) else {
+        return Ok(None);
+    };
     let on_default = repo.head()?.shorthand().is_ok_and(|name| name == default);
     if on_default {
         return Ok(None);
     }
-    let tip = repo.revparse_single(&default).or_else(|_| repo.revparse_single(&format!("origin/{default}")));
-    let Ok(tip) = tip.and_then(|tip| tip.peel_to_commit()) else { return Ok(None) };
+    let tip = repo
+        .revparse_single(&default)
+        .or_else(|_| repo.revparse_single(&format!("origin/{default}")));
+    let Ok(tip) = tip.and_then(|tip| tip.peel_to_commit()) else {
+        return Ok(None);
+    };
     match repo.merge_base(tip.id(), head.id()) {
         Ok(base) => Ok(Some(repo.find_commit(base)?.tree()?)),
         Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
@@ -253,8 +342,13 @@ fn branch_base<'repo>(repo: &'repo Repository, head: Option<&Commit<'_>>) -> Res
 
 fn since<'repo>(repo: &'repo Repository, base: &str) -> Result<Tree<'repo>, VcsError> {
     let unknown = |_| VcsError::UnknownCommit(base.to_owned());
-    let tip = repo.revparse_single(base).and_then(|tip| tip.peel_to_commit()).map_err(unknown)?;
-    let Some(head) = head_commit(repo)? else { return Ok(tip.tree()?) };
+    let tip = repo
+        .revparse_single(base)
+        .and_then(|tip| tip.peel_to_commit())
+        .map_err(unknown)?;
+    let Some(head) = head_commit(repo)? else {
+        return Ok(tip.tree()?);
+    };
     let merge_base = repo.merge_base(tip.id(), head.id()).map_err(unknown)?;
     Ok(repo.find_commit(merge_base)?.tree()?)
 }

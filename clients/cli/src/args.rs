@@ -16,7 +16,7 @@ pub struct Cli {
     #[command(flatten)]
     pub logging: Logging,
     /// Show the version.
-    #[arg(short = 'v', long, action = ArgAction::Version, global = true)]
+    #[arg(short = 'v', long, action = ArgAction::Version)]
     version: Option<bool>,
 }
 

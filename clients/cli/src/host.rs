@@ -1,5 +1,7 @@
 //! The engine in this process. The only file that names `kilo_daemon`.
 
+use crate::exit::Exit;
+use crate::signals::Signals;
 use anyhow::Context as _;
 use kilo_client::{Auth, Client};
 use kilo_config::Environment;
@@ -64,9 +66,17 @@ impl Engine {
         Ok(Client::new(self.url(), auth)?)
     }
 
-    /// Waits until it ends by itself, which it does only when it cannot go on.
-    pub async fn wait(self) {
-        self.running.wait().await;
+    /// Serves until a signal or until the engine ends by itself, and stops it; the status says which it was.
+    pub async fn serve(mut self, signals: &mut Signals) -> Exit {
+        let exit = tokio::select! {
+            _ = signals.next() => Exit::OK,
+            () = self.running.ended() => {
+                tracing::error!("the engine ended by itself");
+                Exit::FAILED
+            }
+        };
+        self.stop().await;
+        exit
     }
 
     /// Stops it, within 0.9 s.

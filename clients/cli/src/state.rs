@@ -34,9 +34,9 @@ pub fn path(env: &Environment) -> PathBuf {
     Paths::of(env).state.join("daemon.json")
 }
 
-/// `~/.local/state/kilo/daemon.token`.
+/// `~/.local/state/kilo/token`: where an engine keeps the token that opens it. It is the engine's to write, and stays.
 pub fn token_path(env: &Environment) -> PathBuf {
-    Paths::of(env).state.join("daemon.token")
+    Paths::of(env).state.join("token")
 }
 
 /// Reads the state file; `None` when there is none or it is no such file.
@@ -55,25 +55,18 @@ pub fn token(state: &DaemonState) -> io::Result<Option<String>> {
     Ok(Some(std::fs::read_to_string(path)?.trim().to_owned()))
 }
 
-/// Writes the state file and, with a token, the token file: mode 0600, replaced as a whole.
-pub fn write(env: &Environment, state: &DaemonState, token: Option<&str>) -> io::Result<()> {
-    let folder = Paths::of(env).state;
-    std::fs::create_dir_all(&folder)?;
-    if let (Some(path), Some(token)) = (&state.token_file, token) {
-        replace(path, token.as_bytes())?;
-    }
+/// Writes the state file: mode 0600, replaced as a whole.
+pub fn write(env: &Environment, state: &DaemonState) -> io::Result<()> {
+    std::fs::create_dir_all(Paths::of(env).state)?;
     let mut text = serde_json::to_vec_pretty(state)?;
     text.push(b'\n');
     replace(&path(env), &text)
 }
 
-/// Removes the files of the daemon with this process id; leaves those of another daemon alone.
+/// Removes the state file of the daemon with this process id; leaves that of another daemon alone.
 pub fn remove(env: &Environment, pid: u32) {
-    if read(env).is_none_or(|state| state.pid != pid) {
-        return;
-    }
-    for path in [path(env), token_path(env)] {
-        let _ = std::fs::remove_file(path); // gone already is as good
+    if read(env).is_some_and(|state| state.pid == pid) {
+        let _ = std::fs::remove_file(path(env)); // gone already is as good
     }
 }
 
@@ -112,15 +105,15 @@ mod tests {
             log: "/log".into(),
         };
         assert_eq!(read(&env), None);
-        write(&env, &state, Some("t0ken")).expect("written");
+        write(&env, &state).expect("written");
         assert_eq!(read(&env), Some(state.clone()));
+        assert_eq!(std::fs::metadata(path(&env)).expect("there").permissions().mode() & 0o777, 0o600);
+        assert!(token(&state).is_err());
+        std::fs::write(token_path(&env), "t0ken\n").expect("a token");
         assert_eq!(token(&state).expect("a token").as_deref(), Some("t0ken"));
-        for file in [path(&env), token_path(&env)] {
-            assert_eq!(std::fs::metadata(file).expect("there").permissions().mode() & 0o777, 0o600);
-        }
         remove(&env, 8);
         assert!(read(&env).is_some());
         remove(&env, 7);
-        assert!(read(&env).is_none() && !token_path(&env).exists());
+        assert!(read(&env).is_none() && token_path(&env).exists());
     }
 }

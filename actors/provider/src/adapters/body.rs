@@ -33,15 +33,22 @@ impl<T: Serialize> Serialize for Body<T> {
 
 impl<T: Serialize> Body<T> {
     pub fn to_bytes(&self) -> Result<Vec<u8>, ProviderError> {
-        serde_json::to_vec(self).map_err(|error| invalid(format!("the request cannot be written as JSON: {error}")))
+        serde_json::to_vec(self)
+            .map_err(|error| invalid(format!("the request cannot be written as JSON: {error}")))
     }
 }
 
 /// `base` with `path` at its end; a base that ends so already, and a query, stay as they are.
 pub(crate) fn address(base: &str, path: &str) -> Result<String, ProviderError> {
-    let mut url = Url::parse(base).map_err(|error| invalid(format!("the provider's address '{base}' is no URL: {error}")))?;
+    let mut url = Url::parse(base).map_err(|error| {
+        invalid(format!(
+            "the provider's address '{base}' is no URL: {error}"
+        ))
+    })?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(invalid(format!("the provider's address '{base}' is neither http nor https")));
+        return Err(invalid(format!(
+            "the provider's address '{base}' is neither http nor https"
+        )));
     }
     let trimmed = url.path().trim_end_matches('/').to_owned();
     if trimmed.ends_with(path) {
@@ -65,8 +72,14 @@ mod tests {
         let table = [
             ("http://h/v1", "http://h/v1/chat/completions"),
             ("http://h/v1/", "http://h/v1/chat/completions"),
-            ("https://h/a/chat/completions", "https://h/a/chat/completions"),
-            ("https://h/d?api-version=1", "https://h/d/chat/completions?api-version=1"),
+            (
+                "https://h/a/chat/completions",
+                "https://h/a/chat/completions",
+            ),
+            (
+                "https://h/d?api-version=1",
+                "https://h/d/chat/completions?api-version=1",
+            ),
             ("https://h", "https://h/chat/completions"),
         ];
         for (base, url) in table {

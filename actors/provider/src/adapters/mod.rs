@@ -115,12 +115,18 @@ impl Batch {
 
     /// Appends a piece of the arguments of call `index`.
     pub fn arguments(&mut self, index: usize, piece: &str) {
-        if let Some(Chunk::ToolDelta { index: last, arguments }) = self.chunks.last_mut()
+        if let Some(Chunk::ToolDelta {
+            index: last,
+            arguments,
+        }) = self.chunks.last_mut()
             && *last == index
         {
             arguments.push_str(piece);
         } else if !piece.is_empty() {
-            self.chunks.push(Chunk::ToolDelta { index, arguments: piece.to_owned() });
+            self.chunks.push(Chunk::ToolDelta {
+                index,
+                arguments: piece.to_owned(),
+            });
         }
     }
 

@@ -24,20 +24,30 @@ impl Catalog {
     /// The compiled-in list. Costs nothing.
     pub fn builtin() -> Self {
         // A damaged list would be a damaged program; it then behaves as an empty one.
-        Self { packed: pack::Packed::open(Cow::Borrowed(BUILTIN)).unwrap_or_default() }
+        Self {
+            packed: pack::Packed::open(Cow::Borrowed(BUILTIN)).unwrap_or_default(),
+        }
     }
 
     /// A list without providers.
     pub fn empty() -> Self {
-        Self { packed: pack::Packed::default() }
+        Self {
+            packed: pack::Packed::default(),
+        }
     }
 
     /// Reads a list in the packed form or as the JSON that models.dev serves.
     ///
     /// Errors: bytes that are neither.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, CatalogError> {
-        let packed = if pack::is_packed(&bytes) { bytes } else { pack(&bytes)? };
-        Ok(Self { packed: pack::Packed::open(Cow::Owned(packed))? })
+        let packed = if pack::is_packed(&bytes) {
+            bytes
+        } else {
+            pack(&bytes)?
+        };
+        Ok(Self {
+            packed: pack::Packed::open(Cow::Owned(packed))?,
+        })
     }
 
     /// Reads a list from a file; see [`Catalog::from_bytes`]. Blocks on the disk.
@@ -62,12 +72,17 @@ impl Catalog {
     /// One provider with its models; `None` for an id that the list does not know.
     pub fn provider(&self, id: &str) -> Option<Provider> {
         let json = self.packed.entry(id)?;
-        serde_json::from_slice(&json).inspect_err(|error| tracing::warn!(provider = id, %error, "catalogue entry")).ok()
+        serde_json::from_slice(&json)
+            .inspect_err(|error| tracing::warn!(provider = id, %error, "catalogue entry"))
+            .ok()
     }
 
     /// What all providers are called and which variables hold their keys, without models.
     pub fn heads(&self) -> BTreeMap<String, Head> {
-        self.packed.heads().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default()
+        self.packed
+            .heads()
+            .and_then(|json| serde_json::from_slice(&json).ok())
+            .unwrap_or_default()
     }
 
     /// All providers with their models, one after the other: only one is in memory at a time.
@@ -84,10 +99,28 @@ mod tests {
     fn the_compiled_in_list_is_whole() {
         let catalog = Catalog::builtin();
         let ids: Vec<&str> = catalog.provider_ids().collect();
-        assert!(ids.is_sorted() && ids.len() >= 132, "{} providers", ids.len());
-        assert_eq!(catalog.all().count(), ids.len(), "each provider can be read");
-        assert!(catalog.all().map(|provider| provider.models.len()).sum::<usize>() >= 4_803);
-        assert!(catalog.as_bytes().len() < 300_000, "{} bytes", catalog.as_bytes().len());
+        assert!(
+            ids.is_sorted() && ids.len() >= 132,
+            "{} providers",
+            ids.len()
+        );
+        assert_eq!(
+            catalog.all().count(),
+            ids.len(),
+            "each provider can be read"
+        );
+        assert!(
+            catalog
+                .all()
+                .map(|provider| provider.models.len())
+                .sum::<usize>()
+                >= 4_803
+        );
+        assert!(
+            catalog.as_bytes().len() < 300_000,
+            "{} bytes",
+            catalog.as_bytes().len()
+        );
         assert_eq!(catalog.heads().len(), ids.len());
     }
 
@@ -95,8 +128,18 @@ mod tests {
     fn one_provider_is_read_by_its_id() {
         let catalog = Catalog::builtin();
         let claude = &catalog.provider("anthropic").unwrap().models["claude-3-5-haiku-20241022"];
-        assert_eq!((claude.limit.context, claude.limit.output), (200_000, 8_192));
-        assert_eq!((claude.cost.input, claude.cost.output, claude.cost.cache_read), (0.8, 4.0, Some(0.08)));
+        assert_eq!(
+            (claude.limit.context, claude.limit.output),
+            (200_000, 8_192)
+        );
+        assert_eq!(
+            (
+                claude.cost.input,
+                claude.cost.output,
+                claude.cost.cache_read
+            ),
+            (0.8, 4.0, Some(0.08))
+        );
         assert_eq!(claude.modalities.input, ["text", "image", "pdf"]);
         assert!(claude.tool_call && claude.attachment && !claude.reasoning);
         assert!(catalog.provider("no-such-provider").is_none());

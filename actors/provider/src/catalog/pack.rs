@@ -47,7 +47,8 @@ pub fn is_packed(bytes: &[u8]) -> bool {
 ///
 /// Errors: no such object; nothing in it that looks like a provider.
 pub fn pack(json: &[u8]) -> Result<Vec<u8>, CatalogError> {
-    let providers: std::collections::BTreeMap<String, Map<String, Value>> = serde_json::from_slice(json)?;
+    let providers: std::collections::BTreeMap<String, Map<String, Value>> =
+        serde_json::from_slice(json)?;
     if providers.len() > PROVIDERS_MAX {
         return Err(CatalogError::Damaged("it has too many providers"));
     }
@@ -94,7 +95,10 @@ fn deflate(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
 fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(bytes.len() * 8);
     let most = INFLATED_BYTES_MAX as u64;
-    let read = DeflateDecoder::new(bytes).take(most).read_to_end(&mut out).ok()?;
+    let read = DeflateDecoder::new(bytes)
+        .take(most)
+        .read_to_end(&mut out)
+        .ok()?;
     ((read as u64) < most).then_some(out)
 }
 
@@ -109,11 +113,16 @@ pub(super) struct Packed<B> {
 
 impl<B: AsRef<[u8]>> Packed<B> {
     pub fn open(bytes: B) -> Result<Self, CatalogError> {
-        let (heads, index) = read_index(bytes.as_ref()).ok_or(CatalogError::Damaged("its index is cut off"))?;
+        let (heads, index) =
+            read_index(bytes.as_ref()).ok_or(CatalogError::Damaged("its index is cut off"))?;
         if !index.is_sorted_by(|a, b| a.0 < b.0) {
             return Err(CatalogError::Damaged("its index is not sorted"));
         }
-        Ok(Self { bytes, heads, index })
+        Ok(Self {
+            bytes,
+            heads,
+            index,
+        })
     }
 
     pub fn bytes(&self) -> &[u8] {
@@ -126,7 +135,10 @@ impl<B: AsRef<[u8]>> Packed<B> {
 
     /// The JSON of one provider.
     pub fn entry(&self, id: &str) -> Option<Vec<u8>> {
-        let at = self.index.binary_search_by(|(known, ..)| (**known).cmp(id)).ok()?;
+        let at = self
+            .index
+            .binary_search_by(|(known, ..)| (**known).cmp(id))
+            .ok()?;
         let (_, offset, length) = self.index[at];
         inflate(self.part(offset, length)?)
     }
@@ -152,7 +164,11 @@ fn read_index(bytes: &[u8]) -> Option<((usize, usize), Index)> {
         let (length, tail) = rest.split_first_chunk::<2>()?;
         let (id, tail) = tail.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
         rest = tail;
-        index.push((std::str::from_utf8(id).ok()?.into(), number(&mut rest)?, number(&mut rest)?));
+        index.push((
+            std::str::from_utf8(id).ok()?.into(),
+            number(&mut rest)?,
+            number(&mut rest)?,
+        ));
     }
     Some((heads, index))
 }

@@ -37,10 +37,16 @@ impl Source {
     /// Blocks on the disk for the first two.
     pub fn load(&self) -> Catalog {
         let cached = self.cache.as_ref().map(|folder| folder.join(CACHE_FILE));
-        for path in [self.path.as_ref(), cached.as_ref()].into_iter().flatten().filter(|path| path.exists()) {
+        for path in [self.path.as_ref(), cached.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter(|path| path.exists())
+        {
             match Catalog::from_path(path) {
                 Ok(catalog) => return catalog,
-                Err(error) => tracing::warn!(path = %path.display(), %error, "catalogue is left out"),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "catalogue is left out")
+                }
             }
         }
         Catalog::builtin()
@@ -56,7 +62,10 @@ impl Source {
         let json = fetch(&self.address()).await?;
         let folder = self.cache.clone();
         let packed = tokio::task::spawn_blocking(move || keep(json, folder.as_deref()));
-        packed.await.map_err(|error| CatalogError::Fetch(error.to_string()))?.map(Some)
+        packed
+            .await
+            .map_err(|error| CatalogError::Fetch(error.to_string()))?
+            .map(Some)
     }
 
     fn address(&self) -> String {
@@ -68,9 +77,13 @@ impl Source {
     }
 
     fn is_fresh(&self, now_ms: u64) -> bool {
-        let Some(folder) = &self.cache else { return false };
+        let Some(folder) = &self.cache else {
+            return false;
+        };
         let modified = std::fs::metadata(folder.join(CACHE_FILE)).and_then(|file| file.modified());
-        let since = modified.ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        let since = modified
+            .ok()
+            .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
         since.is_some_and(|since| now_ms.abs_diff(since.as_millis() as u64) < FRESH_MS)
     }
 }
@@ -93,9 +106,17 @@ fn keep(json: Vec<u8>, folder: Option<&Path>) -> Result<Catalog, CatalogError> {
 async fn fetch(url: &str) -> Result<Vec<u8>, CatalogError> {
     let failed = |error: reqwest::Error| CatalogError::Fetch(error.to_string());
     let http = crate::net::Http::default();
-    let client = http.for_url(url).map_err(|error| CatalogError::Fetch(error.message))?;
-    let request = client.get(url).timeout(Duration::from_millis(FETCH_MS)).send();
-    let mut response = request.await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
+    let client = http
+        .for_url(url)
+        .map_err(|error| CatalogError::Fetch(error.message))?;
+    let request = client
+        .get(url)
+        .timeout(Duration::from_millis(FETCH_MS))
+        .send();
+    let mut response = request
+        .await
+        .and_then(reqwest::Response::error_for_status)
+        .map_err(failed)?;
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(failed)? {
         if body.len() + piece.len() > FETCH_BYTES_MAX {

@@ -16,7 +16,10 @@ pub(super) fn read(body: &str) -> Facts {
     match serde_json::from_str::<Value>(body) {
         Ok(Value::Array(list)) => list.first().map(facts).unwrap_or_default(),
         Ok(value) => facts(&value),
-        Err(_) => Facts { message: plain(body), code: Vec::new() },
+        Err(_) => Facts {
+            message: plain(body),
+            code: Vec::new(),
+        },
     }
 }
 
@@ -39,14 +42,24 @@ fn facts(value: &Value) -> Facts {
         }
     }
     let message = [error, value].into_iter().find_map(message);
-    Facts { message: with_upstream(message, error), code }
+    Facts {
+        message: with_upstream(message, error),
+        code,
+    }
 }
 
 fn message(value: &Value) -> Option<String> {
     if let Value::String(text) = value {
         return text_of(text);
     }
-    for key in ["message", "detail", "error_description", "error", "msg", "errors"] {
+    for key in [
+        "message",
+        "detail",
+        "error_description",
+        "error",
+        "msg",
+        "errors",
+    ] {
         let found = match value.get(key) {
             Some(Value::String(text)) => text_of(text),
             Some(Value::Array(list)) => list.first().and_then(message),

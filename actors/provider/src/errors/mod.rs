@@ -1,10 +1,12 @@
 //! What went wrong, in classes: from the HTTP status, the provider's own codes and its wording.
 
 mod body;
+mod class;
 mod overflow;
 mod redact;
 mod wait;
 
+use class::class;
 pub use overflow::is_overflow;
 pub use redact::redact;
 pub use wait::retry_after_ms;
@@ -16,17 +18,31 @@ use reqwest::header::HeaderMap;
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// The headers in which providers send their id of the request, the likeliest first.
-const REQUEST_ID_HEADERS: [&str; 5] =
-    ["x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "cf-ray"];
+const REQUEST_ID_HEADERS: [&str; 5] = [
+    "x-request-id",
+    "request-id",
+    "x-amzn-requestid",
+    "x-goog-request-id",
+    "cf-ray",
+];
 
 /// The error of an HTTP answer that is none of success.
 ///
 /// `body` is what could be read of the answer, `key` the credential to keep out of it, `now_ms` the time for
 /// a `retry-after` that is a date.
-pub fn from_response(status: u16, headers: &HeaderMap, body: &str, key: Option<&str>, now_ms: u64) -> ProviderError {
+pub fn from_response(
+    status: u16,
+    headers: &HeaderMap,
+    body: &str,
+    key: Option<&str>,
+    now_ms: u64,
+) -> ProviderError {
     let facts = body::read(body);
     let message = facts.message.unwrap_or_else(|| status_sentence(status));
-    let mut error = ProviderError::new(class(Some(status), &facts.code, &message, body.trim().is_empty()), message);
+    let mut error = ProviderError::new(
+        class(Some(status), &facts.code, &message, body.trim().is_empty()),
+        message,
+    );
     error.message = cut(&redact(&error.message, key), 2_000);
     error.status = Some(status);
     error.retry_after_ms = retry_after_ms(headers, now_ms);
@@ -37,15 +53,23 @@ pub fn from_response(status: u16, headers: &HeaderMap, body: &str, key: Option<&
 
 /// The provider's id of a request, from the answer's headers.
 pub fn request_id(headers: &HeaderMap) -> Option<String> {
-    let id = REQUEST_ID_HEADERS.iter().find_map(|name| headers.get(*name)?.to_str().ok())?;
+    let id = REQUEST_ID_HEADERS
+        .iter()
+        .find_map(|name| headers.get(*name)?.to_str().ok())?;
     Some(cut(id, 200))
 }
 
 /// The error object that a provider sends in the middle of a stream that began well.
 pub fn in_stream(raw: &str) -> ProviderError {
     let facts = body::read_error(raw);
-    let message = facts.message.unwrap_or_else(|| "the provider broke off with an error".into());
-    let status = facts.code.iter().find_map(|code| code.parse().ok()).filter(|s| (400..600).contains(s));
+    let message = facts
+        .message
+        .unwrap_or_else(|| "the provider broke off with an error".into());
+    let status = facts
+        .code
+        .iter()
+        .find_map(|code| code.parse().ok())
+        .filter(|s| (400..600).contains(s));
     let mut error = ProviderError::new(class(status, &facts.code, &message, false), message);
     error.status = status;
     error.message = cut(&redact(&error.message, None), 2_000);
@@ -56,18 +80,27 @@ pub fn in_stream(raw: &str) -> ProviderError {
 /// A chunk that is no JSON of the protocol.
 pub fn malformed(data: &[u8], source: &serde_json::Error) -> ProviderError {
     let begin = String::from_utf8_lossy(&data[..data.len().min(200)]);
-    let message = format!("the provider sent a chunk that is not valid JSON ({source}): {}", redact(&begin, None));
+    let message = format!(
+        "the provider sent a chunk that is not valid JSON ({source}): {}",
+        redact(&begin, None)
+    );
     ProviderError::new(ErrorClass::Malformed, message)
 }
 
 /// The answer is empty since the conversation fills the model's window.
 pub fn no_room() -> ProviderError {
-    ProviderError::new(ErrorClass::ContextOverflow, "the conversation fills the model's context window; no room is left for an answer")
+    ProviderError::new(
+        ErrorClass::ContextOverflow,
+        "the conversation fills the model's context window; no room is left for an answer",
+    )
 }
 
 /// The provider gave up with a finish reason instead of an error.
 pub fn ended_by(reason: &str) -> ProviderError {
-    ProviderError::new(ErrorClass::Overloaded, format!("the provider ended the answer with the reason '{reason}'"))
+    ProviderError::new(
+        ErrorClass::Overloaded,
+        format!("the provider ended the answer with the reason '{reason}'"),
+    )
 }
 
 /// The connection was lost before the first chunk, or was never made.
@@ -87,7 +120,10 @@ pub fn stream_cut() -> ProviderError {
 /// No byte came for `ms` milliseconds.
 pub fn stalled(waited_for: &str, ms: u64) -> ProviderError {
     let seconds = ms as f64 / 1000.0;
-    ProviderError::new(ErrorClass::Stalled, format!("the provider sent no {waited_for} for {seconds} s"))
+    ProviderError::new(
+        ErrorClass::Stalled,
+        format!("the provider sent no {waited_for} for {seconds} s"),
+    )
 }
 
 /// The caller gave up.
@@ -104,45 +140,10 @@ pub fn unspoken(model: &ModelInfo) -> ProviderError {
     ProviderError::new(ErrorClass::InvalidRequest, message)
 }
 
-/// Decides the class from the status, the provider's codes and types, and the wording.
-fn class(status: Option<u16>, codes: &[String], message: &str, empty: bool) -> ErrorClass {
-    let has = |needles: &[&str]| codes.iter().any(|code| needles.iter().any(|n| code.eq_ignore_ascii_case(n)));
-    let text = message.to_lowercase();
-    let says = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
-    if is_overflow(status, codes, message, empty) {
-        return ErrorClass::ContextOverflow;
-    }
-    if has(&["content_policy_violation", "content_filter", "ResponsibleAIPolicyViolation", "moderation"])
-        || says(&["content policy", "content management policy", "flagged by moderation", "content filtering policy"])
-    {
-        return ErrorClass::ContentPolicy;
-    }
-    let quota = has(&["insufficient_quota", "billing_error", "billing_hard_limit_reached", "insufficient_balance"])
-        || says(&["exceeded your current quota", "insufficient balance", "insufficient credit", "credit balance is too low", "billing"]);
-    match status {
-        Some(402) => ErrorClass::Quota,
-        Some(401) => ErrorClass::Auth,
-        Some(429) if quota => ErrorClass::Quota,
-        Some(429) => ErrorClass::RateLimited,
-        Some(403) if quota => ErrorClass::Quota,
-        Some(403) => ErrorClass::Permission,
-        Some(408) => ErrorClass::Overloaded,
-        Some(400..=499) if quota => ErrorClass::Quota,
-        Some(400..=499) => ErrorClass::InvalidRequest,
-        Some(500..) => ErrorClass::Overloaded,
-        _ if quota => ErrorClass::Quota,
-        _ if has(&["authentication_error", "invalid_api_key"]) => ErrorClass::Auth,
-        _ if has(&["permission_error"]) => ErrorClass::Permission,
-        _ if has(&["rate_limit_error", "rate_limit_exceeded"]) || says(&["rate limit", "too many requests"]) => ErrorClass::RateLimited,
-        _ if has(&["overloaded_error", "api_error", "server_error", "internal_server_error", "timeout_error", "service_unavailable"]) => ErrorClass::Overloaded,
-        _ if says(&["overloaded", "unavailable", "internal error", "server error", "provider returned error", "terminated", "exhausted"]) => ErrorClass::Overloaded,
-        _ if has(&["invalid_request_error", "not_found_error"]) => ErrorClass::InvalidRequest,
-        _ => ErrorClass::Unknown,
-    }
-}
-
 fn status_sentence(status: u16) -> String {
-    let reason = reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let reason = reqwest::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason());
     match reason {
         Some(reason) => format!("the provider answered {status} ({reason})"),
         None => format!("the provider answered {status}"),
@@ -162,19 +163,64 @@ mod tests {
     fn status_code_and_wording_decide_the_class() {
         use ErrorClass::*;
         let error = |kind: &str, code: &str, message: &str| {
-            serde_json::json!({"error": {"type": kind, "code": code, "message": message}}).to_string()
+            serde_json::json!({"error": {"type": kind, "code": code, "message": message}})
+                .to_string()
         };
         let table = [
-            (401, error("invalid_request_error", "invalid_api_key", "Incorrect API key provided"), Auth),
-            (403, error("permission_error", "", "no access to this model"), Permission),
+            (
+                401,
+                error(
+                    "invalid_request_error",
+                    "invalid_api_key",
+                    "Incorrect API key provided",
+                ),
+                Auth,
+            ),
+            (
+                403,
+                error("permission_error", "", "no access to this model"),
+                Permission,
+            ),
             (402, error("", "", "Payment Required"), Quota),
-            (429, error("insufficient_quota", "insufficient_quota", "You exceeded your current quota"), Quota),
+            (
+                429,
+                error(
+                    "insufficient_quota",
+                    "insufficient_quota",
+                    "You exceeded your current quota",
+                ),
+                Quota,
+            ),
             (429, error("", "", "slow down"), RateLimited),
-            (429, error("", "", "Too many tokens, please wait before trying again."), RateLimited),
-            (400, error("invalid_request_error", "content_policy_violation", "no"), ContentPolicy),
-            (400, error("invalid_request_error", "", "Your credit balance is too low"), Quota),
-            (400, error("invalid_request_error", "", "messages: unexpected role"), InvalidRequest),
-            (400, error("", "context_length_exceeded", "long"), ContextOverflow),
+            (
+                429,
+                error("", "", "Too many tokens, please wait before trying again."),
+                RateLimited,
+            ),
+            (
+                400,
+                error("invalid_request_error", "content_policy_violation", "no"),
+                ContentPolicy,
+            ),
+            (
+                400,
+                error(
+                    "invalid_request_error",
+                    "",
+                    "Your credit balance is too low",
+                ),
+                Quota,
+            ),
+            (
+                400,
+                error("invalid_request_error", "", "messages: unexpected role"),
+                InvalidRequest,
+            ),
+            (
+                400,
+                error("", "context_length_exceeded", "long"),
+                ContextOverflow,
+            ),
             (413, String::new(), ContextOverflow),
             (404, "no such page".into(), InvalidRequest),
             (500, error("", "", "boom"), Overloaded),
@@ -194,9 +240,18 @@ mod tests {
         headers.insert("cf-ray", "abc".parse().unwrap());
         headers.insert("retry-after", "7".parse().unwrap());
         let error = from_response(502, &headers, body, Some("sk-secretsecretsecret"), 0);
-        assert_eq!(error.message, "Provider returned error: upstream: key *** is bad");
-        assert_eq!(error.body.as_deref(), Some(body.replace("sk-secretsecretsecret", "***").as_str()));
-        assert_eq!((error.request_id.as_deref(), error.retry_after_ms), (Some("abc"), Some(7_000)));
+        assert_eq!(
+            error.message,
+            "Provider returned error: upstream: key *** is bad"
+        );
+        assert_eq!(
+            error.body.as_deref(),
+            Some(body.replace("sk-secretsecretsecret", "***").as_str())
+        );
+        assert_eq!(
+            (error.request_id.as_deref(), error.retry_after_ms),
+            (Some("abc"), Some(7_000))
+        );
     }
 
     #[test]
@@ -210,10 +265,22 @@ mod tests {
     #[test]
     fn an_error_within_the_stream_is_classed_as_well() {
         let table = [
-            (r#"{"type":"overloaded_error","message":"Overloaded"}"#, ErrorClass::Overloaded),
-            (r#"{"code":502,"message":"bad gateway"}"#, ErrorClass::Overloaded),
-            (r#"{"type":"rate_limit_error","message":"slow"}"#, ErrorClass::RateLimited),
-            (r#"{"type":"invalid_request_error","message":"prompt is too long: 9 tokens > 8 maximum"}"#, ErrorClass::ContextOverflow),
+            (
+                r#"{"type":"overloaded_error","message":"Overloaded"}"#,
+                ErrorClass::Overloaded,
+            ),
+            (
+                r#"{"code":502,"message":"bad gateway"}"#,
+                ErrorClass::Overloaded,
+            ),
+            (
+                r#"{"type":"rate_limit_error","message":"slow"}"#,
+                ErrorClass::RateLimited,
+            ),
+            (
+                r#"{"type":"invalid_request_error","message":"prompt is too long: 9 tokens > 8 maximum"}"#,
+                ErrorClass::ContextOverflow,
+            ),
             (r#""it broke""#, ErrorClass::Unknown),
         ];
         for (raw, class) in table {

@@ -89,14 +89,19 @@ pub fn is_overflow(status: Option<u16>, codes: &[String], message: &str, empty: 
     if matches!(status, Some(401 | 402 | 403 | 429)) || status.is_some_and(|status| status > 500) {
         return false;
     }
-    if codes.iter().any(|code| CODES.iter().any(|known| code.eq_ignore_ascii_case(known))) {
+    if codes
+        .iter()
+        .any(|code| CODES.iter().any(|known| code.eq_ignore_ascii_case(known)))
+    {
         return true;
     }
     let text = message.to_lowercase();
     if THROTTLED.iter().any(|part| text.contains(part)) {
         return false;
     }
-    let said = TEXTS.iter().any(|parts| parts.iter().all(|part| text.contains(part)));
+    let said = TEXTS
+        .iter()
+        .any(|parts| parts.iter().all(|part| text.contains(part)));
     said || status == Some(413) || (status == Some(400) && empty)
 }
 
@@ -134,9 +139,15 @@ mod tests {
     #[test]
     fn limits_in_time_and_other_errors_are_none() {
         let table = [
-            (Some(400), "Too many tokens, please wait before trying again."),
+            (
+                Some(400),
+                "Too many tokens, please wait before trying again.",
+            ),
             (Some(400), "ThrottlingException: prompt is too long"),
-            (Some(429), "Request too large for gpt-4o: tokens per min: limit 30000. maximum context length is 5"),
+            (
+                Some(429),
+                "Request too large for gpt-4o: tokens per min: limit 30000. maximum context length is 5",
+            ),
             (Some(400), "max_tokens must be at least 1"),
             (Some(503), "prompt is too long"),
             (None, ""),
@@ -148,9 +159,24 @@ mod tests {
 
     #[test]
     fn codes_and_bare_statuses_count() {
-        assert!(is_overflow(Some(400), &["context_length_exceeded".into()], "", false));
+        assert!(is_overflow(
+            Some(400),
+            &["context_length_exceeded".into()],
+            "",
+            false
+        ));
         assert!(is_overflow(Some(413), &[], "", true));
-        assert!(is_overflow(Some(400), &[], "the provider answered 400", true));
-        assert!(!is_overflow(Some(400), &[], "the provider answered 400", false));
+        assert!(is_overflow(
+            Some(400),
+            &[],
+            "the provider answered 400",
+            true
+        ));
+        assert!(!is_overflow(
+            Some(400),
+            &[],
+            "the provider answered 400",
+            false
+        ));
     }
 }

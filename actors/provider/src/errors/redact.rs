@@ -1,7 +1,9 @@
 //! Keeps keys out of what is stored, shown and logged.
 
 /// Begins of tokens that look like keys.
-const KEY_PREFIXES: [&str; 8] = ["sk-", "sk_", "key-", "AIza", "gsk_", "xai-", "hf_", "nvapi-"];
+const KEY_PREFIXES: [&str; 8] = [
+    "sk-", "sk_", "key-", "AIza", "gsk_", "xai-", "hf_", "nvapi-",
+];
 
 /// The shortest token with such a begin that counts as a key, in bytes.
 const KEY_BYTES_MIN: usize = 16;
@@ -18,8 +20,13 @@ pub fn redact(text: &str, key: Option<&str>) -> String {
     while !rest.is_empty() {
         let end = rest.find(|c: char| !is_token(c)).unwrap_or(rest.len());
         let (token, tail) = rest.split_at(end);
-        let looks = KEY_PREFIXES.iter().any(|prefix| token.starts_with(prefix)) && token.len() >= KEY_BYTES_MIN;
-        out.push_str(if looks || (after_bearer && token.len() >= 6) { "***" } else { token });
+        let looks = KEY_PREFIXES.iter().any(|prefix| token.starts_with(prefix))
+            && token.len() >= KEY_BYTES_MIN;
+        out.push_str(if looks || (after_bearer && token.len() >= 6) {
+            "***"
+        } else {
+            token
+        });
         after_bearer = token.eq_ignore_ascii_case("bearer") && tail.starts_with(' ');
         let gap = tail.find(is_token).unwrap_or(tail.len());
         out.push_str(&tail[..gap]);
@@ -39,8 +46,12 @@ mod tests {
     #[test]
     fn known_and_likely_keys_are_replaced_and_the_rest_is_kept() {
         let text = "é Incorrect key: 'abc-123-xyz', sk-proj-0123456789abcdef; Authorization: Bearer eyJhbGciOi.x, sk-short, risk-free";
-        let expected = "é Incorrect key: '***', ***; Authorization: Bearer ***, sk-short, risk-free";
+        let expected =
+            "é Incorrect key: '***', ***; Authorization: Bearer ***, sk-short, risk-free";
         assert_eq!(redact(text, Some("abc-123-xyz")), expected);
-        assert_eq!(redact("a tiny key k stays", Some("k")), "a tiny key k stays");
+        assert_eq!(
+            redact("a tiny key k stays", Some("k")),
+            "a tiny key k stays"
+        );
     }
 }

@@ -7,7 +7,12 @@ use reqwest::header::HeaderMap;
 /// A date is measured against the answer's own `date` header, so a wrong clock does no harm, else against `now_ms`
 /// (since 1970). A date that has passed is 0. `None` without a header that can be read.
 pub fn retry_after_ms(headers: &HeaderMap, now_ms: u64) -> Option<u64> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::trim)
+    };
     if let Some(ms) = text("retry-after-ms").and_then(|ms| ms.parse::<f64>().ok()) {
         return milliseconds(ms);
     }
@@ -28,10 +33,26 @@ fn milliseconds(ms: f64) -> Option<u64> {
 fn date_ms(text: &str) -> Option<u64> {
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
     let mut words = text.split_once(", ")?.1.split_ascii_whitespace();
-    let day: i64 = words.next()?.parse().ok().filter(|day| (1..=31).contains(day))?;
-    let month = words.next().filter(|name| name.len() == 3).and_then(|name| MONTHS.find(name))? as i64 / 3 + 1;
-    let year: i64 = words.next()?.parse().ok().filter(|year| (1970..=9999).contains(year))?;
-    let mut clock = words.next()?.split(':').map(|part| part.parse::<i64>().ok().filter(|n| (0..=60).contains(n)));
+    let day: i64 = words
+        .next()?
+        .parse()
+        .ok()
+        .filter(|day| (1..=31).contains(day))?;
+    let month = words
+        .next()
+        .filter(|name| name.len() == 3)
+        .and_then(|name| MONTHS.find(name))? as i64
+        / 3
+        + 1;
+    let year: i64 = words
+        .next()?
+        .parse()
+        .ok()
+        .filter(|year| (1970..=9999).contains(year))?;
+    let mut clock = words
+        .next()?
+        .split(':')
+        .map(|part| part.parse::<i64>().ok().filter(|n| (0..=60).contains(n)));
     let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
     let seconds = days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
     u64::try_from(seconds * 1000).ok()
@@ -52,13 +73,26 @@ mod tests {
     #[test]
     fn every_form_of_the_wish_is_read() {
         let now_ms = 784_111_777_000; // Sun, 06 Nov 1994 08:49:37 GMT
-        let table: [(&[(&'static str, &str)], Option<u64>); 9] = [
-            (&[("retry-after-ms", "1500"), ("retry-after", "9")], Some(1_500)),
+        type Headers = &'static [(&'static str, &'static str)];
+        let table: [(Headers, Option<u64>); 9] = [
+            (
+                &[("retry-after-ms", "1500"), ("retry-after", "9")],
+                Some(1_500),
+            ),
             (&[("retry-after", "2")], Some(2_000)),
             (&[("retry-after", " 0.5 ")], Some(500)),
-            (&[("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT")], Some(10_000)),
+            (
+                &[("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT")],
+                Some(10_000),
+            ),
             (&[("retry-after", "Sun, 06 Nov 1994 08:49:07 GMT")], Some(0)),
-            (&[("retry-after", "Thu, 29 Feb 2024 00:00:05 GMT"), ("date", "Wed, 28 Feb 2024 23:59:55 GMT")], Some(10_000)),
+            (
+                &[
+                    ("retry-after", "Thu, 29 Feb 2024 00:00:05 GMT"),
+                    ("date", "Wed, 28 Feb 2024 23:59:55 GMT"),
+                ],
+                Some(10_000),
+            ),
             (&[("retry-after", "-3")], None),
             (&[("retry-after", "soon")], None),
             (&[], None),

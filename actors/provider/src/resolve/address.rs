@@ -9,7 +9,10 @@ use serde_json::Value;
 const OWN: [(&str, &str); 17] = [
     ("@ai-sdk/openai", "https://api.openai.com/v1"),
     ("@ai-sdk/anthropic", "https://api.anthropic.com/v1"),
-    ("@ai-sdk/google", "https://generativelanguage.googleapis.com/v1beta/openai"),
+    (
+        "@ai-sdk/google",
+        "https://generativelanguage.googleapis.com/v1beta/openai",
+    ),
     ("@ai-sdk/mistral", "https://api.mistral.ai/v1"),
     ("@ai-sdk/groq", "https://api.groq.com/openai/v1"),
     ("@ai-sdk/xai", "https://api.x.ai/v1"),
@@ -20,8 +23,14 @@ const OWN: [(&str, &str); 17] = [
     ("@ai-sdk/perplexity", "https://api.perplexity.ai"),
     ("@ai-sdk/vercel", "https://api.v0.dev/v1"),
     ("@ai-sdk/gateway", "https://ai-gateway.vercel.sh/v1"),
-    ("@ai-sdk/azure", "https://${AZURE_RESOURCE_NAME}.openai.azure.com/openai/v1"),
-    ("@openrouter/ai-sdk-provider", "https://openrouter.ai/api/v1"),
+    (
+        "@ai-sdk/azure",
+        "https://${AZURE_RESOURCE_NAME}.openai.azure.com/openai/v1",
+    ),
+    (
+        "@openrouter/ai-sdk-provider",
+        "https://openrouter.ai/api/v1",
+    ),
     ("@aihubmix/ai-sdk-provider", "https://aihubmix.com/v1"),
     ("venice-ai-sdk-provider", "https://api.venice.ai/api/v1"),
 ];
@@ -40,10 +49,26 @@ const UNSPOKEN: [&str; 6] = [
 ///
 /// The configuration's `baseURL` wins, then the model's own, then the provider's, then the package's. `${NAME}` is
 /// replaced by the variable, or stays, so that the error shows what is missing.
-pub(super) fn base_url(sources: &Sources, provider: &MergedProvider, model: &MergedModel) -> String {
-    let set = provider.options.get("baseURL").and_then(Value::as_str).filter(|url| !url.is_empty());
-    let known = || OWN.iter().find(|(npm, _)| *npm == model.npm).map(|(_, url)| *url);
-    let url = set.or(model.api.as_deref()).or(provider.api.as_deref()).or_else(known).unwrap_or_default();
+pub(super) fn base_url(
+    sources: &Sources,
+    provider: &MergedProvider,
+    model: &MergedModel,
+) -> String {
+    let set = provider
+        .options
+        .get("baseURL")
+        .and_then(Value::as_str)
+        .filter(|url| !url.is_empty());
+    let known = || {
+        OWN.iter()
+            .find(|(npm, _)| *npm == model.npm)
+            .map(|(_, url)| *url)
+    };
+    let url = set
+        .or(model.api.as_deref())
+        .or(provider.api.as_deref())
+        .or_else(known)
+        .unwrap_or_default();
     fill(sources, url).trim_end_matches('/').to_owned()
 }
 
@@ -51,7 +76,9 @@ fn fill(sources: &Sources, url: &str) -> String {
     let mut filled = String::with_capacity(url.len());
     let mut rest = url;
     while let Some((before, after)) = rest.split_once("${") {
-        let Some((name, tail)) = after.split_once('}') else { break };
+        let Some((name, tail)) = after.split_once('}') else {
+            break;
+        };
         filled.push_str(before);
         match sources.env.get(name) {
             Some(value) => filled.push_str(value),
@@ -78,5 +105,7 @@ pub(super) fn protocol(npm: &str, api_id: &str, has_address: bool) -> Option<Pro
 /// OpenAI serves some of its models through its newer protocol only.
 fn only_responses(api_id: &str) -> bool {
     let id = api_id.to_lowercase();
-    id.contains("codex") || id.contains("deep-research") || (id.contains("-pro") && (id.contains("gpt-5") || id.contains("o1") || id.contains("o3")))
+    id.contains("codex")
+        || id.contains("deep-research")
+        || (id.contains("-pro") && (id.contains("gpt-5") || id.contains("o1") || id.contains("o3")))
 }

@@ -1,17 +1,15 @@
 //! One provider out of its catalogue entry, its configuration, its key and a local server.
 
 use super::Sources;
-use crate::catalog::{self, Head, Interleaved};
-use crate::rules;
+use super::keys::{auth_key, credentials, env_key};
+use super::models::{configure, listed, object};
+use crate::catalog::{self, Head};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// The package of providers that name none.
 pub(super) const NPM_DEFAULT: &str = "@ai-sdk/openai-compatible";
-
-/// The key with which the gateway gives free models to people who are not signed in.
-const KILO_ANONYMOUS: &str = "anonymous";
 
 /// Where a provider's being there comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +71,9 @@ impl MergedProvider {
 
     /// The models that lists show: no retired and no unfinished ones.
     pub fn shown(&self) -> impl Iterator<Item = &MergedModel> {
-        self.models.values().filter(|m| !matches!(m.model.status.as_deref(), Some("deprecated" | "alpha")))
+        self.models
+            .values()
+            .filter(|m| !matches!(m.model.status.as_deref(), Some("deprecated" | "alpha")))
     }
 }
 
@@ -88,19 +88,35 @@ pub(super) fn is_enabled(sources: &Sources, id: &str) -> bool {
 
 /// The ids that any source names, sorted, without those that are switched off.
 pub(super) fn known_ids(sources: &Sources) -> Vec<String> {
-    let configured = section(sources).into_iter().flatten().map(|(id, _)| id.as_str());
-    let local = sources.local.iter().map(|server| server.provider_id.as_str());
-    let mut ids: Vec<&str> = sources.catalog.provider_ids().chain(configured).chain(local).collect();
+    let configured = section(sources)
+        .into_iter()
+        .flatten()
+        .map(|(id, _)| id.as_str());
+    let local = sources
+        .local
+        .iter()
+        .map(|server| server.provider_id.as_str());
+    let mut ids: Vec<&str> = sources
+        .catalog
+        .provider_ids()
+        .chain(configured)
+        .chain(local)
+        .collect();
     ids.sort_unstable();
     ids.dedup();
-    ids.into_iter().filter(|id| is_enabled(sources, id)).map(str::to_owned).collect()
+    ids.into_iter()
+        .filter(|id| is_enabled(sources, id))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The ids that have a key, a configuration or a local server, sorted. Inflates names only.
 pub(super) fn connected_ids(sources: &Sources) -> Vec<String> {
     let heads = sources.catalog.heads();
     let connected = |id: &String| {
-        let env = heads.get(id).is_some_and(|head| env_key(sources, &head.env).is_some());
+        let env = heads
+            .get(id)
+            .is_some_and(|head| env_key(sources, &head.env).is_some());
         let configured = section(sources).is_some_and(|section| section.contains_key(id));
         let stored = sources.auth.get(id).and_then(auth_key).is_some();
         let local = sources.local.iter().any(|server| server.provider_id == *id);
@@ -115,7 +131,9 @@ fn section<'a>(sources: &Sources<'a>) -> Option<&'a Map<String, Value>> {
 
 /// The provider `id`; `None` if no source names it or nothing gives it a model.
 pub(super) fn provider(sources: &Sources, id: &str) -> Option<MergedProvider> {
-    let config = section(sources).and_then(|section| section.get(id)).and_then(Value::as_object);
+    let config = section(sources)
+        .and_then(|section| section.get(id))
+        .and_then(Value::as_object);
     let local = sources.local.iter().find(|server| server.provider_id == id);
     let listed = sources.catalog.provider(id);
     let is_listed = listed.is_some();
@@ -123,12 +141,20 @@ pub(super) fn provider(sources: &Sources, id: &str) -> Option<MergedProvider> {
         return None;
     }
     let catalog::Provider { mut head, models } = listed.unwrap_or_default();
-    let mut models = if local.is_some() { BTreeMap::new() } else { models };
+    let mut models = if local.is_some() {
+        BTreeMap::new()
+    } else {
+        models
+    };
     if let Some(server) = local {
         head.name = server.name.clone();
         head.npm = NPM_DEFAULT.into();
         head.api = Some(server.base_url.clone());
-        models = server.models.iter().map(|model| (model.id.clone(), model.to_catalog())).collect();
+        models = server
+            .models
+            .iter()
+            .map(|model| (model.id.clone(), model.to_catalog()))
+            .collect();
     }
     let mut merged = overlay(id, head, models, config);
     merged.is_local = local.is_some();
@@ -137,14 +163,31 @@ pub(super) fn provider(sources: &Sources, id: &str) -> Option<MergedProvider> {
     (!merged.models.is_empty()).then_some(merged)
 }
 
-fn overlay(id: &str, head: Head, models: BTreeMap<String, catalog::Model>, config: Option<&Map<String, Value>>) -> MergedProvider {
-    let text = |key: &str| config.and_then(|config| config.get(key)?.as_str()).map(str::to_owned);
-    let env = config.and_then(|config| config.get("env")).and_then(|env| Vec::<String>::deserialize(env).ok());
+fn overlay(
+    id: &str,
+    head: Head,
+    models: BTreeMap<String, catalog::Model>,
+    config: Option<&Map<String, Value>>,
+) -> MergedProvider {
+    let text = |key: &str| {
+        config
+            .and_then(|config| config.get(key)?.as_str())
+            .map(str::to_owned)
+    };
+    let env = config
+        .and_then(|config| config.get("env"))
+        .and_then(|env| Vec::<String>::deserialize(env).ok());
     let npm = text("npm");
-    let listed_npm = if head.npm.is_empty() { NPM_DEFAULT.to_owned() } else { head.npm };
+    let listed_npm = if head.npm.is_empty() {
+        NPM_DEFAULT.to_owned()
+    } else {
+        head.npm
+    };
     let mut provider = MergedProvider {
         id: id.to_owned(),
-        name: text("name").or(Some(head.name).filter(|name| !name.is_empty())).unwrap_or_else(|| id.to_owned()),
+        name: text("name")
+            .or(Some(head.name).filter(|name| !name.is_empty()))
+            .unwrap_or_else(|| id.to_owned()),
         source: Source::Custom,
         env: env.unwrap_or(head.env),
         api: text("api").or(head.api),
@@ -158,9 +201,17 @@ fn overlay(id: &str, head: Head, models: BTreeMap<String, catalog::Model>, confi
         let merged = listed(id, model, npm.as_deref().unwrap_or(&listed_npm));
         provider.models.insert(merged.id.clone(), merged);
     }
-    let configured = config.and_then(|config| config.get("models")).and_then(Value::as_object);
+    let configured = config
+        .and_then(|config| config.get("models"))
+        .and_then(Value::as_object);
     for (place, (id, config)) in configured.into_iter().flatten().enumerate() {
-        let merged = configure(&provider, place, id, config, npm.as_deref().unwrap_or(&listed_npm));
+        let merged = configure(
+            &provider,
+            place,
+            id,
+            config,
+            npm.as_deref().unwrap_or(&listed_npm),
+        );
         provider.models.insert(id.clone(), merged);
     }
     if let Some(config) = config {
@@ -174,133 +225,7 @@ fn choose(models: &mut BTreeMap<String, MergedModel>, config: &Map<String, Value
     let list = |key: &str| config.get(key).and_then(Value::as_array);
     let names = |list: &Vec<Value>, id: &str| list.iter().any(|name| name.as_str() == Some(id));
     models.retain(|id, _| {
-        list("whitelist").is_none_or(|white| names(white, id)) && !list("blacklist").is_some_and(|black| names(black, id))
+        list("whitelist").is_none_or(|white| names(white, id))
+            && !list("blacklist").is_some_and(|black| names(black, id))
     });
-}
-
-fn listed(id: String, mut model: catalog::Model, npm: &str) -> MergedModel {
-    let own = model.provider.take().unwrap_or_default();
-    MergedModel {
-        api_id: if model.id.is_empty() { id.clone() } else { model.id.clone() },
-        id,
-        npm: own.npm.unwrap_or_else(|| npm.to_owned()),
-        api: own.api,
-        options: own.body,
-        headers: own.headers.into_iter().map(|(name, value)| (name, value.into())).collect(),
-        variants: None,
-        place: usize::MAX,
-        model,
-    }
-}
-
-/// A model of the configuration, above the listed one with its name (or with the id it names), if there is one.
-fn configure(provider: &MergedProvider, place: usize, id: &str, config: &Value, npm: &str) -> MergedModel {
-    let text = |key: &str| config.get(key).and_then(Value::as_str);
-    let wanted = text("id").unwrap_or(id);
-    let known = provider.models.get(wanted);
-    let mut merged = known.cloned().unwrap_or_else(|| listed(wanted.to_owned(), unlisted(id), npm));
-    let renamed = text("id").is_some_and(|api_id| api_id != id);
-    merged.id = id.to_owned();
-    merged.place = place;
-    if let Some(api_id) = text("id") {
-        merged.api_id = api_id.to_owned();
-    } else if known.is_none() {
-        merged.api_id = id.to_owned();
-    }
-    match text("name") {
-        Some(name) => merged.model.name = name.to_owned(),
-        None if renamed => merged.model.name = id.to_owned(),
-        None => {}
-    }
-    if let Some(own) = config.get("provider") {
-        let text = |key: &str| own.get(key).and_then(Value::as_str).map(str::to_owned);
-        merged.npm = text("npm").unwrap_or(merged.npm);
-        merged.api = text("api").or(merged.api);
-    }
-    describe(&mut merged.model, config);
-    rules::merge(&mut merged.options, &object(config.get("options")));
-    rules::merge(&mut merged.headers, &object(config.get("headers")));
-    merged.variants = config.get("variants").and_then(Value::as_object).cloned();
-    merged
-}
-
-/// What is taken for granted about a model that no list knows: text in, text out, tools.
-fn unlisted(id: &str) -> catalog::Model {
-    let mut model = catalog::Model { name: id.to_owned(), tool_call: true, ..Default::default() };
-    model.modalities.input = vec!["text".into()];
-    model.modalities.output = vec!["text".into()];
-    model
-}
-
-/// Sets what the configuration says about a model; what has the wrong type is left as it was.
-fn describe(model: &mut catalog::Model, config: &Value) {
-    let flag = |key: &str| config.get(key).and_then(Value::as_bool);
-    let text = |key: &str| config.get(key).and_then(Value::as_str).map(str::to_owned);
-    model.tool_call = flag("tool_call").unwrap_or(model.tool_call);
-    model.temperature = flag("temperature").or(model.temperature);
-    model.attachment = flag("attachment").unwrap_or(model.attachment);
-    model.reasoning = flag("reasoning").unwrap_or(model.reasoning);
-    model.family = text("family").or(model.family.take());
-    model.status = text("status").or(model.status.take());
-    model.release_date = text("release_date").unwrap_or(std::mem::take(&mut model.release_date));
-    for (list, key) in [(&mut model.modalities.input, "input"), (&mut model.modalities.output, "output")] {
-        let kinds = config.get("modalities").and_then(|modalities| modalities.get(key));
-        if let Some(kinds) = kinds.and_then(|kinds| Vec::deserialize(kinds).ok()) {
-            *list = kinds;
-        }
-    }
-    if let Some(interleaved) = config.get("interleaved").and_then(|i| Interleaved::deserialize(i).ok()) {
-        model.interleaved = Some(interleaved);
-    }
-    let limit = |key: &str| config.get("limit").and_then(|limit| limit.get(key)).and_then(Value::as_f64).map(|n| n as u64);
-    model.limit.context = limit("context").unwrap_or(model.limit.context);
-    model.limit.output = limit("output").unwrap_or(model.limit.output);
-    model.limit.input = limit("input").or(model.limit.input);
-    let cost = |key: &str| config.get("cost").and_then(|cost| cost.get(key)).and_then(Value::as_f64);
-    model.cost.input = cost("input").unwrap_or(model.cost.input);
-    model.cost.output = cost("output").unwrap_or(model.cost.output);
-    model.cost.cache_read = cost("cache_read").or(model.cost.cache_read);
-    model.cost.cache_write = cost("cache_write").or(model.cost.cache_write);
-}
-
-fn object(value: Option<&Value>) -> Map<String, Value> {
-    value.and_then(Value::as_object).cloned().unwrap_or_default()
-}
-
-/// The key and where the provider comes from. The configuration's key wins over a stored one, that over the
-/// environment's.
-fn credentials(sources: &Sources, provider: &MergedProvider, configured: bool) -> (Option<String>, Source) {
-    let own = provider.options.get("apiKey").and_then(Value::as_str).and_then(some_text);
-    let stored = sources.auth.get(&provider.id).and_then(auth_key);
-    let env = env_key(sources, &provider.env);
-    let source = match () {
-        () if configured => Source::Config,
-        () if stored.is_some() => Source::Api,
-        () if env.is_some() => Source::Env,
-        () => Source::Custom,
-    };
-    let anonymous = || (provider.id == "kilo").then(|| KILO_ANONYMOUS.to_owned());
-    (own.or(stored).or(env).or_else(anonymous), source)
-}
-
-fn auth_key(entry: &Value) -> Option<String> {
-    let field = match entry.get("type")?.as_str()? {
-        "api" => "key",
-        "oauth" => "access",
-        "wellknown" => "token",
-        _ => return None,
-    };
-    some_text(entry.get(field)?.as_str()?)
-}
-
-/// The first variable that is set and holds a key. Some providers also name variables for hosts and accounts.
-fn env_key(sources: &Sources, names: &[String]) -> Option<String> {
-    const OTHER: [&str; 8] = ["RESOURCE_NAME", "ACCOUNT_ID", "GATEWAY_ID", "REGION", "PROJECT", "LOCATION", "_HOST", "ENDPOINT"];
-    let holds_key = |name: &&String| !OTHER.iter().any(|part| name.contains(part));
-    names.iter().filter(holds_key).find_map(|name| some_text(sources.env.get(name)?))
-}
-
-fn some_text(text: &str) -> Option<String> {
-    let text = text.trim();
-    (!text.is_empty()).then(|| text.to_owned())
 }

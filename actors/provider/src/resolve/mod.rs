@@ -4,7 +4,9 @@
 //! pure; the two lists inflate the whole catalogue (some 2 MB) piece by piece and belong on a blocking thread.
 
 mod address;
+mod keys;
 mod merge;
+mod models;
 mod pick;
 mod wire;
 
@@ -79,13 +81,25 @@ fn did_you_mean(close: &[String]) -> String {
 /// Everything needed to call `model` of `provider`. Reads that one provider from the catalogue.
 ///
 /// A provider without a key is no error here: its own answer says better what is missing.
-pub fn resolve_model(sources: &Sources, provider: &str, model: &str) -> Result<ModelInfo, ResolveError> {
+pub fn resolve_model(
+    sources: &Sources,
+    provider: &str,
+    model: &str,
+) -> Result<ModelInfo, ResolveError> {
     if !merge::is_enabled(sources, provider) {
-        return Err(ResolveError::Disabled { provider: provider.to_owned() });
+        return Err(ResolveError::Disabled {
+            provider: provider.to_owned(),
+        });
     }
     let Some(merged) = merge::provider(sources, provider) else {
-        let close = close(provider, merge::known_ids(sources).iter().map(String::as_str));
-        return Err(ResolveError::UnknownProvider { provider: provider.to_owned(), close });
+        let close = close(
+            provider,
+            merge::known_ids(sources).iter().map(String::as_str),
+        );
+        return Err(ResolveError::UnknownProvider {
+            provider: provider.to_owned(),
+            close,
+        });
     };
     match merged.models.get(model) {
         Some(found) => Ok(info(sources, &merged, found)),
@@ -177,7 +191,11 @@ fn info(sources: &Sources, provider: &MergedProvider, merged: &MergedModel) -> M
             cache_read: model.cost.cache_read.unwrap_or(0.0),
             cache_write: model.cost.cache_write.unwrap_or(0.0),
         },
-        interleaved: model.interleaved.as_ref().and_then(|i| i.field()).map(str::to_owned),
+        interleaved: model
+            .interleaved
+            .as_ref()
+            .and_then(|i| i.field())
+            .map(str::to_owned),
         options,
         first_byte_ms: bound_ms(provider, &["headerTimeout", "timeout"], FIRST_BYTE_MS),
         gap_ms: bound_ms(provider, &["chunkTimeout"], GAP_MS),
@@ -188,7 +206,11 @@ fn info(sources: &Sources, provider: &MergedProvider, merged: &MergedModel) -> M
 fn bound_ms(provider: &MergedProvider, keys: &[&str], default_ms: u64) -> u64 {
     match keys.iter().find_map(|key| provider.options.get(*key)) {
         Some(Value::Bool(false)) => UNBOUNDED_MS,
-        Some(ms) => ms.as_u64().filter(|ms| *ms > 0).unwrap_or(default_ms).min(UNBOUNDED_MS),
+        Some(ms) => ms
+            .as_u64()
+            .filter(|ms| *ms > 0)
+            .unwrap_or(default_ms)
+            .min(UNBOUNDED_MS),
         None => default_ms,
     }
 }
@@ -197,7 +219,9 @@ fn headers(provider: &MergedProvider, model: &MergedModel) -> Vec<(String, Strin
     let general = provider.options.get("headers").and_then(Value::as_object);
     let mut headers: Vec<(String, String)> = Vec::new();
     for (name, value) in general.into_iter().flatten().chain(&model.headers) {
-        let Some(value) = value.as_str() else { continue };
+        let Some(value) = value.as_str() else {
+            continue;
+        };
         headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         headers.push((name.clone(), value.to_owned()));
     }
@@ -212,7 +236,14 @@ fn close<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> 
         let contained = name.contains(&wanted) || wanted.contains(&name);
         strsim::jaro_winkler(&wanted, &name) + if contained { 0.15 } else { 0.0 }
     };
-    let mut ranked: Vec<(f64, &str)> = names.map(|name| (likeness(name), name)).filter(|(like, _)| *like > 0.75).collect();
+    let mut ranked: Vec<(f64, &str)> = names
+        .map(|name| (likeness(name), name))
+        .filter(|(like, _)| *like > 0.75)
+        .collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    ranked.into_iter().take(CLOSE_MAX).map(|(_, name)| name.to_owned()).collect()
+    ranked
+        .into_iter()
+        .take(CLOSE_MAX)
+        .map(|(_, name)| name.to_owned())
+        .collect()
 }

@@ -81,7 +81,10 @@ struct Cost {
     cache: Cache,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tiers: Vec<Tier>,
-    #[serde(rename = "experimentalOver200K", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "experimentalOver200K",
+        skip_serializing_if = "Option::is_none"
+    )]
     over_200k: Option<Over>,
 }
 
@@ -137,10 +140,11 @@ pub fn config_providers_json(sources: &Sources) -> Vec<u8> {
 pub fn provider_list_json(sources: &Sources) -> Vec<u8> {
     let (mut list, mut connected) = (List::begin("all"), Vec::new());
     for id in merge::known_ids(sources) {
-        if let Some(provider) = merge::provider(sources, &id) {
-            if list.add(sources, &provider) && provider.is_connected() {
-                connected.push(id);
-            }
+        if let Some(provider) = merge::provider(sources, &id)
+            && list.add(sources, &provider)
+            && provider.is_connected()
+        {
+            connected.push(id);
         }
     }
     list.end(Some(connected))
@@ -151,7 +155,10 @@ pub fn provider_auth_json(sources: &Sources) -> Value {
     let mut methods = Map::new();
     if merge::is_enabled(sources, "kilo") {
         let sign_in = json!({"type": "oauth", "label": "Kilo Gateway (sign in with a browser)"});
-        methods.insert("kilo".into(), json!([sign_in, {"type": "api", "label": "API key"}]));
+        methods.insert(
+            "kilo".into(),
+            json!([sign_in, {"type": "api", "label": "API key"}]),
+        );
     }
     Value::Object(methods)
 }
@@ -165,12 +172,18 @@ struct List {
 
 impl List {
     fn begin(name: &str) -> Self {
-        Self { bytes: format!("{{\"{name}\":[").into_bytes(), is_empty: true, default: BTreeMap::new() }
+        Self {
+            bytes: format!("{{\"{name}\":[").into_bytes(),
+            is_empty: true,
+            default: BTreeMap::new(),
+        }
     }
 
     /// Returns whether the provider has something to show.
     fn add(&mut self, sources: &Sources, provider: &MergedProvider) -> bool {
-        let Some(best) = pick::best(provider) else { return false };
+        let Some(best) = pick::best(provider) else {
+            return false;
+        };
         let begin = self.bytes.len();
         if !std::mem::take(&mut self.is_empty) {
             self.bytes.push(b',');
@@ -215,16 +228,27 @@ fn wire<'a>(sources: &Sources, provider: &'a MergedProvider) -> Provider<'a> {
         },
         env: &provider.env,
         options,
-        models: provider.shown().map(|merged| (merged.id.as_str(), model(sources, provider, merged))).collect(),
+        models: provider
+            .shown()
+            .map(|merged| (merged.id.as_str(), model(sources, provider, merged)))
+            .collect(),
     }
 }
 
-fn model<'a>(sources: &Sources, provider: &'a MergedProvider, merged: &'a MergedModel) -> Model<'a> {
+fn model<'a>(
+    sources: &Sources,
+    provider: &'a MergedProvider,
+    merged: &'a MergedModel,
+) -> Model<'a> {
     let model = &merged.model;
     Model {
         id: &merged.id,
         provider_id: &provider.id,
-        api: Api { id: &merged.api_id, url: address::base_url(sources, provider, merged), npm: &merged.npm },
+        api: Api {
+            id: &merged.api_id,
+            url: address::base_url(sources, provider, merged),
+            npm: &merged.npm,
+        },
         name: &model.name,
         family: model.family.as_deref(),
         capabilities: Capabilities {
@@ -237,12 +261,22 @@ fn model<'a>(sources: &Sources, provider: &'a MergedProvider, merged: &'a Merged
             interleaved: match &model.interleaved {
                 None => Where::Flag(false),
                 Some(Interleaved::Flag(flag)) => Where::Flag(*flag),
-                Some(Interleaved::Field { field } | Interleaved::Name(field)) => Where::Field { field },
+                Some(Interleaved::Field { field } | Interleaved::Name(field)) => {
+                    Where::Field { field }
+                }
             },
         },
         cost: cost(&model.cost),
-        limit: Limit { context: model.limit.context, input: model.limit.input, output: model.limit.output },
-        status: model.status.as_deref().filter(|s| matches!(*s, "alpha" | "beta" | "deprecated")).unwrap_or("active"),
+        limit: Limit {
+            context: model.limit.context,
+            input: model.limit.input,
+            output: model.limit.output,
+        },
+        status: model
+            .status
+            .as_deref()
+            .filter(|s| matches!(*s, "alpha" | "beta" | "deprecated"))
+            .unwrap_or("active"),
         options: &merged.options,
         headers: &merged.headers,
         release_date: &model.release_date,
@@ -253,7 +287,12 @@ fn model<'a>(sources: &Sources, provider: &'a MergedProvider, merged: &'a Merged
 /// The variants that follow from the name, above them the configuration's, without those it disables.
 fn all_variants(merged: &MergedModel) -> Map<String, Value> {
     let model = &merged.model;
-    let mut all = variants::of(&merged.npm, &merged.api_id, model.reasoning, model.limit.output);
+    let mut all = variants::of(
+        &merged.npm,
+        &merged.api_id,
+        model.reasoning,
+        model.limit.output,
+    );
     for (name, own) in merged.variants.iter().flatten() {
         let Value::Object(own) = own else { continue };
         let mut own = own.clone();
@@ -271,16 +310,28 @@ fn all_variants(merged: &MergedModel) -> Map<String, Value> {
 
 fn kinds(list: &[String]) -> Kinds {
     let has = |kind: &str| list.iter().any(|known| known == kind);
-    Kinds { text: has("text"), audio: has("audio"), image: has("image"), video: has("video"), pdf: has("pdf") }
+    Kinds {
+        text: has("text"),
+        audio: has("audio"),
+        image: has("image"),
+        video: has("video"),
+        pdf: has("pdf"),
+    }
 }
 
 fn cost(cost: &crate::catalog::Cost) -> Cost {
-    let cache = |read: Option<f64>, write: Option<f64>| Cache { read: read.unwrap_or(0.0), write: write.unwrap_or(0.0) };
+    let cache = |read: Option<f64>, write: Option<f64>| Cache {
+        read: read.unwrap_or(0.0),
+        write: write.unwrap_or(0.0),
+    };
     let tier = |tier: &crate::catalog::Tier| Tier {
         input: tier.input,
         output: tier.output,
         cache: cache(tier.cache_read, tier.cache_write),
-        tier: TierSize { r#type: "context", size: tier.tier.size },
+        tier: TierSize {
+            r#type: "context",
+            size: tier.tier.size,
+        },
     };
     Cost {
         input: cost.input,

@@ -21,16 +21,24 @@ pub fn sampling(model: &ModelInfo) -> Sampling {
 }
 
 fn of_name(id: &str) -> Sampling {
-    let values = |temperature, top_p, top_k| Sampling { temperature, top_p, top_k };
+    let values = |temperature, top_p, top_k| Sampling {
+        temperature,
+        top_p,
+        top_k,
+    };
     if id.contains("claude") {
         values(None, None, None)
     } else if id.contains("gemini") {
-        let known = ["gemini-2.5", "gemini-2-5", "gemini-3"].iter().any(|family| id.contains(family));
+        let known = ["gemini-2.5", "gemini-2-5", "gemini-3"]
+            .iter()
+            .any(|family| id.contains(family));
         values(known.then_some(1.0), Some(0.95), Some(64))
     } else if id.contains("glm-4.6") || id.contains("glm-4.7") {
         values(Some(1.0), None, None)
     } else if id.contains("minimax-m2") {
-        let later = ["m2.", "m2-1", "m2-5", "m21", "m25"].iter().any(|version| id.contains(version));
+        let later = ["m2.", "m2-1", "m2-5", "m21", "m25"]
+            .iter()
+            .any(|version| id.contains(version));
         values(Some(1.0), Some(0.95), Some(if later { 40 } else { 20 }))
     } else if id.contains("kimi") {
         kimi(id)
@@ -44,19 +52,28 @@ fn of_name(id: &str) -> Sampling {
 }
 
 fn kimi(id: &str) -> Sampling {
-    let version = |v: &str| ["k2.", "k2p", "k2-"].iter().any(|k2| id.contains(&format!("{k2}{v}")));
+    let version = |v: &str| {
+        ["k2.", "k2p", "k2-"]
+            .iter()
+            .any(|k2| id.contains(&format!("{k2}{v}")))
+    };
     let point = ["5", "6", "7", "8", "9"].iter().any(|v| version(v));
     let temperature = if id.contains("thinking") || point {
         Some(1.0)
     } else {
         id.contains("kimi-k2").then_some(0.6)
     };
-    Sampling { temperature, top_p: version("5").then_some(0.95), top_k: None }
+    Sampling {
+        temperature,
+        top_p: version("5").then_some(0.95),
+        top_k: None,
+    }
 }
 
 /// `ling` as a word of its own: `inclusionai/ling-1t`, not `bling-7b`.
 fn is_ling(id: &str) -> bool {
-    id.split(['/', '-', '_', '.', ':']).any(|word| word == "ling")
+    id.split(['/', '-', '_', '.', ':'])
+        .any(|word| word == "ling")
 }
 
 #[cfg(test)]
@@ -65,7 +82,11 @@ mod tests {
 
     #[test]
     fn families_get_their_values() {
-        let s = |temperature, top_p, top_k| Sampling { temperature, top_p, top_k };
+        let s = |temperature, top_p, top_k| Sampling {
+            temperature,
+            top_p,
+            top_k,
+        };
         let table = [
             ("claude-sonnet-4-5", s(None, None, None)),
             ("google/gemini-3-pro", s(Some(1.0), Some(0.95), Some(64))),

@@ -18,16 +18,26 @@ pub fn ephemeral() -> Value {
 /// description of the surroundings. Returns whether there was one.
 pub fn mark_last(blocks: &mut [Value]) -> bool {
     let may = |block: &Value| {
-        let kind = block.get("type").and_then(Value::as_str).unwrap_or_default();
+        let kind = block
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let text = block.get("text").and_then(Value::as_str);
         !matches!(kind, "thinking" | "redacted_thinking") && text != Some("")
     };
-    let steady = |block: &Value| !block.get("text").and_then(Value::as_str).is_some_and(is_environment);
+    let steady = |block: &Value| {
+        !block
+            .get("text")
+            .and_then(Value::as_str)
+            .is_some_and(is_environment)
+    };
     let place = blocks
         .iter()
         .rposition(|block| may(block) && steady(block))
         .or_else(|| blocks.iter().rposition(may));
-    let Some(block) = place.and_then(|at| blocks[at].as_object_mut()) else { return false };
+    let Some(block) = place.and_then(|at| blocks[at].as_object_mut()) else {
+        return false;
+    };
     block.insert("cache_control".into(), ephemeral());
     true
 }
@@ -41,7 +51,8 @@ pub fn mark_message(message: &mut Map<String, Value>) {
     }
     match message.get_mut("content") {
         Some(Value::String(text)) if !text.is_empty() => {
-            let block = json!({"type": "text", "text": std::mem::take(text), "cache_control": ephemeral()});
+            let block =
+                json!({"type": "text", "text": std::mem::take(text), "cache_control": ephemeral()});
             message.insert("content".into(), Value::Array(vec![block]));
         }
         Some(Value::Array(blocks)) => {

@@ -35,7 +35,9 @@ pub fn is_claude(model: &ModelInfo) -> bool {
 
 /// The model speaks to Mistral's own service, which is strict about ids and turns.
 pub fn is_mistral(model: &ModelInfo) -> bool {
-    model.npm == "@ai-sdk/mistral" || model.provider_id == "mistral" || model.api_id.to_lowercase().contains("devstral")
+    model.npm == "@ai-sdk/mistral"
+        || model.provider_id == "mistral"
+        || model.api_id.to_lowercase().contains("devstral")
 }
 
 /// The provider is OpenRouter or speaks its dialect.

@@ -23,10 +23,17 @@ pub fn body_fields(request: &ModelRequest, protocol: Protocol) -> Map<String, Va
 
 /// The options of a variant: the configuration's, else those that follow from the model's name.
 fn variant_options(request: &ModelRequest, name: &str) -> Map<String, Value> {
-    let own = request.model.options.get(VARIANTS_KEY).and_then(|variants| variants.get(name));
+    let own = request
+        .model
+        .options
+        .get(VARIANTS_KEY)
+        .and_then(|variants| variants.get(name));
     let known = || variants::of_model(&request.model).remove(name);
     match own.cloned().or_else(known) {
-        Some(Value::Object(options)) => options.into_iter().filter(|(key, _)| key != "disabled").collect(),
+        Some(Value::Object(options)) => options
+            .into_iter()
+            .filter(|(key, _)| key != "disabled")
+            .collect(),
         _ => Map::new(),
     }
 }
@@ -34,7 +41,11 @@ fn variant_options(request: &ModelRequest, name: &str) -> Map<String, Value> {
 fn put(fields: &mut Map<String, Value>, protocol: Protocol, key: String, value: Value) {
     let name = match (protocol, key.as_str()) {
         // Settings of the original's client library that are no part of a body.
-        (_, "sendReasoning" | "toolStreaming" | "cacheControl" | "structuredOutputs" | "reasoningSummary" | "include") => return,
+        (
+            _,
+            "sendReasoning" | "toolStreaming" | "cacheControl" | "structuredOutputs"
+            | "reasoningSummary" | "include",
+        ) => return,
         (_, "extraBody") => {
             if let Value::Object(extra) = &value {
                 merge(fields, extra);
@@ -66,7 +77,9 @@ fn put(fields: &mut Map<String, Value>, protocol: Protocol, key: String, value: 
 }
 
 fn thinking(value: Value) -> Value {
-    let Value::Object(mut thinking) = value else { return value };
+    let Value::Object(mut thinking) = value else {
+        return value;
+    };
     if let Some(budget) = thinking.remove("budgetTokens") {
         thinking.insert("budget_tokens".into(), budget);
     }

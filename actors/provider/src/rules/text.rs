@@ -8,9 +8,19 @@ pub fn claude_id(id: &str) -> String {
     let clean: String = id
         .chars()
         .take(ID_CHARS_MAX)
-        .map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '_' || c == '-' {
+                c
+            } else {
+                '_'
+            }
+        })
         .collect();
-    if clean.is_empty() { "call".into() } else { clean }
+    if clean.is_empty() {
+        "call".into()
+    } else {
+        clean
+    }
 }
 
 /// A tool call's id as Mistral takes it: exactly nine ASCII letters and digits.
@@ -53,7 +63,10 @@ mod tests {
         assert_eq!(claude_id("call.1:ä/x-_9"), "call_1___x-_9");
         assert_eq!(claude_id(""), "call");
         assert_eq!(mistral_id("abcDEF123"), "abcDEF123");
-        let (one, two) = (mistral_id("call_00000000001"), mistral_id("call_00000000002"));
+        let (one, two) = (
+            mistral_id("call_00000000001"),
+            mistral_id("call_00000000002"),
+        );
         assert_ne!(one, two);
         assert_eq!(one, mistral_id("call_00000000001"));
         assert!(one.len() == 9 && one.bytes().all(|b| b.is_ascii_alphanumeric()));

@@ -9,11 +9,11 @@ use kilo_protocol::model::{Message, PartBody, Status, TurnError};
 const INTERRUPTED: &str = "The daemon ended while this call was running. It was not run again; what it did up to then is unknown.";
 
 impl Machine {
-    /// Closes an open turn as interrupted. The queue is kept; `resume` goes on with it.
+    /// Closes an open turn as interrupted. The queue is kept; `resume` goes on with both.
+    ///
+    /// The log may end anywhere, even between two records of one decision: whatever is open is closed, turn or not.
     pub(super) fn close_dangling(&mut self, cx: &mut Cx) {
-        let Some(turn) = self.state.turn.clone() else { return };
-        cx.durable();
-        self.close_requests(cx);
+        let turn = self.state.turn.clone();
         let dangling: Vec<MessageId> = self
             .state
             .messages
@@ -22,6 +22,11 @@ impl Machine {
             .filter(|answer| answer.time.completed.is_none())
             .map(|answer| answer.id.clone())
             .collect();
+        if turn.is_none() && dangling.is_empty() && self.state.status == Status::Idle {
+            return;
+        }
+        cx.durable();
+        self.close_requests(cx);
         let error = TurnError::new("MessageAbortedError", "The daemon ended during this turn. Resume to go on.");
         cx.record(&mut self.state, Record::Failed(error.clone()));
         for message in dangling {
@@ -33,10 +38,12 @@ impl Machine {
                 answer.time.completed = Some(now);
             });
         }
-        tracing::warn!(session = %self.state.info.id, prompt = %turn.prompt, "turn was interrupted by the end of the daemon");
         cx.status(&mut self.state, Status::Idle);
         cx.record(&mut self.state, Record::Idle);
-        cx.record(&mut self.state, Record::TurnClosed(CloseReason::Interrupted));
+        if let Some(turn) = turn {
+            tracing::warn!(session = %self.state.info.id, prompt = %turn.prompt, "turn was interrupted by the end of the daemon");
+            cx.record(&mut self.state, Record::TurnClosed(CloseReason::Interrupted));
+        }
         cx.head_always(&mut self.state);
     }
 

@@ -1,6 +1,7 @@
 //! Steps: one model call each, from its assistant message to its step-finish part.
 
-use super::{Cx, Machine};
+use super::turn::Carried;
+use super::{Cx, Machine, Run};
 use crate::input::{Effect, ModelCall};
 use crate::record::{CloseReason, Record, TurnKind};
 use kilo_protocol::Millis;
@@ -27,7 +28,6 @@ impl Machine {
         run.step_snapshot = run.snapshot.clone();
         let id = cx.ids.message(cx.now);
         run.answer = Some(id.clone());
-        let is_compaction = matches!(run.kind, TurnKind::Compaction(_));
         let message = AssistantMessage {
             id: id.clone(),
             session_id: self.state.info.id.clone(),
@@ -39,21 +39,14 @@ impl Machine {
             mode: run.agent.clone(),
             agent: run.agent.clone(),
             path: MessagePath { cwd: self.state.info.directory.clone(), root: worktree_root(&self.state.info) },
-            summary: is_compaction,
+            summary: run.is_compaction(),
             cost: 0.0,
             tokens: Tokens::default(),
             structured: None,
             variant: run.model.variant.clone(),
             finish: None,
         };
-        let call = ModelCall {
-            prompt: run.prompt.clone(),
-            answer: id.clone(),
-            kind: run.kind.clone(),
-            agent: run.agent.clone(),
-            model: run.model.clone(),
-            last_step: run.step >= run.steps_max.unwrap_or(STEPS_MAX).max(1) && run.step > 1,
-        };
+        let call = run.model_call(id.clone());
         let (stamp, waits, snapshot) = (run.stamp, run.waits_for_snapshot, run.snapshot.clone());
         cx.record(&mut self.state, Record::MessageUpdated(Box::new(Message::Assistant(message))));
         cx.status(&mut self.state, Status::Busy);
@@ -84,23 +77,38 @@ impl Machine {
             return;
         }
         let (Some((reason, tokens)), Some(answer)) = (run.finish.clone(), run.answer.clone()) else { return };
-        let called = !run.calls.is_empty();
-        let ends = run.ends;
-        let is_last = run.step >= run.steps_max.unwrap_or(STEPS_MAX).max(1);
+        let goes_on = !run.calls.is_empty() && !run.ends && run.step < run.steps_bound();
+        let (is_compaction, compacted) = (run.is_compaction(), run.compacted);
         let too_long = run.compact_at.is_some_and(|limit| context_tokens(&tokens) >= limit);
         self.end_step(cx, &answer, reason, tokens);
-        if called && !ends && !is_last {
-            if too_long && self.run.as_ref().is_some_and(|run| !run.compacted) {
-                self.compact_and_go_on(cx, false);
-            } else {
-                self.begin_step(cx);
-            }
-            return;
+        if is_compaction {
+            return self.end_summary(cx, &answer);
         }
-        if matches!(self.run.as_ref().map(|run| &run.kind), Some(TurnKind::Compaction(_))) {
-            cx.record(&mut self.state, Record::Compacted);
+        if !goes_on {
+            return self.close_turn(cx, CloseReason::Completed);
         }
-        self.close_turn(cx, CloseReason::Completed);
+        if too_long && !compacted {
+            return self.compact_and_go_on(cx, false);
+        }
+        if let Some(run) = &mut self.run {
+            // A step that fits again makes room for another compaction later in a long turn.
+            run.compacted = compacted && too_long;
+        }
+        self.begin_step(cx);
+    }
+
+    /// A summary has one step. One without a word would wipe out the conversation, so it counts as failed.
+    fn end_summary(&mut self, cx: &mut Cx, answer: &kilo_protocol::MessageId) {
+        let says_something = self.state.entry(answer).is_some_and(|entry| {
+            entry.parts.iter().any(|part| matches!(&part.body, PartBody::Text(text) if !text.text.trim().is_empty()))
+        });
+        if says_something {
+            return self.compacted(cx);
+        }
+        let error = TurnError::new("UnknownError", "The model gave no summary of the conversation.");
+        cx.record(&mut self.state, Record::Failed(error.clone()));
+        self.change_answer(cx, answer, |message| message.error = Some(error));
+        self.close_turn(cx, CloseReason::Error);
     }
 
     fn end_step(&mut self, cx: &mut Cx, answer: &kilo_protocol::MessageId, reason: String, tokens: Tokens) {
@@ -208,16 +216,31 @@ impl Machine {
     /// Summarises the conversation within the turn's work, then goes on with the turn's prompt.
     pub(super) fn compact_and_go_on(&mut self, cx: &mut Cx, overflow: bool) {
         let Some(run) = self.run.take() else { return };
-        let part = CompactionPart {
-            auto: true,
-            overflow: overflow.then_some(true),
-            tail_start_id: Some(run.prompt.clone()),
-        };
-        let agent = run.agent.clone();
-        // The turn stays one for its client: it is closed for good after the summary and the rest of the work.
-        cx.record(&mut self.state, Record::TurnClosed(CloseReason::Completed));
-        let message = self.compaction_message(cx, agent, run.model.clone(), part);
-        self.open_turn(cx, message, TurnKind::Compaction(Some(run.prompt)));
+        let part = CompactionPart { auto: true, overflow: Some(overflow), tail_start_id: None };
+        let message = self.compaction_message(cx, run.agent.clone(), run.model.clone(), part);
+        self.go_on(cx, message, TurnKind::Compaction(Some(run.prompt.clone())), Carried::of(&run));
+    }
+}
+
+impl Run {
+    /// The order for the step's model call.
+    pub(super) fn model_call(&self, answer: kilo_protocol::MessageId) -> ModelCall {
+        ModelCall {
+            prompt: self.prompt.clone(),
+            answer,
+            kind: self.kind.clone(),
+            agent: self.agent.clone(),
+            model: self.model.clone(),
+            last_step: !self.is_compaction() && self.step > 1 && self.step >= self.steps_bound(),
+        }
+    }
+
+    pub(super) fn is_compaction(&self) -> bool {
+        matches!(self.kind, TurnKind::Compaction(_))
+    }
+
+    fn steps_bound(&self) -> u32 {
+        self.steps_max.unwrap_or(STEPS_MAX).max(1)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Cx, Machine};
 use crate::input::Effect;
-use crate::record::{CloseReason, Record, TurnKind};
+use crate::record::{CloseReason, Record};
 use kilo_ports::provider::{ErrorClass, ProviderError};
 use kilo_protocol::QuestionId;
 use kilo_protocol::model::{Created, NetworkRequest, Status};
@@ -14,7 +14,8 @@ impl Machine {
     /// A model call failed.
     pub(super) fn stream_failed(&mut self, cx: &mut Cx, error: ProviderError) {
         let Some(run) = &mut self.run else { return };
-        if run.finish.is_some() {
+        // No call is under way: a second word about one that has failed already.
+        if run.finish.is_some() || self.state.status != Status::Busy {
             return;
         }
         let began = run.first_chunk.is_some();
@@ -37,8 +38,7 @@ impl Machine {
 
     fn overflow(&mut self, cx: &mut Cx, error: ProviderError) {
         let Some(run) = &self.run else { return };
-        let is_compaction = matches!(run.kind, TurnKind::Compaction(_));
-        if run.compacted || is_compaction {
+        if run.compacted || run.is_compaction() {
             return self.fail_turn(cx, error.to_turn_error());
         }
         let failed = error.to_turn_error();
@@ -71,7 +71,7 @@ impl Machine {
         }
         cx.record(&mut self.state, Record::NetworkAnswered(open.id, again));
         if again {
-            self.retry(cx);
+            self.call_again(cx);
         } else {
             let error = ProviderError::new(ErrorClass::Network, open.message);
             cx.record(&mut self.state, Record::Failed(error.to_turn_error()));
@@ -80,22 +80,18 @@ impl Machine {
         }
     }
 
-    /// Makes the same model call again.
+    /// The wait before the next try is over.
     pub(super) fn retry(&mut self, cx: &mut Cx) {
+        if matches!(self.state.status, Status::Retry { .. }) {
+            self.call_again(cx);
+        }
+    }
+
+    /// Makes the same model call again.
+    fn call_again(&mut self, cx: &mut Cx) {
         let Some(run) = &self.run else { return };
         let Some(answer) = run.answer.clone() else { return };
-        if run.finish.is_some() || matches!(self.state.status, Status::Busy | Status::Idle) {
-            return;
-        }
-        let call = crate::input::ModelCall {
-            prompt: run.prompt.clone(),
-            answer,
-            kind: run.kind.clone(),
-            agent: run.agent.clone(),
-            model: run.model.clone(),
-            last_step: false,
-        };
-        let stamp = run.stamp;
+        let (stamp, call) = (run.stamp, run.model_call(answer));
         cx.status(&mut self.state, Status::Busy);
         cx.effect(Effect::CallModel(stamp, call));
     }

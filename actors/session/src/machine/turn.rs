@@ -41,35 +41,17 @@ impl Machine {
         self.open_turn(cx, id, TurnKind::Prompt);
     }
 
-    /// Goes on with the last prompt whose turn was interrupted; nothing when there is none.
+    /// Goes on with the last turn that was interrupted or failed, else with the queue; nothing when there is neither.
     pub(super) fn resume(&mut self, cx: &mut Cx) {
         if self.state.is_busy() {
             return;
         }
-        let last = self.state.messages.iter().rev().find_map(|entry| entry.info.user());
-        let Some(last) = last else { return };
-        let prompt = last.id.clone();
-        if self.state.queue.contains(&prompt) {
-            // The interrupted turn is the one before the queue.
-            let before = self.state.messages.iter().rev().filter_map(|entry| entry.info.user());
-            let before = before.map(|user| user.id.clone()).find(|id| !self.state.queue.contains(id));
-            if let Some(before) = before.filter(|id| self.is_unfinished(id)) {
-                self.open_turn(cx, before, TurnKind::Prompt);
-            } else {
-                self.next_prompt(cx);
-            }
-        } else if self.is_unfinished(&prompt) {
-            self.open_turn(cx, prompt, TurnKind::Prompt);
+        cx.durable();
+        self.drop_reverted(cx);
+        match self.state.unfinished.clone() {
+            Some(head) => self.open_turn(cx, head.prompt, head.kind),
+            None => self.next_prompt(cx),
         }
-    }
-
-    /// The prompt has no answer that the model finished.
-    pub fn is_unfinished(&self, prompt: &MessageId) -> bool {
-        self.state.last_answer(prompt).is_none_or(|entry| {
-            entry.info.assistant().is_none_or(|answer| {
-                answer.error.is_some() || answer.finish.as_deref().is_none_or(|why| why == "tool-calls")
-            })
-        })
     }
 
     /// Summarises the conversation so far.
@@ -112,6 +94,25 @@ impl Machine {
 
     /// Opens a turn for a stored user message and orders its first step.
     pub(super) fn open_turn(&mut self, cx: &mut Cx, prompt: MessageId, kind: TurnKind) {
+        if self.state.entry(&prompt).is_none() {
+            return;
+        }
+        cx.record(&mut self.state, Record::TurnOpened(TurnHead { prompt: prompt.clone(), kind: kind.clone() }));
+        cx.status(&mut self.state, Status::Busy);
+        // Nobody was asked yet, so the head says "open" to whoever reads it after a crash.
+        let info = self.state.info.clone();
+        cx.record(&mut self.state, Record::SessionUpdated(Box::new(info)));
+        self.start_run(cx, prompt, kind, Carried::default());
+    }
+
+    /// Goes on with something else within the open turn.
+    pub(super) fn go_on(&mut self, cx: &mut Cx, prompt: MessageId, kind: TurnKind, carried: Carried) {
+        cx.durable();
+        cx.record(&mut self.state, Record::TurnWentOn(TurnHead { prompt: prompt.clone(), kind: kind.clone() }));
+        self.start_run(cx, prompt, kind, carried);
+    }
+
+    fn start_run(&mut self, cx: &mut Cx, prompt: MessageId, kind: TurnKind, carried: Carried) {
         let Some(user) = self.state.entry(&prompt).and_then(|entry| entry.info.user()) else { return };
         let (agent, model) = (user.agent.clone(), user.model.clone());
         let agent = if matches!(kind, TurnKind::Compaction(_)) { "compaction".into() } else { agent };
@@ -119,11 +120,11 @@ impl Machine {
         let is_prompt = kind == TurnKind::Prompt;
         self.run = Some(Run {
             stamp: self.stamps,
-            prompt: prompt.clone(),
-            kind: kind.clone(),
+            prompt,
+            kind,
             agent,
             model,
-            step: 0,
+            step: carried.steps,
             answer: None,
             opened: None,
             rules: Default::default(),
@@ -141,14 +142,9 @@ impl Machine {
             first_chunk: None,
             tries: 0,
             ends: false,
-            used_tool: false,
-            compacted: false,
+            used_tool: carried.used_tool,
+            compacted: carried.compacted,
         });
-        cx.record(&mut self.state, Record::TurnOpened(TurnHead { prompt, kind }));
-        cx.status(&mut self.state, Status::Busy);
-        // Nobody was asked yet, so the head says "open" to whoever reads it after a crash.
-        let info = self.state.info.clone();
-        cx.record(&mut self.state, Record::SessionUpdated(Box::new(info)));
         if is_prompt {
             cx.effect(Effect::Track(self.stamps));
         }
@@ -183,27 +179,31 @@ impl Machine {
         cx.record(&mut self.state, Record::TurnClosed(reason));
         // The head once more: no turn is open now, and cost and tokens are final.
         cx.head_always(&mut self.state);
-        if self.state.changes.iter().any(|change| self.is_answer_to(&change.message, &run.prompt)) {
-            cx.effect(Effect::MakeDiff(run.prompt.clone()));
-        }
+        self.order_diff(cx, run.client_prompt());
         if run.used_tool && reason == CloseReason::Completed && self.wants_title() {
             cx.effect(Effect::MakeTitle);
         }
-        if let TurnKind::Compaction(Some(prompt)) = &run.kind
-            && reason == CloseReason::Completed
-        {
-            let prompt = prompt.clone();
-            self.open_turn(cx, prompt, TurnKind::Prompt);
-            if let Some(run) = &mut self.run {
-                run.compacted = true;
-            }
-            return;
-        }
-        if let TurnKind::Compaction(Some(prompt)) = run.kind {
-            cx.effect(Effect::TurnEnded(prompt));
-        }
-        cx.effect(Effect::TurnEnded(run.prompt));
+        turn_ended(cx, run);
         self.next_prompt(cx);
+    }
+
+    /// The summary is made: goes on with the prompt that did not fit, or ends.
+    pub(super) fn compacted(&mut self, cx: &mut Cx) {
+        cx.record(&mut self.state, Record::Compacted);
+        let waiting = match self.run.as_ref().map(|run| &run.kind) {
+            Some(TurnKind::Compaction(Some(prompt))) if self.state.entry(prompt).is_some() => prompt.clone(),
+            _ => return self.close_turn(cx, CloseReason::Completed),
+        };
+        let Some(run) = self.run.take() else { return };
+        cx.effect(Effect::TurnEnded(run.prompt.clone()));
+        self.go_on(cx, waiting, TurnKind::Prompt, Carried::of(&run));
+    }
+
+    /// Orders the diff of a prompt's turn, if the turn changed files.
+    pub(super) fn order_diff(&self, cx: &mut Cx, prompt: &MessageId) {
+        if self.state.changes.iter().any(|change| self.is_answer_to(&change.message, prompt)) {
+            cx.effect(Effect::MakeDiff(prompt.clone()));
+        }
     }
 
     fn is_answer_to(&self, message: &MessageId, prompt: &MessageId) -> bool {
@@ -221,11 +221,12 @@ impl Machine {
         }
     }
 
-    /// Stops whatever runs. The partial text stays; running calls are closed as aborted; what waits is dropped from
-    /// the queue only by its own abort, so queued prompts are kept but not run.
+    /// Stops whatever runs. The partial text stays; running calls are closed as aborted. Queued prompts stay: the next
+    /// one's turn opens.
     pub(super) fn abort(&mut self, cx: &mut Cx) {
-        let Some(run) = &self.run else { return };
-        let prompt = run.prompt.clone();
+        if self.run.is_none() {
+            return;
+        }
         cx.durable();
         cx.effect(Effect::StopModel);
         cx.effect(Effect::StopTools);
@@ -236,14 +237,12 @@ impl Machine {
         cx.record(&mut self.state, Record::Idle);
         self.close_requests(cx);
         self.finish_message(cx, Some(error), "The call was aborted by the user.");
-        self.run = None;
+        let Some(run) = self.run.take() else { return };
         cx.record(&mut self.state, Record::TurnClosed(CloseReason::Interrupted));
         cx.head_always(&mut self.state);
         cx.record(&mut self.state, Record::DrainInterrupted);
-        if self.state.changes.iter().any(|change| self.is_answer_to(&change.message, &prompt)) {
-            cx.effect(Effect::MakeDiff(prompt.clone()));
-        }
-        cx.effect(Effect::TurnEnded(prompt));
+        self.order_diff(cx, run.client_prompt());
+        turn_ended(cx, run);
         self.next_prompt(cx);
     }
 
@@ -317,6 +316,40 @@ impl Machine {
         user.summary = Some(kilo_protocol::model::MessageSummary { diffs: turn, ..Default::default() });
         cx.record(&mut self.state, Record::MessageUpdated(Box::new(Message::User(user))));
     }
+}
+
+/// What a turn keeps when it goes on with something else.
+#[derive(Default)]
+pub(super) struct Carried {
+    /// Steps so far: the bound holds for the whole turn.
+    steps: u32,
+    used_tool: bool,
+    compacted: bool,
+}
+
+impl Carried {
+    /// Of a run that goes on because of a compaction.
+    pub(super) fn of(run: &Run) -> Self {
+        Self { steps: run.step, used_tool: run.used_tool, compacted: true }
+    }
+}
+
+impl Run {
+    /// The prompt that a client waits for: of a compaction within a turn, the turn's.
+    fn client_prompt(&self) -> &MessageId {
+        match &self.kind {
+            TurnKind::Compaction(Some(prompt)) => prompt,
+            _ => &self.prompt,
+        }
+    }
+}
+
+/// Tells whoever waits for the turn.
+fn turn_ended(cx: &mut Cx, run: Run) {
+    if let TurnKind::Compaction(Some(prompt)) = run.kind {
+        cx.effect(Effect::TurnEnded(prompt));
+    }
+    cx.effect(Effect::TurnEnded(run.prompt));
 }
 
 /// Messages and parts that a revert hides.

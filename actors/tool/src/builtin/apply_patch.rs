@@ -71,28 +71,46 @@ impl Tool for ApplyPatch {
 }
 
 async fn apply(input: Input, cx: &ToolCx, locks: Arc<FileLocks>) -> Result<ToolOutput, ToolError> {
-    let sections = patch::parse(&input.patch_text).map_err(|error| ToolError::failed(error.to_string()))?;
+    let sections =
+        patch::parse(&input.patch_text).map_err(|error| ToolError::failed(error.to_string()))?;
     if sections.len() > SECTIONS_MAX {
-        return Err(ToolError::failed(format!("The patch has {} sections; {SECTIONS_MAX} is the limit", sections.len())));
+        return Err(ToolError::failed(format!(
+            "The patch has {} sections; {SECTIONS_MAX} is the limit",
+            sections.len()
+        )));
     }
     let planned = plan(sections, cx).await?;
     let metadata = request(&planned);
-    let patterns = planned.iter().flat_map(Planned::places).flat_map(Place::patterns).collect();
+    let patterns = planned
+        .iter()
+        .flat_map(Planned::places)
+        .flat_map(Place::patterns)
+        .collect();
     call::ask(cx, ask_any("edit", patterns, metadata.clone())).await?;
     let output = report(&planned);
     let planned = carry_out(planned, locks).await?;
     let mut changed: Vec<PathBuf> = Vec::new();
     for place in planned.iter().flat_map(Planned::places) {
         cx.host.file_edited(place.absolute.clone());
-        changed.push(place.real.clone());
+        changed.push(place.changed());
     }
-    let title = if planned.len() == 1 { "1 file".into() } else { format!("{} files", planned.len()) };
+    let title = if planned.len() == 1 {
+        "1 file".into()
+    } else {
+        format!("{} files", planned.len())
+    };
     let metadata = facts([
         ("diagnostics", json!({})),
         ("diff", metadata["diff"].clone()),
         ("files", metadata["files"].clone()),
     ]);
-    Ok(ToolOutput { title, output, metadata, changed, ..ToolOutput::default() })
+    Ok(ToolOutput {
+        title,
+        output,
+        metadata,
+        changed,
+        ..ToolOutput::default()
+    })
 }
 
 /// Judges, loads and works out every section; asks for outside folders on the way.
@@ -103,7 +121,10 @@ async fn plan(sections: Vec<Section>, cx: &ToolCx) -> Result<Vec<Planned>, ToolE
         let plan = plan_one(section, cx).await?;
         for place in plan.places() {
             if !seen.insert(place.real.clone()) {
-                return Err(ToolError::failed(format!("The patch has more than one section for {}", place.shown())));
+                return Err(ToolError::failed(format!(
+                    "The patch has more than one section for {}",
+                    place.shown()
+                )));
             }
         }
         planned.push(plan);
@@ -112,7 +133,8 @@ async fn plan(sections: Vec<Section>, cx: &ToolCx) -> Result<Vec<Planned>, ToolE
 }
 
 async fn plan_one(section: Section, cx: &ToolCx) -> Result<Planned, ToolError> {
-    let (Section::Add { path, .. } | Section::Delete { path } | Section::Update { path, .. }) = &section;
+    let (Section::Add { path, .. } | Section::Delete { path } | Section::Update { path, .. }) =
+        &section;
     let (place, file) = open(cx, path).await?;
     let shown = file.shown.clone();
     let missing = || ToolError::failed(format!("File not found: {shown}"));
@@ -120,27 +142,63 @@ async fn plan_one(section: Section, cx: &ToolCx) -> Result<Planned, ToolError> {
     match section {
         Section::Add { content, .. } => {
             if file.exists() {
-                return Err(ToolError::failed(format!("{shown} exists already, so the patch cannot add it")));
+                return Err(ToolError::failed(format!(
+                    "{shown} exists already, so the patch cannot add it"
+                )));
             }
             let (change, bytes) = (between(&content), Some(content.into_bytes()));
-            Ok(Planned { letter: 'A', kind: "add", place, file, bytes, target: None, change })
+            Ok(Planned {
+                letter: 'A',
+                kind: "add",
+                place,
+                file,
+                bytes,
+                target: None,
+                change,
+            })
         }
         Section::Delete { .. } => {
-            let change = if file.exists() { between("") } else { return Err(missing()) };
-            Ok(Planned { letter: 'D', kind: "delete", place, file, bytes: None, target: None, change })
+            let change = if file.exists() {
+                between("")
+            } else {
+                return Err(missing());
+            };
+            Ok(Planned {
+                letter: 'D',
+                kind: "delete",
+                place,
+                file,
+                bytes: None,
+                target: None,
+                change,
+            })
         }
         Section::Update { hunks, move_to, .. } => {
             if !file.exists() {
                 return Err(missing());
             }
-            let new = patch::apply(&file.text, &shown, &hunks).map_err(|error| ToolError::failed(error.to_string()))?;
+            let new = patch::apply(&file.text, &shown, &hunks)
+                .map_err(|error| ToolError::failed(error.to_string()))?;
             let (change, bytes) = (between(&new), Some(file.encode(&new)?));
             let target = match move_to {
-                Some(path) => Some(open_free(cx, &path).await?).filter(|(target, _)| target.real != place.real),
+                Some(path) => Some(open_free(cx, &path).await?)
+                    .filter(|(target, _)| target.real != place.real),
                 None => None,
             };
-            let (letter, kind) = if target.is_some() { ('R', "move") } else { ('M', "update") };
-            Ok(Planned { letter, kind, place, file, bytes, target, change })
+            let (letter, kind) = if target.is_some() {
+                ('R', "move")
+            } else {
+                ('M', "update")
+            };
+            Ok(Planned {
+                letter,
+                kind,
+                place,
+                file,
+                bytes,
+                target,
+                change,
+            })
         }
     }
 }
@@ -156,18 +214,25 @@ async fn open(cx: &ToolCx, path: &str) -> Result<(Place, TextFile), ToolError> {
 async fn open_free(cx: &ToolCx, path: &str) -> Result<(Place, TextFile), ToolError> {
     let (place, file) = open(cx, path).await?;
     if file.exists() {
-        return Err(ToolError::failed(format!("{} exists already, so nothing can be moved there", file.shown)));
+        return Err(ToolError::failed(format!(
+            "{} exists already, so nothing can be moved there",
+            file.shown
+        )));
     }
     Ok((place, file))
 }
 
 impl Planned {
     fn places(&self) -> impl Iterator<Item = &Place> {
-        [&self.place].into_iter().chain(self.target.as_ref().map(|(place, _)| place))
+        [&self.place]
+            .into_iter()
+            .chain(self.target.as_ref().map(|(place, _)| place))
     }
 
     fn files(&self) -> impl Iterator<Item = &TextFile> {
-        [&self.file].into_iter().chain(self.target.as_ref().map(|(_, file)| file))
+        [&self.file]
+            .into_iter()
+            .chain(self.target.as_ref().map(|(_, file)| file))
     }
 
     fn facts(&self) -> Value {
@@ -187,15 +252,28 @@ impl Planned {
 }
 
 fn request(planned: &[Planned]) -> Map<String, Value> {
-    let paths: Vec<String> = planned.iter().map(|plan| plan.place.relative.clone()).collect();
-    let diff: String = planned.iter().map(|plan| plan.change.patch.as_str()).collect();
+    let paths: Vec<String> = planned
+        .iter()
+        .map(|plan| plan.place.relative.clone())
+        .collect();
+    let diff: String = planned
+        .iter()
+        .map(|plan| plan.change.patch.as_str())
+        .collect();
     let files: Vec<Value> = planned.iter().map(Planned::facts).collect();
-    facts([("filepath", paths.join(", ").into()), ("diff", diff.into()), ("files", files.into())])
+    facts([
+        ("filepath", paths.join(", ").into()),
+        ("diff", diff.into()),
+        ("files", files.into()),
+    ])
 }
 
 fn report(planned: &[Planned]) -> String {
     let line = |plan: &Planned| match &plan.target {
-        Some((target, _)) => format!("{} {} -> {}", plan.letter, plan.place.relative, target.relative),
+        Some((target, _)) => format!(
+            "{} {} -> {}",
+            plan.letter, plan.place.relative, target.relative
+        ),
         None => format!("{} {}", plan.letter, plan.place.relative),
     };
     let lines: Vec<String> = planned.iter().map(line).collect();
@@ -203,9 +281,18 @@ fn report(planned: &[Planned]) -> String {
 }
 
 /// Checks that no file was changed meanwhile, stages everything, then puts it in place.
-async fn carry_out(planned: Vec<Planned>, locks: Arc<FileLocks>) -> Result<Vec<Planned>, ToolError> {
-    let paths: Vec<PathBuf> = planned.iter().flat_map(Planned::places).map(|place| place.real.clone()).collect();
-    let held = locks.hold(&paths.iter().map(PathBuf::as_path).collect::<Vec<_>>()).await;
+async fn carry_out(
+    planned: Vec<Planned>,
+    locks: Arc<FileLocks>,
+) -> Result<Vec<Planned>, ToolError> {
+    let paths: Vec<PathBuf> = planned
+        .iter()
+        .flat_map(Planned::places)
+        .map(|place| place.real.clone())
+        .collect();
+    let held = locks
+        .hold(&paths.iter().map(PathBuf::as_path).collect::<Vec<_>>())
+        .await;
     call::blocking(move || {
         let _held = held;
         for file in planned.iter().flat_map(Planned::files) {
@@ -213,7 +300,10 @@ async fn carry_out(planned: Vec<Planned>, locks: Arc<FileLocks>) -> Result<Vec<P
         }
         let mut staged = Vec::new();
         for plan in &planned {
-            let to = plan.target.as_ref().map_or(&plan.place, |(target, _)| target);
+            let to = plan
+                .target
+                .as_ref()
+                .map_or(&plan.place, |(target, _)| target);
             if let Some(bytes) = &plan.bytes {
                 staged.push(Staged::new(&to.real, bytes).map_err(|error| unwritten(to, &error))?);
             }
@@ -240,12 +330,22 @@ fn put(plan: &Planned, staged: &mut impl Iterator<Item = Staged>) -> std::io::Re
 }
 
 fn unwritten(place: &Place, error: &std::io::Error) -> ToolError {
-    ToolError::failed(format!("Cannot write {}: {error}. Nothing was changed.", place.shown()))
+    ToolError::failed(format!(
+        "Cannot write {}: {error}. Nothing was changed.",
+        place.shown()
+    ))
 }
 
 fn half_done(plan: &Planned, error: &std::io::Error, written: &[&str]) -> ToolError {
-    let done = if written.is_empty() { "nothing".to_owned() } else { written.join(", ") };
-    ToolError::failed(format!("Cannot write {}: {error}. Changed before that: {done}.", plan.place.shown()))
+    let done = if written.is_empty() {
+        "nothing".to_owned()
+    } else {
+        written.join(", ")
+    };
+    ToolError::failed(format!(
+        "Cannot write {}: {error}. Changed before that: {done}.",
+        plan.place.shown()
+    ))
 }
 
 #[cfg(test)]
@@ -275,9 +375,14 @@ mod tests {
             "Patch applied successfully:\nM a.txt\nA new/p.txt\nR old.txt -> moved.txt\nD gone.txt"
         );
         assert_eq!(output.title, "4 files");
-        assert_eq!(output.metadata["files"][2]["movePath"], stage.shown("moved.txt"));
+        assert_eq!(
+            output.metadata["files"][2]["movePath"],
+            stage.shown("moved.txt")
+        );
         assert_eq!(output.changed.len(), 5);
-        let patterns = ["a.txt", "new/p.txt", "old.txt", "moved.txt", "gone.txt"].map(str::to_owned).to_vec();
+        let patterns = ["a.txt", "new/p.txt", "old.txt", "moved.txt", "gone.txt"]
+            .map(str::to_owned)
+            .to_vec();
         assert_eq!(stage.permissions(), [("edit".to_owned(), patterns)]);
     }
 
@@ -288,8 +393,14 @@ mod tests {
         stage.write("b.txt", "b\n");
         let body = "*** Add File: n.txt\n+n\n*** Update File: a.txt\n@@\n-a\n+x\n*** Update File: b.txt\n@@\n-q\n+x";
         let error = stage.fails("apply_patch", patch(body)).await;
-        assert!(error.contains("does not fit") && error.contains("b.txt"), "{error}");
-        assert_eq!((stage.text("a.txt"), stage.path("n.txt").exists()), ("a\n".into(), false));
+        assert!(
+            error.contains("does not fit") && error.contains("b.txt"),
+            "{error}"
+        );
+        assert_eq!(
+            (stage.text("a.txt"), stage.path("n.txt").exists()),
+            ("a\n".into(), false)
+        );
         assert!(stage.permissions().is_empty());
     }
 
@@ -301,8 +412,14 @@ mod tests {
             ("*** Add File: a.txt\n+x", "exists already"),
             ("*** Delete File: none.txt", "File not found"),
             ("*** Update File: none.txt\n@@\n-a\n+b", "File not found"),
-            ("*** Delete File: a.txt\n*** Delete File: ./a.txt", "more than one section"),
-            ("*** Add File: b.txt\n+x\n*** Update File: a.txt\n*** Move to: b.txt\n@@\n-a\n+b", "more than one section"),
+            (
+                "*** Delete File: a.txt\n*** Delete File: ./a.txt",
+                "more than one section",
+            ),
+            (
+                "*** Add File: b.txt\n+x\n*** Update File: a.txt\n*** Move to: b.txt\n@@\n-a\n+b",
+                "more than one section",
+            ),
         ] {
             let error = stage.fails("apply_patch", patch(body)).await;
             assert!(error.contains(words), "{body}: {error}");

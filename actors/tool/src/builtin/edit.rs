@@ -69,7 +69,9 @@ impl Tool for Edit {
 
 async fn edit(input: Input, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOutput, ToolError> {
     if input.old_string == input.new_string {
-        return Err(ToolError::failed("oldString and newString are the same, so there is nothing to change"));
+        return Err(ToolError::failed(
+            "oldString and newString are the same, so there is nothing to change",
+        ));
     }
     let place = Place::find(cx, &input.file_path).await?;
     super::refuse_reserved(&place)?;
@@ -104,7 +106,7 @@ async fn edit(input: Input, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOutput
             ("diff", change.patch.clone().into()),
             ("filediff", change.filediff()),
         ]),
-        changed: vec![place.real],
+        changed: vec![place.changed()],
         ..ToolOutput::default()
     })
 }
@@ -122,7 +124,10 @@ fn changed_text(text: &str, shown: &str, exists: bool, input: &Input) -> Result<
         return Err(ToolError::failed(format!("File not found: {shown}")));
     }
     let ending = Ending::of(text);
-    let (wanted, new) = (ending.apply(&input.old_string), ending.apply(&input.new_string));
+    let (wanted, new) = (
+        ending.apply(&input.old_string),
+        ending.apply(&input.new_string),
+    );
     let Found::Places { ranges, exact } = find(text, &wanted) else {
         return Err(ToolError::failed(format!(
             "Could not find oldString in {shown}. Read the file and copy the text to replace from it, with its blanks."
@@ -134,7 +139,11 @@ fn changed_text(text: &str, shown: &str, exists: bool, input: &Input) -> Result<
             ranges.len()
         )));
     }
-    if !exact && ranges.iter().any(|range| is_disproportionate(&wanted, &text[range.clone()])) {
+    if !exact
+        && ranges
+            .iter()
+            .any(|range| is_disproportionate(&wanted, &text[range.clone()]))
+    {
         return Err(ToolError::failed(format!(
             "oldString fits {shown} only loosely, and the match is far larger than oldString. Give the exact text."
         )));

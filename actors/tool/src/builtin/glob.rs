@@ -59,7 +59,10 @@ impl Tool for Glob {
 async fn glob(input: Input, cx: &ToolCx, searches: &Searches) -> Result<ToolOutput, ToolError> {
     let (folder, rest) = match split_base(&input.pattern) {
         Some((folder, rest)) => (folder.display().to_string(), rest),
-        None => (super::folder_or_here(input.path.as_deref()).to_owned(), input.pattern.clone()),
+        None => (
+            super::folder_or_here(input.path.as_deref()).to_owned(),
+            input.pattern.clone(),
+        ),
     };
     let pattern = PathPattern::new(&rest)?;
     let place = Place::find(cx, &folder).await?;
@@ -73,9 +76,15 @@ async fn glob(input: Input, cx: &ToolCx, searches: &Searches) -> Result<ToolOutp
         .run(cx, move || {
             super::expect_folder(&place)?;
             let found = Mutex::new(Newest::default());
-            Walk { base: &place.absolute, cancel: &cancel }.each(|entry| {
-                if pattern.fits(&place.absolute, entry.path()) {
-                    found.lock().add(Dated::of(entry));
+            Walk {
+                base: &place.real,
+                cancel: &cancel,
+            }
+            .each(|entry| {
+                if pattern.fits(&place.real, entry.path()) {
+                    found
+                        .lock()
+                        .add(Dated::of(entry, place.named(entry.path())));
                 }
                 true
             })?;
@@ -111,8 +120,16 @@ fn shown(title: String, mut found: Newest) -> ToolOutput {
     found.cut();
     let count = found.files.len();
     let truncated = found.total > count;
-    let paths: Vec<String> = found.files.iter().map(|file| file.path.display().to_string()).collect();
-    let mut output = if paths.is_empty() { "No files found".to_owned() } else { paths.join("\n") };
+    let paths: Vec<String> = found
+        .files
+        .iter()
+        .map(|file| file.path.display().to_string())
+        .collect();
+    let mut output = if paths.is_empty() {
+        "No files found".to_owned()
+    } else {
+        paths.join("\n")
+    };
     if truncated {
         output.push_str(&format!(
             "\n\n(The newest {count} of {} files are shown. Narrow the pattern or the path for the rest.)",
@@ -120,7 +137,12 @@ fn shown(title: String, mut found: Newest) -> ToolOutput {
         ));
     }
     let metadata = facts([("count", count.into()), ("truncated", truncated.into())]);
-    ToolOutput { title, output, metadata, ..ToolOutput::default() }
+    ToolOutput {
+        title,
+        output,
+        metadata,
+        ..ToolOutput::default()
+    }
 }
 
 #[cfg(test)]
@@ -130,25 +152,48 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     fn age(stage: &Stage, name: &str, seconds: u64) {
-        let file = std::fs::File::options().write(true).open(stage.path(name)).unwrap();
-        file.set_modified(UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds)).unwrap();
+        let file = std::fs::File::options()
+            .write(true)
+            .open(stage.path(name))
+            .unwrap();
+        file.set_modified(UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds))
+            .unwrap();
     }
 
     #[tokio::test]
     async fn files_that_fit_newest_first() {
         let stage = Stage::new();
-        for (name, seconds) in [("src/foo.ts", 1), ("b.ts", 3), (".hidden/c.ts", 2), (".git/d.ts", 9), ("e.rs", 5)] {
+        for (name, seconds) in [
+            ("src/foo.ts", 1),
+            ("b.ts", 3),
+            (".hidden/c.ts", 2),
+            (".git/d.ts", 9),
+            ("e.rs", 5),
+        ] {
             stage.write(name, "");
             age(&stage, name, seconds);
         }
         let output = stage.done("glob", json!({"pattern": "**/*.ts"})).await;
-        let paths = ["b.ts", ".hidden/c.ts", "src/foo.ts"].map(|name| stage.shown(name)).join("\n");
+        let paths = ["b.ts", ".hidden/c.ts", "src/foo.ts"]
+            .map(|name| stage.shown(name))
+            .join("\n");
         assert_eq!(output.output, paths);
         assert_eq!(output.title, "");
-        assert_eq!(Value::Object(output.metadata), json!({"count": 3, "truncated": false}));
-        assert_eq!(stage.permissions(), [("glob".to_owned(), vec!["**/*.ts".to_owned()])]);
-        let output = stage.done("glob", json!({"pattern": "*.ts", "path": "src"})).await;
-        assert_eq!((output.output, output.title), (stage.shown("src/foo.ts"), "src".to_owned()));
+        assert_eq!(
+            Value::Object(output.metadata),
+            json!({"count": 3, "truncated": false})
+        );
+        assert_eq!(
+            stage.permissions(),
+            [("glob".to_owned(), vec!["**/*.ts".to_owned()])]
+        );
+        let output = stage
+            .done("glob", json!({"pattern": "*.ts", "path": "src"}))
+            .await;
+        assert_eq!(
+            (output.output, output.title),
+            (stage.shown("src/foo.ts"), "src".to_owned())
+        );
     }
 
     #[tokio::test]
@@ -158,21 +203,39 @@ mod tests {
         stage.write(".gitignore", "out/\n");
         stage.write("out/x.ts", "");
         let output = stage.done("glob", json!({"pattern": "**/*.ts"})).await;
-        assert_eq!((output.output.as_str(), &output.metadata["count"]), ("No files found", &json!(0)));
+        assert_eq!(
+            (output.output.as_str(), &output.metadata["count"]),
+            ("No files found", &json!(0))
+        );
     }
 
     #[tokio::test]
     async fn absolute_patterns_and_outside_folders() {
         let stage = Stage::new();
         stage.write("src/foo.ts", "");
-        let output = stage.done("glob", json!({"pattern": format!("{}/*.ts", stage.shown("src"))})).await;
+        let output = stage
+            .done(
+                "glob",
+                json!({"pattern": format!("{}/*.ts", stage.shown("src"))}),
+            )
+            .await;
         assert_eq!(output.output, stage.shown("src/foo.ts"));
         stage.host.denied.lock().push("external_directory".into());
-        assert_eq!(stage.fails("glob", json!({"pattern": "/etc/*.conf"})).await, "rejected");
-        assert_eq!(stage.fails("glob", json!({"pattern": "../../*"})).await, "rejected");
-        let error = stage.fails("glob", json!({"pattern": "*", "path": "src/foo.ts"})).await;
+        assert_eq!(
+            stage.fails("glob", json!({"pattern": "/etc/*.conf"})).await,
+            "rejected"
+        );
+        assert_eq!(
+            stage.fails("glob", json!({"pattern": "../../*"})).await,
+            "rejected"
+        );
+        let error = stage
+            .fails("glob", json!({"pattern": "*", "path": "src/foo.ts"}))
+            .await;
         assert!(error.contains("not a folder"), "{error}");
-        let error = stage.fails("glob", json!({"pattern": "*", "path": "none"})).await;
+        let error = stage
+            .fails("glob", json!({"pattern": "*", "path": "none"}))
+            .await;
         assert!(error.contains("not found"), "{error}");
     }
 
@@ -182,9 +245,20 @@ mod tests {
         let outside = tempfile::tempdir().unwrap();
         std::fs::write(outside.path().join("secret.ts"), "").unwrap();
         std::os::unix::fs::symlink(outside.path(), stage.path("link")).unwrap();
-        assert_eq!(stage.done("glob", json!({"pattern": "**/*.ts"})).await.output, "No files found");
+        assert_eq!(
+            stage
+                .done("glob", json!({"pattern": "**/*.ts"}))
+                .await
+                .output,
+            "No files found"
+        );
         stage.host.denied.lock().push("external_directory".into());
-        assert_eq!(stage.fails("glob", json!({"pattern": "*", "path": "link"})).await, "rejected");
+        assert_eq!(
+            stage
+                .fails("glob", json!({"pattern": "*", "path": "link"}))
+                .await,
+            "rejected"
+        );
     }
 
     #[tokio::test]
@@ -194,15 +268,29 @@ mod tests {
             if n % 100 == 0 {
                 std::fs::create_dir_all(stage.path(&format!("d{}", n / 100))).unwrap();
             }
-            std::fs::write(stage.path(&format!("d{}/f{n}.txt", n / 100)), format!("number {n}\n")).unwrap();
+            std::fs::write(
+                stage.path(&format!("d{}/f{n}.txt", n / 100)),
+                format!("number {n}\n"),
+            )
+            .unwrap();
         }
         let bound = Duration::from_secs(20);
-        let output = tokio::time::timeout(bound, stage.done("glob", json!({"pattern": "**/*.txt"}))).await.unwrap();
+        let output =
+            tokio::time::timeout(bound, stage.done("glob", json!({"pattern": "**/*.txt"})))
+                .await
+                .unwrap();
         assert_eq!(output.metadata["count"], 100);
         assert!(output.output.ends_with("(The newest 100 of 10000 files are shown. Narrow the pattern or the path for the rest.)"));
-        let output = tokio::time::timeout(bound, stage.done("grep", json!({"pattern": "number 9999$"}))).await.unwrap();
+        let output = tokio::time::timeout(
+            bound,
+            stage.done("grep", json!({"pattern": "number 9999$"})),
+        )
+        .await
+        .unwrap();
         assert_eq!(output.metadata["matches"], 1);
-        let output = tokio::time::timeout(bound, stage.done("grep", json!({"pattern": "number"}))).await.unwrap();
+        let output = tokio::time::timeout(bound, stage.done("grep", json!({"pattern": "number"})))
+            .await
+            .unwrap();
         assert_eq!(output.metadata["truncated"], true);
         assert!(output.output.len() < 20_000);
     }
@@ -211,6 +299,9 @@ mod tests {
     async fn a_stopped_search_stops() {
         let stage = Stage::new();
         stage.cx.cancel.cancel();
-        assert_eq!(stage.fails("glob", json!({"pattern": "*"})).await, "Tool execution aborted");
+        assert_eq!(
+            stage.fails("glob", json!({"pattern": "*"})).await,
+            "Tool execution aborted"
+        );
     }
 }

@@ -26,6 +26,8 @@ const LIMIT_MAX: usize = 5_000;
 const CONTEXT_MAX: usize = 50;
 /// Matches after which a search ends.
 const MATCHES_MAX: usize = 50_000;
+/// Bytes of lines after which a search ends.
+const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The largest compiled pattern.
 const PATTERN_BYTES_MAX: usize = 10 * 1024 * 1024;
 
@@ -91,27 +93,47 @@ impl Tool for Grep {
 async fn grep(input: Input, cx: &ToolCx, searches: &Searches) -> Result<ToolOutput, ToolError> {
     let search = Search {
         matcher: matcher(&input)?,
-        include: input.include.as_deref().filter(|include| !include.is_empty()).map(PathPattern::new).transpose()?,
-        context: input.context.map_or(0, |context| (context as usize).min(CONTEXT_MAX)),
-        limit: input.limit.map_or(LIMIT_DEFAULT, |limit| (limit as usize).clamp(1, LIMIT_MAX)),
+        include: input
+            .include
+            .as_deref()
+            .filter(|include| !include.is_empty())
+            .map(PathPattern::new)
+            .transpose()?,
+        context: input
+            .context
+            .map_or(0, |context| (context as usize).min(CONTEXT_MAX)),
+        limit: input
+            .limit
+            .map_or(LIMIT_DEFAULT, |limit| (limit as usize).clamp(1, LIMIT_MAX)),
         rules: cx.host.rules(),
         place: Place::find(cx, super::folder_or_here(input.path.as_deref())).await?,
     };
     search.place.admit(cx).await?;
     let mut request = facts([("pattern", input.pattern.clone().into())]);
     let more = [("path", input.path), ("include", input.include)];
-    request.extend(more.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.into()))));
+    request.extend(
+        more.into_iter()
+            .filter_map(|(key, value)| Some((key.to_owned(), value?.into()))),
+    );
     call::ask(cx, ask_any("grep", vec![input.pattern.clone()], request)).await?;
     if !search.place.real.is_dir() {
         let request = facts([("filepath", search.place.shown().into())]);
         call::ask(cx, ask_any("read", search.place.patterns(), request)).await?;
     }
     let cancel = cx.cancel.clone();
-    searches.run(cx, move || Ok(search.run(&cancel)?.shown(input.pattern, search.limit))).await
+    searches
+        .run(cx, move || {
+            Ok(search.run(&cancel)?.shown(input.pattern, search.limit))
+        })
+        .await
 }
 
 fn matcher(input: &Input) -> Result<RegexMatcher, ToolError> {
-    let pattern = if input.literal { regex::escape(&input.pattern) } else { input.pattern.clone() };
+    let pattern = if input.literal {
+        regex::escape(&input.pattern)
+    } else {
+        input.pattern.clone()
+    };
     RegexMatcherBuilder::new()
         .case_insensitive(input.ignore_case)
         .line_terminator(Some(b'\n'))
@@ -119,7 +141,9 @@ fn matcher(input: &Input) -> Result<RegexMatcher, ToolError> {
         .dfa_size_limit(PATTERN_BYTES_MAX)
         .build(&pattern)
         .map_err(|error| {
-            ToolError::failed(format!("The pattern is not valid: {error}\nSet literal to search for it as plain text."))
+            ToolError::failed(format!(
+                "The pattern is not valid: {error}\nSet literal to search for it as plain text."
+            ))
         })
 }
 
@@ -144,16 +168,23 @@ struct Outcome {
 
 impl Search {
     fn run(&self, cancel: &tokio_util::sync::CancellationToken) -> Result<Outcome, ToolError> {
-        let base = &self.place.absolute;
+        let base = &self.place.real;
         if !base.exists() {
-            return Err(ToolError::failed(format!("Path not found: {}", self.place.shown())));
+            return Err(ToolError::failed(format!(
+                "Path not found: {}",
+                self.place.shown()
+            )));
         }
         let outcome = Mutex::new(Outcome::default());
-        let matches = AtomicUsize::new(0);
+        let (matches, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let single = !base.is_dir();
         let whole = Walk { base, cancel }.each(|entry| {
             let path = entry.path();
-            if self.include.as_ref().is_some_and(|include| !single && !include.fits(base, path)) {
+            if self
+                .include
+                .as_ref()
+                .is_some_and(|include| !single && !include.fits(base, path))
+            {
                 return true;
             }
             if !single && !self.may_show(path) {
@@ -165,9 +196,12 @@ impl Search {
                 return true;
             }
             let found = matches.fetch_add(hits.matches, Ordering::Relaxed) + hits.matches;
+            let kept = bytes.fetch_add(hits.bytes, Ordering::Relaxed) + hits.bytes;
             let mut outcome = outcome.lock();
-            outcome.files.push((Dated::of(entry), hits));
-            found < MATCHES_MAX
+            outcome
+                .files
+                .push((Dated::of(entry, self.place.named(path)), hits));
+            found < MATCHES_MAX && kept < KEPT_BYTES_MAX
         })?;
         let mut outcome = outcome.into_inner();
         outcome.ended_early = !whole;
@@ -175,20 +209,32 @@ impl Search {
     }
 
     fn may_show(&self, path: &Path) -> bool {
-        let below = path.strip_prefix(&self.place.absolute).unwrap_or(path);
-        let path = Path::new(&self.place.relative).join(below);
-        rules::may_read(&self.rules, &path.to_string_lossy())
+        let below = path.strip_prefix(&self.place.real).unwrap_or(path);
+        [&self.place.relative, &self.place.real_relative]
+            .iter()
+            .all(|base| {
+                let path = Path::new(base).join(below);
+                rules::may_read(&self.rules, &path.to_string_lossy())
+            })
     }
 }
 
 impl Outcome {
     fn shown(mut self, pattern: String, limit: usize) -> ToolOutput {
-        self.files.sort_unstable_by(|(one, _), (two, _)| one.order(two));
+        self.files
+            .sort_unstable_by(|(one, _), (two, _)| one.order(two));
         let total: usize = self.files.iter().map(|(_, hits)| hits.matches).sum();
         let truncated = total > limit || self.ended_early;
-        let mut output = if total == 0 { "No files found".to_owned() } else { format!("Found {total} matches") };
+        let mut output = if total == 0 {
+            "No files found".to_owned()
+        } else {
+            format!("Found {total} matches")
+        };
         if truncated && total > 0 {
-            output.push_str(&format!(" (the first {} are shown; raise limit or narrow the search for more)", limit.min(total)));
+            output.push_str(&format!(
+                " (the first {} are shown; raise limit or narrow the search for more)",
+                limit.min(total)
+            ));
         }
         if total > 0 {
             output.push('\n');
@@ -199,7 +245,11 @@ impl Outcome {
             if left == 0 {
                 break;
             }
-            output.push_str(&format!("{}{}:\n", if first { "" } else { "\n" }, file.path.display()));
+            output.push_str(&format!(
+                "{}{}:\n",
+                if first { "" } else { "\n" },
+                file.path.display()
+            ));
             first = false;
             left -= write_lines(&mut output, hits.lines, left);
         }
@@ -210,7 +260,12 @@ impl Outcome {
             ));
         }
         let metadata = facts([("matches", total.into()), ("truncated", truncated.into())]);
-        ToolOutput { title: pattern, output, metadata, ..ToolOutput::default() }
+        ToolOutput {
+            title: pattern,
+            output,
+            metadata,
+            ..ToolOutput::default()
+        }
     }
 }
 

@@ -25,13 +25,23 @@ impl Tool for Question {
         }
     }
 
-    fn run(&self, mut input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+    fn run(
+        &self,
+        mut input: Value,
+        cx: ToolCx,
+    ) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
         Box::pin(async move {
             let questions = match input["questions"].take() {
                 Value::Array(questions) if !questions.is_empty() => questions,
-                _ => return Err(ToolError::failed(crate::invalid_arguments("question", "questions has no items"))),
+                _ => {
+                    return Err(ToolError::failed(crate::invalid_arguments(
+                        "question",
+                        "questions has no items",
+                    )));
+                }
             };
-            let answer = call::or_stopped(&cx, cx.host.question(&cx.call, questions.clone())).await??;
+            let answer =
+                call::or_stopped(&cx, cx.host.question(&cx.call, questions.clone())).await??;
             Ok(match answer {
                 QuestionAnswer::Answered(answers) => answered(&questions, answers),
                 QuestionAnswer::Dismissed => dismissed(),
@@ -85,7 +95,10 @@ fn answered(questions: &[Value], answers: Vec<Vec<String>>) -> ToolOutput {
     let line = |(index, question): (usize, &Value)| {
         let labels = answers.get(index).filter(|labels| !labels.is_empty());
         let answer = labels.map_or("(no answer)".to_owned(), |labels| labels.join(", "));
-        format!("{}: {answer}", question["question"].as_str().unwrap_or_default())
+        format!(
+            "{}: {answer}",
+            question["question"].as_str().unwrap_or_default()
+        )
     };
     let lines: Vec<String> = questions.iter().enumerate().map(line).collect();
     let title = match questions.len() {
@@ -93,7 +106,12 @@ fn answered(questions: &[Value], answers: Vec<Vec<String>>) -> ToolOutput {
         count => format!("Asked {count} questions"),
     };
     let output = format!("The user answered:\n{}", lines.join("\n"));
-    ToolOutput { title, output, metadata: facts([("answers", json!(answers))]), ..ToolOutput::default() }
+    ToolOutput {
+        title,
+        output,
+        metadata: facts([("answers", json!(answers))]),
+        ..ToolOutput::default()
+    }
 }
 
 fn dismissed() -> ToolOutput {
@@ -123,7 +141,10 @@ mod tests {
         let output = stage.done("question", question()).await;
         assert_eq!(output.title, "Asked 1 question");
         assert_eq!(output.output, "The user answered:\nWhich?: B");
-        assert_eq!(Value::Object(output.metadata), json!({"answers": [["B"]], "truncated": false}));
+        assert_eq!(
+            Value::Object(output.metadata),
+            json!({"answers": [["B"]], "truncated": false})
+        );
         assert!(!output.ends_turn);
     }
 
@@ -140,6 +161,11 @@ mod tests {
     #[tokio::test]
     async fn no_question_is_no_call() {
         let stage = Stage::new();
-        assert!(stage.fails("question", json!({"questions": []})).await.contains("invalid arguments"));
+        assert!(
+            stage
+                .fails("question", json!({"questions": []}))
+                .await
+                .contains("invalid arguments")
+        );
     }
 }

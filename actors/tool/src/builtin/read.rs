@@ -75,7 +75,11 @@ async fn read(input: Input, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
     let limit = input.limit.map_or(0, |limit| limit as usize);
     let window = Window {
         first: input.offset.map_or(1, |offset| offset as u64).max(1),
-        lines_max: if limit == 0 { LINES_MAX } else { limit.min(LINES_MAX) },
+        lines_max: if limit == 0 {
+            LINES_MAX
+        } else {
+            limit.min(LINES_MAX)
+        },
         bytes_max: cx.output_bytes_max,
     };
     let mut output = {
@@ -88,7 +92,11 @@ async fn read(input: Input, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
     Ok(output)
 }
 
-fn look(place: &Place, window: Window, cancel: &tokio_util::sync::CancellationToken) -> Result<ToolOutput, ToolError> {
+fn look(
+    place: &Place,
+    window: Window,
+    cancel: &tokio_util::sync::CancellationToken,
+) -> Result<ToolOutput, ToolError> {
     let shown = place.shown();
     match kind::of(&place.real, &shown)? {
         Kind::Missing => Err(near::missing(&place.absolute)),
@@ -101,8 +109,14 @@ fn look(place: &Place, window: Window, cancel: &tokio_util::sync::CancellationTo
 fn attachment(shown: &str, mime: &'static str, bytes: &[u8]) -> ToolOutput {
     use base64::Engine;
     let data = base64::engine::general_purpose::STANDARD.encode(bytes);
-    let name = Path::new(shown).file_name().map(|name| name.to_string_lossy().into_owned());
-    let what = if mime == "application/pdf" { "PDF" } else { "Image" };
+    let name = Path::new(shown)
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    let what = if mime == "application/pdf" {
+        "PDF"
+    } else {
+        "Image"
+    };
     ToolOutput {
         output: format!("{what} read successfully"),
         metadata: facts([
@@ -123,11 +137,18 @@ fn add_instructions(output: &mut ToolOutput, cx: &ToolCx, path: &Path) {
     if near.is_empty() {
         return;
     }
-    let loaded: Vec<Value> = near.iter().map(|(path, _)| path.display().to_string().into()).collect();
+    let loaded: Vec<Value> = near
+        .iter()
+        .map(|(path, _)| path.display().to_string().into())
+        .collect();
     output.metadata.insert("loaded".into(), loaded.into());
     output.output.push_str("\n\n<system-reminder>");
     for (path, text) in near {
-        output.output.push_str(&format!("\nInstructions from: {}\n{}\n", path.display(), text.trim()));
+        let text = crate::output::head(text.trim(), cx.output_lines_max, cx.output_bytes_max);
+        output.output.push_str(&format!(
+            "\nInstructions from: {}\n{text}\n",
+            path.display()
+        ));
     }
     output.output.push_str("</system-reminder>");
 }

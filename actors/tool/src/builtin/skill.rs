@@ -26,9 +26,19 @@ struct Input {
 
 /// The tool's description with the skills on offer: name, description, path.
 pub fn describe(skills: &[(String, String, PathBuf)]) -> String {
-    let lines: Vec<String> = skills.iter().map(|(name, description, _)| format!("- {name}: {description}")).collect();
-    let list = if lines.is_empty() { "(none)".to_owned() } else { lines.join("\n") };
-    format!("{}\n\nSkills:\n{list}", include_str!("descriptions/skill.md").trim_end())
+    let lines: Vec<String> = skills
+        .iter()
+        .map(|(name, description, _)| format!("- {name}: {description}"))
+        .collect();
+    let list = if lines.is_empty() {
+        "(none)".to_owned()
+    } else {
+        lines.join("\n")
+    };
+    format!(
+        "{}\n\nSkills:\n{list}",
+        include_str!("descriptions/skill.md").trim_end()
+    )
 }
 
 impl Tool for Skill {
@@ -55,29 +65,56 @@ async fn skill(input: Input, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
     let name = input.name;
     let Some((_, _, path)) = skills.iter().find(|(known, _, _)| *known == name) else {
         let names: Vec<&str> = skills.iter().map(|(name, _, _)| name.as_str()).collect();
-        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        return Err(ToolError::failed(format!("Skill \"{name}\" not found. Available skills: {names}")));
+        let names = if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        };
+        return Err(ToolError::failed(format!(
+            "Skill \"{name}\" not found. Available skills: {names}"
+        )));
     };
     let names = vec![name.clone()];
     let permission = "skill".to_owned();
-    let ask = Ask { permission, patterns: names.clone(), always: names, metadata: Map::new(), must_ask: false };
+    let ask = Ask {
+        permission,
+        patterns: names.clone(),
+        always: names,
+        metadata: Map::new(),
+        must_ask: false,
+    };
     call::ask(cx, ask).await?;
     let path = path.clone();
     let loaded = name.clone();
     let (folder, output) = call::blocking(move || load(&loaded, &path)).await?;
     let metadata = facts([("name", name.clone().into()), ("dir", folder.into())]);
-    Ok(ToolOutput { title: format!("Loaded skill: {name}"), output, metadata, ..ToolOutput::default() })
+    Ok(ToolOutput {
+        title: format!("Loaded skill: {name}"),
+        output,
+        metadata,
+        ..ToolOutput::default()
+    })
 }
 
 fn load(name: &str, path: &Path) -> Result<(String, String), ToolError> {
-    let failed = |error: std::io::Error| ToolError::failed(format!("Cannot read {}: {error}", path.display()));
+    let failed = |error: std::io::Error| {
+        ToolError::failed(format!("Cannot read {}: {error}", path.display()))
+    };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(SKILL_BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(SKILL_BYTES_MAX)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
     let text = String::from_utf8_lossy(&bytes);
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let mut output = format!("<skill name=\"{name}\">\n{}\n</skill>\n\n", without_front_matter(&text).trim());
-    output.push_str(&format!("Folder of the skill (its paths start there): {}", folder.display()));
+    let mut output = format!(
+        "<skill name=\"{name}\">\n{}\n</skill>\n\n",
+        without_front_matter(&text).trim()
+    );
+    output.push_str(&format!(
+        "Folder of the skill (its paths start there): {}",
+        folder.display()
+    ));
     let files = sample(folder, path);
     if !files.is_empty() {
         output.push_str("\nSome of its files:");
@@ -91,7 +128,12 @@ fn load(name: &str, path: &Path) -> Result<(String, String), ToolError> {
 /// The text below the block of fields between two `---` lines.
 fn without_front_matter(text: &str) -> &str {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let Some(rest) = text.strip_prefix("---\n").or_else(|| text.strip_prefix("---\r\n")) else { return text };
+    let Some(rest) = text
+        .strip_prefix("---\n")
+        .or_else(|| text.strip_prefix("---\r\n"))
+    else {
+        return text;
+    };
     let mut at = 0;
     for line in rest.split_inclusive('\n') {
         at += line.len();
@@ -111,7 +153,11 @@ fn sample(folder: &Path, skill: &Path) -> Vec<PathBuf> {
         .build();
     let entries = walk.take(ENTRIES_MAX).filter_map(Result::ok);
     let files = entries.filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
-    files.map(ignore::DirEntry::into_path).filter(|path| path != skill).take(FILES_MAX).collect()
+    files
+        .map(ignore::DirEntry::into_path)
+        .filter(|path| path != skill)
+        .take(FILES_MAX)
+        .collect()
 }
 
 #[cfg(test)]
@@ -136,7 +182,9 @@ mod tests {
         }
         let (folder, output) = load("s", &stage.path("s/SKILL.md")).unwrap();
         assert_eq!(folder, stage.shown("s"));
-        let files: Vec<String> = (0..10).map(|n| stage.shown(&format!("s/files/f{n:02}.txt"))).collect();
+        let files: Vec<String> = (0..10)
+            .map(|n| stage.shown(&format!("s/files/f{n:02}.txt")))
+            .collect();
         assert_eq!(
             output,
             format!(

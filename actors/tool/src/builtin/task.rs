@@ -2,10 +2,16 @@
 
 use crate::call::{self, ask_any, facts};
 use kilo_ports::BoxFuture;
-use kilo_ports::tool::{Access, TaskAgent, TaskOrder, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use kilo_ports::tool::{
+    Access, TaskAgent, TaskAnswer, TaskOrder, Tool, ToolCx, ToolError, ToolOutput, ToolSpec,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a stopped child may take to end.
+const STOP_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Starts a child session, or goes on with one, waits for its end and gives its last text.
 ///
@@ -24,8 +30,15 @@ struct Input {
 
 /// The tool's description with the agents that it may start.
 pub fn describe(agents: &[TaskAgent]) -> String {
-    let lines: Vec<String> = agents.iter().map(|agent| format!("- {}: {}", agent.name, agent.description)).collect();
-    format!("{}\n\nAgents:\n{}", include_str!("descriptions/task.md").trim_end(), lines.join("\n"))
+    let lines: Vec<String> = agents
+        .iter()
+        .map(|agent| format!("- {}: {}", agent.name, agent.description))
+        .collect();
+    format!(
+        "{}\n\nAgents:\n{}",
+        include_str!("descriptions/task.md").trim_end(),
+        lines.join("\n")
+    )
 }
 
 impl Tool for Task {
@@ -68,14 +81,26 @@ async fn task(input: Input, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
         ("description", input.description.clone().into()),
         ("subagent_type", input.subagent_type.clone().into()),
     ]);
-    call::ask(cx, ask_any("task", vec![input.subagent_type.clone()], request)).await?;
+    call::ask(
+        cx,
+        ask_any("task", vec![input.subagent_type.clone()], request),
+    )
+    .await?;
     let title = input.description.clone();
     let parent = cx.session.to_string();
     let started = {
-        let (host, call, title, parent) = (cx.host.clone(), cx.call.clone(), title.clone(), parent.clone());
+        let (host, call, title, parent) = (
+            cx.host.clone(),
+            cx.call.clone(),
+            title.clone(),
+            parent.clone(),
+        );
         Box::new(move |child: kilo_protocol::SessionId, model: Value| {
-            let known =
-                facts([("parentSessionId", parent.into()), ("sessionId", child.to_string().into()), ("model", model)]);
+            let known = facts([
+                ("parentSessionId", parent.into()),
+                ("sessionId", child.to_string().into()),
+                ("model", model),
+            ]);
             host.progress(&call, Some(title), known);
         })
     };
@@ -86,8 +111,7 @@ async fn task(input: Input, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
         task_id: input.task_id,
         command: input.command,
     };
-    // The host ends the child itself when the call is stopped, so its own answer is waited for.
-    let answer = cx.host.task(&cx.call, order, started).await?;
+    let answer = ended(cx, cx.host.task(&cx.call, order, started)).await?;
     let child = answer.session.to_string();
     if let Some(error) = answer.error {
         return Err(ToolError::failed(format!(
@@ -96,10 +120,32 @@ async fn task(input: Input, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
     }
     Ok(ToolOutput {
         title,
-        output: format!("<task id=\"{child}\" state=\"completed\">\n<task_result>\n{}\n</task_result>\n</task>", answer.text),
-        metadata: facts([("parentSessionId", parent.into()), ("sessionId", child.into()), ("model", answer.model)]),
+        output: format!(
+            "<task id=\"{child}\" state=\"completed\">\n<task_result>\n{}\n</task_result>\n</task>",
+            answer.text
+        ),
+        metadata: facts([
+            ("parentSessionId", parent.into()),
+            ("sessionId", child.into()),
+            ("model", answer.model),
+        ]),
         ..ToolOutput::default()
     })
+}
+
+/// Waits for the child's end. The host ends the child itself when the call is stopped, so it gets time for that.
+async fn ended(
+    cx: &ToolCx,
+    mut child: BoxFuture<'static, Result<TaskAnswer, ToolError>>,
+) -> Result<TaskAnswer, ToolError> {
+    tokio::select! {
+        answer = &mut child => return answer,
+        () = cx.cancel.cancelled() => {}
+    }
+    match tokio::time::timeout(STOP_TIME_MAX, child).await {
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(_)) | Err(_) => Err(call::stopped()),
+    }
 }
 
 #[cfg(test)]
@@ -129,20 +175,32 @@ mod tests {
         let mut metadata = known;
         metadata["truncated"] = false.into();
         assert_eq!(Value::Object(output.metadata), metadata);
-        assert_eq!(stage.permissions(), [("task".to_owned(), vec!["general".to_owned()])]);
+        assert_eq!(
+            stage.permissions(),
+            [("task".to_owned(), vec!["general".to_owned()])]
+        );
     }
 
     #[tokio::test]
     async fn an_unknown_agent_is_an_error() {
         let stage = Stage::new();
         let error = stage.fails("task", order("no-such")).await;
-        assert_eq!(error, "There is no agent \"no-such\" for tasks. Agents: general.");
+        assert_eq!(
+            error,
+            "There is no agent \"no-such\" for tasks. Agents: general."
+        );
         assert!(stage.permissions().is_empty());
     }
 
     #[test]
     fn the_description_lists_the_agents() {
-        let text = describe(&[TaskAgent { name: "explore".into(), description: "finds things".into() }]);
-        assert!(text.ends_with("\n\nAgents:\n- explore: finds things"), "{text}");
+        let text = describe(&[TaskAgent {
+            name: "explore".into(),
+            description: "finds things".into(),
+        }]);
+        assert!(
+            text.ends_with("\n\nAgents:\n- explore: finds things"),
+            "{text}"
+        );
     }
 }

@@ -41,23 +41,37 @@ impl Tool for TodoWrite {
         }
     }
 
-    fn run(&self, mut input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+    fn run(
+        &self,
+        mut input: Value,
+        cx: ToolCx,
+    ) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
         Box::pin(async move {
             let Value::Array(todos) = input["todos"].take() else {
-                return Err(ToolError::failed(crate::invalid_arguments("todowrite", "todos is required and missing")));
+                return Err(ToolError::failed(crate::invalid_arguments(
+                    "todowrite",
+                    "todos is required and missing",
+                )));
             };
             call::ask(&cx, ask_any("todowrite", vec!["*".into()], Map::new())).await?;
             call::or_stopped(&cx, cx.host.set_todos(todos.clone())).await??;
-            let open = todos.iter().filter(|todo| todo["status"] != "completed").count();
+            let open = todos
+                .iter()
+                .filter(|todo| todo["status"] != "completed")
+                .count();
             let output = serde_json::to_string_pretty(&todos)
                 .map_err(|error| ToolError::failed(format!("Cannot show the list: {error}")))?;
             let changed = todos.len();
             let todos = Value::Array(todos);
             // The whole list is replaced each time, so all of it counts as changed and nothing is hidden.
-            let view =
-                json!({"mode": "full", "todos": todos, "hiddenBefore": 0, "hiddenAfter": 0, "changed": changed});
+            let view = json!({"mode": "full", "todos": todos, "hiddenBefore": 0, "hiddenAfter": 0, "changed": changed});
             let metadata = facts([("todos", todos), ("view", view)]);
-            Ok(ToolOutput { title: format!("{open} todos"), output, metadata, ..ToolOutput::default() })
+            Ok(ToolOutput {
+                title: format!("{open} todos"),
+                output,
+                metadata,
+                ..ToolOutput::default()
+            })
         })
     }
 }
@@ -76,9 +90,16 @@ mod tests {
         ]);
         let output = stage.done("todowrite", json!({"todos": todos})).await;
         assert_eq!(output.title, "2 todos");
-        assert!(output.output.starts_with("[\n  {\n    \"content\": \"one\",\n    \"status\": \"in_progress\",\n"));
+        assert!(
+            output.output.starts_with(
+                "[\n  {\n    \"content\": \"one\",\n    \"status\": \"in_progress\",\n"
+            )
+        );
         let view = json!({"mode": "full", "todos": todos, "hiddenBefore": 0, "hiddenAfter": 0, "changed": 2});
-        assert_eq!(Value::Object(output.metadata), json!({"todos": todos, "view": view, "truncated": false}));
+        assert_eq!(
+            Value::Object(output.metadata),
+            json!({"todos": todos, "view": view, "truncated": false})
+        );
         assert_eq!(Value::Array(stage.host.todos.lock().clone()), todos);
     }
 }

@@ -65,7 +65,10 @@ async fn write(input: Input, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOutpu
     let (new, change) = {
         let (old, shown) = (file.text.clone(), file.shown.clone());
         call::blocking(move || {
-            let content = input.content.strip_prefix('\u{feff}').unwrap_or(&input.content);
+            let content = input
+                .content
+                .strip_prefix('\u{feff}')
+                .unwrap_or(&input.content);
             let new = ending::keep(&old, content);
             let change = Change::between(&shown, &old, &new);
             Ok((new, change))
@@ -87,7 +90,7 @@ async fn write(input: Input, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOutpu
             ("diff", change.patch.clone().into()),
             ("filediff", change.filediff()),
         ]),
-        changed: vec![place.real],
+        changed: vec![place.changed()],
         ..ToolOutput::default()
     })
 }
@@ -100,14 +103,22 @@ mod tests {
     #[tokio::test]
     async fn a_new_file_and_its_folders() {
         let stage = Stage::new();
-        let output = stage.done("write", json!({"filePath": stage.shown("new/n.txt"), "content": "one\ntwo\n"})).await;
+        let output = stage
+            .done(
+                "write",
+                json!({"filePath": stage.shown("new/n.txt"), "content": "one\ntwo\n"}),
+            )
+            .await;
         let path = stage.shown("new/n.txt");
         let diff = format!(
             "Index: {path}\n{}\n--- {path}\n+++ {path}\n@@ -0,0 +1,2 @@\n+one\n+two\n",
             "=".repeat(67)
         );
         assert_eq!(stage.text("new/n.txt"), "one\ntwo\n");
-        assert_eq!((output.title.as_str(), output.output.as_str()), ("new/n.txt", "Wrote file successfully."));
+        assert_eq!(
+            (output.title.as_str(), output.output.as_str()),
+            ("new/n.txt", "Wrote file successfully.")
+        );
         assert_eq!(
             Value::Object(output.metadata),
             json!({
@@ -115,7 +126,10 @@ mod tests {
                 "filediff": {"file": path, "patch": diff, "additions": 2, "deletions": 0}, "truncated": false,
             })
         );
-        assert_eq!(stage.permissions(), [("edit".to_owned(), vec!["new/n.txt".to_owned()])]);
+        assert_eq!(
+            stage.permissions(),
+            [("edit".to_owned(), vec!["new/n.txt".to_owned()])]
+        );
         assert_eq!(*stage.host.edited.lock(), [stage.path("new/n.txt")]);
     }
 
@@ -123,7 +137,9 @@ mod tests {
     async fn an_existing_file_keeps_its_form() {
         let stage = Stage::new();
         stage.write("a.txt", "\u{feff}a\r\nb\r\n");
-        let output = stage.done("write", json!({"filePath": "a.txt", "content": "x\ny\n"})).await;
+        let output = stage
+            .done("write", json!({"filePath": "a.txt", "content": "x\ny\n"}))
+            .await;
         assert_eq!(output.metadata["exists"], true);
         assert_eq!(stage.text("a.txt"), "\u{feff}x\r\ny\r\n");
     }
@@ -132,11 +148,17 @@ mod tests {
     async fn places_that_are_no_files_are_refused() {
         let stage = Stage::new();
         std::fs::create_dir(stage.path("d")).unwrap();
-        let error = stage.fails("write", json!({"filePath": "d", "content": "x"})).await;
+        let error = stage
+            .fails("write", json!({"filePath": "d", "content": "x"}))
+            .await;
         assert!(error.contains("folder"), "{error}");
-        let error = stage.fails("write", json!({"filePath": "a\0b", "content": "x"})).await;
+        let error = stage
+            .fails("write", json!({"filePath": "a\0b", "content": "x"}))
+            .await;
         assert!(error.contains("NUL"), "{error}");
-        let error = stage.fails("write", json!({"filePath": "/dev/null", "content": "x"})).await;
+        let error = stage
+            .fails("write", json!({"filePath": "/dev/null", "content": "x"}))
+            .await;
         assert!(error.contains("regular"), "{error}");
     }
 
@@ -144,7 +166,12 @@ mod tests {
     async fn outside_paths_ask_first() {
         let stage = Stage::new();
         stage.host.denied.lock().push("external_directory".into());
-        stage.fails("write", json!({"filePath": "../../escape.txt", "content": "x"})).await;
+        stage
+            .fails(
+                "write",
+                json!({"filePath": "../../escape.txt", "content": "x"}),
+            )
+            .await;
         assert!(!stage.base().parent().unwrap().join("escape.txt").exists());
         assert_eq!(stage.permissions().len(), 1);
     }
@@ -153,7 +180,10 @@ mod tests {
     async fn writers_of_one_file_do_not_mix() {
         let stage = Stage::new();
         let writes = (0..20).map(|n| {
-            stage.run("write", json!({"filePath": "a.txt", "content": format!("{n}\n").repeat(1_000)}))
+            stage.run(
+                "write",
+                json!({"filePath": "a.txt", "content": format!("{n}\n").repeat(1_000)}),
+            )
         });
         let results = futures_util::future::join_all(writes).await;
         assert!(results.iter().any(Result::is_ok));

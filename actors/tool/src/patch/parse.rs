@@ -16,12 +16,17 @@ pub fn parse(text: &str) -> Result<Vec<Section>, PatchError> {
     let begin = lines.iter().position(|line| line.trim() == BEGIN);
     let end = lines.iter().rposition(|line| line.trim() == END);
     let (Some(begin), Some(end)) = (begin, end) else {
-        return Err(PatchError(format!("The patch must begin with \"{BEGIN}\" and end with \"{END}\"")));
+        return Err(PatchError(format!(
+            "The patch must begin with \"{BEGIN}\" and end with \"{END}\""
+        )));
     };
     if !is_wrapper(&lines[..begin]) || begin > end {
         return Err(PatchError(format!("The patch must begin with \"{BEGIN}\"")));
     }
-    let mut reader = Reader { lines: &lines[begin + 1..end], at: 0 };
+    let mut reader = Reader {
+        lines: &lines[begin + 1..end],
+        at: 0,
+    };
     let mut sections = Vec::new();
     while let Some(line) = reader.next() {
         if !line.trim().is_empty() {
@@ -36,7 +41,12 @@ pub fn parse(text: &str) -> Result<Vec<Section>, PatchError> {
 
 /// Whether the lines before a patch are nothing or the head of a here-document.
 fn is_wrapper(lines: &[&str]) -> bool {
-    match lines.iter().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().as_slice() {
+    match lines
+        .iter()
+        .filter(|line| !line.trim().is_empty())
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
         [] => true,
         [only] => only.contains("<<"),
         _ => false,
@@ -58,7 +68,9 @@ impl<'a> Reader<'a> {
     /// The next line if it belongs to the section being read.
     fn next_inside(&mut self) -> Option<&'a str> {
         let line = self.lines.get(self.at).copied()?;
-        let is_head = [ADD, DELETE, UPDATE].iter().any(|head| line.starts_with(head));
+        let is_head = [ADD, DELETE, UPDATE]
+            .iter()
+            .any(|head| line.starts_with(head));
         if is_head { None } else { self.next() }
     }
 
@@ -71,12 +83,16 @@ impl<'a> Reader<'a> {
             return self.added(path.trim());
         }
         if let Some(path) = head.strip_prefix(DELETE) {
-            return Ok(Section::Delete { path: path.trim().into() });
+            return Ok(Section::Delete {
+                path: path.trim().into(),
+            });
         }
         if let Some(path) = head.strip_prefix(UPDATE) {
             return self.updated(path.trim());
         }
-        Err(self.fault(&format!("expected a section such as \"{UPDATE}PATH\", found \"{head}\"")))
+        Err(self.fault(&format!(
+            "expected a section such as \"{UPDATE}PATH\", found \"{head}\""
+        )))
     }
 
     fn added(&mut self, path: &str) -> Result<Section, PatchError> {
@@ -91,7 +107,10 @@ impl<'a> Reader<'a> {
                 None => return Err(self.fault("every line of a new file begins with \"+\"")),
             }
         }
-        Ok(Section::Add { path: path.into(), content })
+        Ok(Section::Add {
+            path: path.into(),
+            content,
+        })
     }
 
     fn updated(&mut self, path: &str) -> Result<Section, PatchError> {
@@ -105,9 +124,14 @@ impl<'a> Reader<'a> {
         let mut hunks = Vec::new();
         while let Some(line) = self.next_inside() {
             if let Some(context) = line.strip_prefix("@@") {
-                hunks.push(Hunk { context: context_of(context), ..Hunk::default() });
+                hunks.push(Hunk {
+                    context: context_of(context),
+                    ..Hunk::default()
+                });
             } else if line.trim() == END_OF_FILE {
-                let hunk = hunks.last_mut().ok_or_else(|| self.fault("the end of the file stands before any change"))?;
+                let hunk = hunks
+                    .last_mut()
+                    .ok_or_else(|| self.fault("the end of the file stands before any change"))?;
                 hunk.at_end = true;
             } else {
                 if hunks.is_empty() {
@@ -120,11 +144,17 @@ impl<'a> Reader<'a> {
         if hunks.is_empty() && move_to.is_none() {
             return Err(PatchError(format!("The section of {path} changes nothing")));
         }
-        Ok(Section::Update { path: path.into(), move_to, hunks })
+        Ok(Section::Update {
+            path: path.into(),
+            move_to,
+            hunks,
+        })
     }
 
     fn change_line(&self, line: &str, hunks: &mut [Hunk]) -> Result<(), PatchError> {
-        let Some(hunk) = hunks.last_mut() else { return Ok(()) };
+        let Some(hunk) = hunks.last_mut() else {
+            return Ok(());
+        };
         let mut chars = line.chars();
         let step = match chars.next() {
             Some('+') => Step::Add(chars.as_str().into()),
@@ -132,7 +162,9 @@ impl<'a> Reader<'a> {
             Some(' ') => Step::Keep(chars.as_str().into()),
             // An empty line is an unchanged empty line whose blank was lost.
             None => Step::Keep(String::new()),
-            Some(_) => return Err(self.fault("a line of a change begins with \" \", \"+\" or \"-\"")),
+            Some(_) => {
+                return Err(self.fault("a line of a change begins with \" \", \"+\" or \"-\""));
+            }
         };
         hunk.lines.push(step);
         Ok(())
@@ -160,29 +192,49 @@ mod tests {
                      *** End of File\n*** Add File: p.txt\n+one\n+\n+two\n*** Delete File: d.txt\n*** End Patch\nEOF";
         let hunk = Hunk {
             context: Some("fn main() {".into()),
-            lines: vec![Step::Keep("keep".into()), Step::Remove("old".into()), Step::Add("new".into())],
+            lines: vec![
+                Step::Keep("keep".into()),
+                Step::Remove("old".into()),
+                Step::Add("new".into()),
+            ],
             at_end: true,
         };
         assert_eq!(
             parse(patch).unwrap(),
             [
-                Section::Update { path: "a.txt".into(), move_to: Some("b.txt".into()), hunks: vec![hunk] },
-                Section::Add { path: "p.txt".into(), content: "one\n\ntwo\n".into() },
-                Section::Delete { path: "d.txt".into() },
+                Section::Update {
+                    path: "a.txt".into(),
+                    move_to: Some("b.txt".into()),
+                    hunks: vec![hunk]
+                },
+                Section::Add {
+                    path: "p.txt".into(),
+                    content: "one\n\ntwo\n".into()
+                },
+                Section::Delete {
+                    path: "d.txt".into()
+                },
             ]
         );
     }
 
     #[test]
     fn a_bare_hunk_needs_no_marker_and_numbers_are_no_context() {
-        let patch = "*** Begin Patch\n*** Update File: a\n-x\n+y\n@@ -3,4 +3,4 @@\n-p\n+q\n*** End Patch";
-        let Section::Update { hunks, .. } = &parse(patch).unwrap()[0] else { panic!() };
+        let patch =
+            "*** Begin Patch\n*** Update File: a\n-x\n+y\n@@ -3,4 +3,4 @@\n-p\n+q\n*** End Patch";
+        let Section::Update { hunks, .. } = &parse(patch).unwrap()[0] else {
+            panic!()
+        };
         assert_eq!((hunks.len(), &hunks[1].context), (2, &None));
     }
 
     #[test]
     fn faults_are_told() {
-        let wrapped = |body: &str| parse(&format!("*** Begin Patch\n{body}\n*** End Patch")).unwrap_err().0;
+        let wrapped = |body: &str| {
+            parse(&format!("*** Begin Patch\n{body}\n*** End Patch"))
+                .unwrap_err()
+                .0
+        };
         assert!(parse("hello").unwrap_err().0.contains("Begin Patch"));
         assert!(wrapped("").contains("no sections"));
         assert!(wrapped("*** Update File: a").contains("changes nothing"));

@@ -20,16 +20,27 @@ impl PathPattern {
         let glob = GlobBuilder::new(plain)
             .literal_separator(true)
             .build()
-            .map_err(|error| ToolError::failed(format!("The pattern \"{pattern}\" is not valid: {}", error.kind())))?;
-        Ok(Self { matcher: glob.compile_matcher(), by_name: !pattern.contains('/') })
+            .map_err(|error| {
+                ToolError::failed(format!(
+                    "The pattern \"{pattern}\" is not valid: {}",
+                    error.kind()
+                ))
+            })?;
+        Ok(Self {
+            matcher: glob.compile_matcher(),
+            by_name: !pattern.contains('/'),
+        })
     }
 
     /// Whether `path`, below `base`, fits.
     pub fn fits(&self, base: &Path, path: &Path) -> bool {
         if self.by_name {
-            return path.file_name().is_some_and(|name| self.matcher.is_match(name));
+            return path
+                .file_name()
+                .is_some_and(|name| self.matcher.is_match(name));
         }
-        path.strip_prefix(base).is_ok_and(|path| self.matcher.is_match(path))
+        path.strip_prefix(base)
+            .is_ok_and(|path| self.matcher.is_match(path))
     }
 }
 
@@ -40,9 +51,16 @@ pub fn split_base(pattern: &str) -> Option<(PathBuf, String)> {
     }
     let pieces: Vec<&str> = pattern.split('/').collect();
     let is_plain = |piece: &&&str| !piece.contains(['*', '?', '[', '{', '\\']);
-    let plain = pieces[..pieces.len() - 1].iter().take_while(is_plain).count();
+    let plain = pieces[..pieces.len() - 1]
+        .iter()
+        .take_while(is_plain)
+        .count();
     let folder = pieces[..plain].join("/");
-    let folder = if folder.is_empty() { "/".to_owned() } else { folder };
+    let folder = if folder.is_empty() {
+        "/".to_owned()
+    } else {
+        folder
+    };
     // A slash in front keeps a pattern of one piece to the folder itself.
     Some((folder.into(), format!("/{}", pieces[plain..].join("/"))))
 }
@@ -54,7 +72,11 @@ mod tests {
 
     #[test]
     fn names_and_paths() {
-        let fits = |pattern: &str, path: &str| PathPattern::new(pattern).unwrap().fits(Path::new("/b"), &Path::new("/b").join(path));
+        let fits = |pattern: &str, path: &str| {
+            PathPattern::new(pattern)
+                .unwrap()
+                .fits(Path::new("/b"), &Path::new("/b").join(path))
+        };
         for (pattern, path, fit) in [
             ("*.ts", "deep/x.ts", true),
             ("**/*.ts", "x.ts", true),
@@ -72,7 +94,9 @@ mod tests {
 
     #[test]
     fn absolute_patterns_are_split() {
-        let split = |pattern| split_base(pattern).map(|(folder, rest)| (folder.display().to_string(), rest));
+        let split = |pattern| {
+            split_base(pattern).map(|(folder, rest)| (folder.display().to_string(), rest))
+        };
         assert_eq!(split("/a/b/*.ts"), Some(("/a/b".into(), "/*.ts".into())));
         assert_eq!(split("/a/b"), Some(("/a".into(), "/b".into())));
         assert_eq!(split("/*"), Some(("/".into(), "/*".into())));

@@ -349,14 +349,12 @@ impl Walker {
     fn inside(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd]) {
         if node.named_child_count() > 0 {
             self.walk(node, text, cwds, &[]);
-        } else if matches!(node.kind(), "command_substitution" | "process_substitution") {
-            self.walk(node, text, cwds, &[]);
         }
     }
 
     /// `NAME=VALUE` before a command.
     fn setting(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], trimmings: &mut Trimmings) {
-        self.inside(node, text, cwds);
+        self.values(node, text, cwds);
         let name = node.child_by_field_name("name").and_then(|name| text.get(name.byte_range())).unwrap_or_default();
         if !super::prefix::is_harmless_variable(name) {
             trimmings.settings.push(source(node, text));
@@ -477,6 +475,7 @@ impl Walker {
     fn file_redirect(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], trimmings: &mut Trimmings) -> Vec<Word> {
         let mut cursor = node.walk();
         let operator = node.children(&mut cursor).find(|child| !child.is_named()).map_or("", |child| child.kind());
+        let descriptor = node.child_by_field_name("descriptor").and_then(|fd| text.get(fd.byte_range())).unwrap_or_default();
         let mut targets = node.children_by_field_name("destination", &mut cursor);
         let Some(target) = targets.next() else { return Vec::new() };
         let rest: Vec<Node<'_>> = targets.collect();
@@ -486,7 +485,7 @@ impl Walker {
             let at = self.tick();
             let free = target_word.literal().is_some_and(|path| super::disk::is_free(&path));
             if !free {
-                trimmings.redirections.push_str(&format!(" {operator} {}", target_word.canonical()));
+                trimmings.redirections.push_str(&format!(" {descriptor}{operator} {}", target_word.canonical()));
             }
             let writes = operator.contains('>');
             self.plan.redirects.push(Redirect { target: target_word, writes, cwds: cwds.to_vec(), at });
@@ -524,14 +523,12 @@ impl Walker {
 
     /// Assignments that stand alone, or behind `export` and its kin.
     fn assignments(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], declared: bool) -> Flow {
+        self.values(node, text, cwds);
         self.assignments_below(node, text);
-        let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor) {
-            self.inside(child, text, cwds);
-        }
         let words: Vec<&str> = text.get(node.byte_range()).unwrap_or_default().split_ascii_whitespace().collect();
         let names = words.iter().filter_map(|word| word.split(['=', '+']).next()).filter(|name| is_name(name));
-        let weighty = if declared {
+        let exported = declared && words.iter().any(|word| *word == "export" || is_export_option(word));
+        let weighty = if exported {
             names.skip(1).any(|name| !super::prefix::is_harmless_variable(name))
         } else {
             names.into_iter().any(super::prefix::is_weighty_variable)
@@ -552,6 +549,18 @@ impl Walker {
             });
         }
         Flow::same(cwds)
+    }
+
+    /// Substitutions in the values of assignments.
+    fn values(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd]) {
+        let mut cursor = node.walk();
+        for child in node.named_children(&mut cursor) {
+            if child.kind() == "variable_assignment" {
+                self.values(child, text, cwds);
+            } else {
+                self.inside(child, text, cwds);
+            }
+        }
     }
 
     fn assignments_below(&mut self, node: Node<'_>, text: &str) {
@@ -611,6 +620,11 @@ impl Walker {
             }
         }
     }
+}
+
+/// `-x` of `declare` and `typeset`, alone or among others.
+fn is_export_option(word: &str) -> bool {
+    word.starts_with('-') && !word.starts_with("--") && word.contains('x')
 }
 
 fn is_descriptor(word: &Word) -> bool {

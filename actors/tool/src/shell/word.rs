@@ -40,7 +40,7 @@ impl Word {
     pub fn read(node: Node<'_>, text: &str) -> Self {
         let mut pieces = Vec::new();
         read(node, text, &mut pieces);
-        Self { source: source(node, text), pieces }
+        Self { source: source(node, text), pieces: merged(pieces) }
     }
 
     /// What the word becomes, if it is one text whatever happens.
@@ -78,11 +78,25 @@ impl Word {
 
     /// The word as a permission pattern shows it: without quotes that change nothing.
     pub fn canonical(&self) -> String {
+        let computed = ["$(", "$[", "<(", ">("].iter().any(|sign| self.source.contains(sign));
         match self.literal() {
-            Some(text) if !text.is_empty() && text.chars().all(is_plain) => text,
+            Some(text) if !computed && !text.is_empty() && text.chars().all(is_plain) => text,
             _ => self.source.clone(),
         }
     }
+}
+
+/// The grammar cuts `{}` and `[ab]` into pieces; what is bare stays together.
+fn merged(pieces: Vec<Piece>) -> Vec<Piece> {
+    let mut merged: Vec<Piece> = Vec::new();
+    for piece in pieces {
+        match (merged.last_mut(), piece) {
+            (Some(Piece::Bare(before)), Piece::Bare(part)) => before.push_str(&part),
+            (Some(Piece::Quoted(before)), Piece::Quoted(part)) => before.push_str(&part),
+            (_, piece) => merged.push(piece),
+        }
+    }
+    merged
 }
 
 fn is_plain(c: char) -> bool {
@@ -90,7 +104,8 @@ fn is_plain(c: char) -> bool {
 }
 
 fn is_active(bare: &str, first: bool) -> bool {
-    (first && bare.starts_with('~')) || bare.contains(['*', '?', '[', '{'])
+    let braces = bare.contains('{') && (bare.contains(',') || bare.contains(".."));
+    (first && bare.starts_with('~')) || braces || bare.contains(['*', '?', '['])
 }
 
 /// The node's text with continued lines joined.

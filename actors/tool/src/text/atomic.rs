@@ -31,15 +31,24 @@ impl Staged {
         };
         let target = target.to_path_buf();
         if old.as_ref().is_some_and(|old| old.nlink() > 1) {
-            return Ok(Self { target, how: How::InPlace(bytes.to_vec()) });
+            return Ok(Self {
+                target,
+                how: How::InPlace(bytes.to_vec()),
+            });
         }
         if let Some(folder) = target.parent() {
             std::fs::create_dir_all(folder)?;
         }
         match beside(&target, bytes, old.as_ref()) {
-            Ok(path) => Ok(Self { target, how: How::Rename(path) }),
+            Ok(path) => Ok(Self {
+                target,
+                how: How::Rename(path),
+            }),
             Err(error) if old.is_some() && error.kind() == ErrorKind::PermissionDenied => {
-                Ok(Self { target, how: How::InPlace(bytes.to_vec()) })
+                Ok(Self {
+                    target,
+                    how: How::InPlace(bytes.to_vec()),
+                })
             }
             Err(error) => Err(error),
         }
@@ -48,9 +57,14 @@ impl Staged {
     /// Puts the bytes in the file's place.
     pub fn commit(mut self) -> std::io::Result<()> {
         match std::mem::replace(&mut self.how, How::InPlace(Vec::new())) {
-            How::Rename(path) => std::fs::rename(&path, &self.target).inspect_err(|_| forget(&path)),
+            How::Rename(path) => {
+                std::fs::rename(&path, &self.target).inspect_err(|_| forget(&path))
+            }
             How::InPlace(bytes) => {
-                let mut file = OpenOptions::new().write(true).truncate(true).open(&self.target)?;
+                let mut file = OpenOptions::new()
+                    .write(true)
+                    .truncate(true)
+                    .open(&self.target)?;
                 file.write_all(&bytes)?;
                 file.sync_data()
             }
@@ -104,7 +118,10 @@ fn temporary(target: &Path) -> std::io::Result<(File, PathBuf)> {
             Err(error) => return Err(error),
         }
     }
-    Err(std::io::Error::new(ErrorKind::AlreadyExists, "no free name for a temporary file"))
+    Err(std::io::Error::new(
+        ErrorKind::AlreadyExists,
+        "no free name for a temporary file",
+    ))
 }
 
 #[cfg(test)]

@@ -13,7 +13,10 @@ pub struct Format {
 }
 
 /// UTF-8 without a mark: what a new file gets.
-pub const PLAIN: Format = Format { encoding: UTF_8, bom: false };
+pub const PLAIN: Format = Format {
+    encoding: UTF_8,
+    bom: false,
+};
 
 /// A text that cannot be turned into bytes, or bytes that cannot be turned into text, without a loss.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,12 +34,18 @@ pub enum EncodingError {
 /// `sample` may be the file's beginning only: a character cut at its end does not count against UTF-8.
 pub fn detect(sample: &[u8]) -> Format {
     if let Some((encoding, _)) = Encoding::for_bom(sample) {
-        return Format { encoding, bom: true };
+        return Format {
+            encoding,
+            bom: true,
+        };
     }
     match std::str::from_utf8(sample) {
         Ok(_) => PLAIN,
         Err(error) if error.error_len().is_none() => PLAIN,
-        Err(_) => Format { encoding: guess(sample), bom: false },
+        Err(_) => Format {
+            encoding: guess(sample),
+            bom: false,
+        },
     }
 }
 
@@ -55,7 +64,11 @@ pub fn decode(bytes: &[u8]) -> Result<(String, Format), EncodingError> {
         format.encoding = guess(bytes);
     }
     let damaged = || EncodingError::Damaged(format.encoding.name());
-    let body = if format.bom { &bytes[mark(format.encoding).len()..] } else { bytes };
+    let body = if format.bom {
+        &bytes[mark(format.encoding).len()..]
+    } else {
+        bytes
+    };
     let (text, had_errors) = format.encoding.decode_without_bom_handling(body);
     if had_errors || encode(&text, format).as_deref() != Ok(bytes) {
         return Err(damaged());
@@ -67,7 +80,11 @@ pub fn decode(bytes: &[u8]) -> Result<(String, Format), EncodingError> {
 ///
 /// Errors: [`EncodingError::Missing`] for a character that the encoding lacks.
 pub fn encode(text: &str, format: Format) -> Result<Vec<u8>, EncodingError> {
-    let mut bytes = if format.bom { mark(format.encoding).to_vec() } else { Vec::new() };
+    let mut bytes = if format.bom {
+        mark(format.encoding).to_vec()
+    } else {
+        Vec::new()
+    };
     if format.encoding == UTF_16LE {
         bytes.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
     } else if format.encoding == UTF_16BE {
@@ -100,7 +117,9 @@ mod tests {
     #[test]
     fn every_encoding_comes_back_byte_for_byte() {
         let utf16 = |bom: [u8; 2], units: &mut dyn FnMut(u16) -> [u8; 2]| -> Vec<u8> {
-            bom.into_iter().chain("héllo\r\n☃".encode_utf16().flat_map(&mut *units)).collect()
+            bom.into_iter()
+                .chain("héllo\r\n☃".encode_utf16().flat_map(&mut *units))
+                .collect()
         };
         let russian = "Съешь же ещё этих мягких французских булок, да выпей чаю.\n".repeat(3);
         let japanese = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。\n";
@@ -109,8 +128,16 @@ mod tests {
             ("\u{feff}mark ☃".as_bytes().to_vec(), UTF_8, true),
             (utf16([0xFF, 0xFE], &mut u16::to_le_bytes), UTF_16LE, true),
             (utf16([0xFE, 0xFF], &mut u16::to_be_bytes), UTF_16BE, true),
-            (b"d\xE9j\xE0 vu, na\xEFve caf\xE9\n".to_vec(), WINDOWS_1252, false),
-            (WINDOWS_1251.encode(&russian).0.into_owned(), WINDOWS_1251, false),
+            (
+                b"d\xE9j\xE0 vu, na\xEFve caf\xE9\n".to_vec(),
+                WINDOWS_1252,
+                false,
+            ),
+            (
+                WINDOWS_1251.encode(&russian).0.into_owned(),
+                WINDOWS_1251,
+                false,
+            ),
             (SHIFT_JIS.encode(japanese).0.into_owned(), SHIFT_JIS, false),
         ];
         for (bytes, encoding, bom) in samples {
@@ -123,9 +150,15 @@ mod tests {
 
     #[test]
     fn losses_are_errors() {
-        assert!(matches!(decode(&[0xFF, 0xFE, 0x00, 0xD8]), Err(EncodingError::Damaged("UTF-16LE"))));
+        assert!(matches!(
+            decode(&[0xFF, 0xFE, 0x00, 0xD8]),
+            Err(EncodingError::Damaged("UTF-16LE"))
+        ));
         let (_, format) = decode(b"caf\xE9 d\xE9j\xE0\n").unwrap();
-        assert!(matches!(encode("☃", format), Err(EncodingError::Missing(_))));
+        assert!(matches!(
+            encode("☃", format),
+            Err(EncodingError::Missing(_))
+        ));
     }
 
     #[test]

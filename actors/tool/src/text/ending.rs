@@ -14,7 +14,11 @@ impl Ending {
     pub fn of(text: &str) -> Self {
         let lines = text.matches('\n').count();
         let windows = text.matches("\r\n").count();
-        if windows * 2 > lines { Self::CrLf } else { Self::Lf }
+        if windows * 2 > lines {
+            Self::CrLf
+        } else {
+            Self::Lf
+        }
     }
 
     /// `text` with this ending on every line.
@@ -31,7 +35,11 @@ impl Ending {
 pub fn keep(old: &str, new: &str) -> String {
     let windows = old.matches("\r\n").count();
     let uniform = windows > 0 && windows == old.matches('\n').count();
-    if uniform && !new.contains("\r\n") { Ending::CrLf.apply(new) } else { new.to_owned() }
+    if uniform && !new.contains("\r\n") {
+        Ending::CrLf.apply(new)
+    } else {
+        new.to_owned()
+    }
 }
 
 #[cfg(test)]

@@ -35,11 +35,23 @@ impl TextFile {
 
     fn load_now(path: PathBuf, shown: String) -> Result<Self, ToolError> {
         let Some(bytes) = bytes_of(&path, &shown)? else {
-            return Ok(Self { path, shown, bytes: None, text: String::new(), format: PLAIN });
+            return Ok(Self {
+                path,
+                shown,
+                bytes: None,
+                text: String::new(),
+                format: PLAIN,
+            });
         };
-        let (text, format) =
-            encoding::decode(&bytes).map_err(|error| ToolError::failed(format!("Cannot change {shown}: {error}")))?;
-        Ok(Self { path, shown, bytes: Some(bytes), text, format })
+        let (text, format) = encoding::decode(&bytes)
+            .map_err(|error| ToolError::failed(format!("Cannot change {shown}: {error}")))?;
+        Ok(Self {
+            path,
+            shown,
+            bytes: Some(bytes),
+            text,
+            format,
+        })
     }
 
     /// Whether there is such a file.
@@ -71,7 +83,8 @@ impl TextFile {
             let _held = held;
             self.still_same()?;
             let written = Staged::new(&self.path, &bytes).and_then(Staged::commit);
-            written.map_err(|error| ToolError::failed(format!("Cannot write {}: {error}", self.shown)))
+            written
+                .map_err(|error| ToolError::failed(format!("Cannot write {}: {error}", self.shown)))
         })
         .await
     }
@@ -91,7 +104,12 @@ fn bytes_of(path: &Path, shown: &str) -> Result<Option<Vec<u8>>, ToolError> {
         return Err(failed("it is not a regular file".into()));
     }
     if facts.len() > TEXT_BYTES_MAX {
-        return Err(failed(format!("it has {} bytes, and {TEXT_BYTES_MAX} is the limit for changes", facts.len())));
+        return Err(failed(format!(
+            "it has {} bytes, and {TEXT_BYTES_MAX} is the limit for changes",
+            facts.len()
+        )));
     }
-    std::fs::read(path).map(Some).map_err(|error| failed(error.to_string()))
+    std::fs::read(path)
+        .map(Some)
+        .map_err(|error| failed(error.to_string()))
 }

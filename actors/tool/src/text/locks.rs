@@ -55,8 +55,11 @@ mod tests {
     #[tokio::test]
     async fn a_held_file_makes_others_wait_and_the_map_stays_small() {
         let locks = FileLocks::default();
-        let held = locks.hold(&[Path::new("/a"), Path::new("/b"), Path::new("/a")]).await;
-        let mut second = Box::pin(locks.hold(&[Path::new("/b")]));
+        let held = locks
+            .hold(&[Path::new("/a"), Path::new("/b"), Path::new("/a")])
+            .await;
+        let wanted = [Path::new("/b")];
+        let mut second = Box::pin(locks.hold(&wanted));
         assert!(futures_util::poll!(&mut second).is_pending());
         drop(held);
         drop(second.await);

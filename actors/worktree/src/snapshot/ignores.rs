@@ -26,23 +26,44 @@ pub(super) struct Layer {
 }
 
 /// Reads the ignore file `name` in `folder` again if it changed; says whether its rules did.
-pub(super) fn refresh(layer: &mut Option<Layer>, folder: impl AsFd, name: &Path, follow: bool) -> bool {
+pub(super) fn refresh(
+    layer: &mut Option<Layer>,
+    folder: impl AsFd,
+    name: &Path,
+    follow: bool,
+) -> bool {
     let seen_at_ns = kernel_now_ns();
-    let flags = if follow { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
-    let stamp = statat(&folder, name, flags).ok().map(|stat| Stamp::of(&stat));
+    let flags = if follow {
+        AtFlags::empty()
+    } else {
+        AtFlags::SYMLINK_NOFOLLOW
+    };
+    let stamp = statat(&folder, name, flags)
+        .ok()
+        .map(|stat| Stamp::of(&stat));
     let Some(stamp) = stamp.filter(|stamp| stamp.file_type() == FileType::RegularFile) else {
         return layer.take().is_some();
     };
-    if layer.as_ref().is_some_and(|layer| layer.settled && layer.stamp == stamp) {
+    if layer
+        .as_ref()
+        .is_some_and(|layer| layer.settled && layer.stamp == stamp)
+    {
         return false;
     }
-    let Some(text) = read(folder, name) else { return layer.take().is_some() };
+    let Some(text) = read(folder, name) else {
+        return layer.take().is_some();
+    };
     let settled = stamp.is_settled(seen_at_ns);
     if let Some(layer) = layer.as_mut().filter(|layer| layer.text == text) {
         (layer.stamp, layer.settled) = (stamp, settled);
         return false;
     }
-    *layer = Some(Layer { stamp, settled, rules: Arc::new(compile(&text)), text });
+    *layer = Some(Layer {
+        stamp,
+        settled,
+        rules: Arc::new(compile(&text)),
+        text,
+    });
     true
 }
 
@@ -105,7 +126,9 @@ impl Outer {
             .and_then(|config| config.get_path("core.excludesFile"));
         Self {
             exclude_path: place.common_dir.join("info/exclude"),
-            global_path: configured.ok().or_else(ignore::gitignore::gitconfig_excludes_path),
+            global_path: configured
+                .ok()
+                .or_else(ignore::gitignore::gitconfig_excludes_path),
             exclude: None,
             global: None,
         }

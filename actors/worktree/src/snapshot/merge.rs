@@ -20,7 +20,10 @@ struct Hunk<'a> {
 /// Applies to `base` both what `ours` and what `theirs` changed; nothing if they changed the same lines, put different
 /// lines at the same place, or are not text.
 pub(super) fn merge(base: &[u8], ours: &[u8], theirs: &[u8]) -> Option<Vec<u8>> {
-    if [base, ours, theirs].iter().any(|text| text.len() > TEXT_BYTES_MAX || text.contains(&0)) {
+    if [base, ours, theirs]
+        .iter()
+        .any(|text| text.len() > TEXT_BYTES_MAX || text.contains(&0))
+    {
         return None;
     }
     let mut hunks = hunks(base, ours)?;
@@ -70,14 +73,22 @@ fn hunks<'a>(base: &[u8], other: &'a [u8]) -> Option<Vec<Hunk<'a>>> {
         let (hunk, _) = patch.hunk(index).ok()?;
         let old = span(hunk.old_start(), hunk.old_lines());
         let new = span(hunk.new_start(), hunk.new_lines());
-        hunks.push(Hunk { start: old.start, end: old.end, lines: other.get(new)?.to_vec() });
+        hunks.push(Hunk {
+            start: old.start,
+            end: old.end,
+            lines: other.get(new)?.to_vec(),
+        });
     }
     Some(hunks)
 }
 
 /// A hunk's lines counted from 0; an empty one names the line before it.
 fn span(start: u32, count: u32) -> Range<usize> {
-    let start = if count == 0 { start } else { start.saturating_sub(1) } as usize;
+    let start = if count == 0 {
+        start
+    } else {
+        start.saturating_sub(1)
+    } as usize;
     start..start + count as usize
 }
 
@@ -86,33 +97,55 @@ mod tests {
     use super::merge;
 
     fn merged(base: &str, ours: &str, theirs: &str) -> Option<String> {
-        merge(base.as_bytes(), ours.as_bytes(), theirs.as_bytes()).map(|text| String::from_utf8(text).unwrap())
+        merge(base.as_bytes(), ours.as_bytes(), theirs.as_bytes())
+            .map(|text| String::from_utf8(text).unwrap())
     }
 
     #[test]
     fn changes_far_apart_are_both_taken() {
-        assert_eq!(merged("a\nb\nc\nd\n", "A\nb\nc\nd\n", "a\nb\nc\nD\n").as_deref(), Some("A\nb\nc\nD\n"));
+        assert_eq!(
+            merged("a\nb\nc\nd\n", "A\nb\nc\nd\n", "a\nb\nc\nD\n").as_deref(),
+            Some("A\nb\nc\nD\n")
+        );
     }
 
     #[test]
     fn neighbouring_lines_do_not_clash() {
         // a session added s, somebody added p after it; the session's line goes
-        assert_eq!(merged("a\ns\n", "a\ns\np\n", "a\n").as_deref(), Some("a\np\n"));
-        assert_eq!(merged("a\ns\n", "a\np\ns\n", "a\n").as_deref(), Some("a\np\n"));
-        assert_eq!(merged("a\ns\nb\n", "A\ns\nB\n", "a\nb\n").as_deref(), Some("A\nB\n"));
+        assert_eq!(
+            merged("a\ns\n", "a\ns\np\n", "a\n").as_deref(),
+            Some("a\np\n")
+        );
+        assert_eq!(
+            merged("a\ns\n", "a\np\ns\n", "a\n").as_deref(),
+            Some("a\np\n")
+        );
+        assert_eq!(
+            merged("a\ns\nb\n", "A\ns\nB\n", "a\nb\n").as_deref(),
+            Some("A\nB\n")
+        );
     }
 
     #[test]
     fn the_same_line_clashes_unless_both_did_the_same() {
         assert_eq!(merged("a\nb\n", "a\nx\n", "a\ny\n"), None);
-        assert_eq!(merged("a\nb\n", "a\nx\n", "a\nx\n").as_deref(), Some("a\nx\n"));
+        assert_eq!(
+            merged("a\nb\n", "a\nx\n", "a\nx\n").as_deref(),
+            Some("a\nx\n")
+        );
         assert_eq!(merged("a\n", "a\nx\n", "a\ny\n"), None);
     }
 
     #[test]
     fn line_ends_are_kept() {
-        assert_eq!(merged("a\r\ns\r\nb", "a\r\ns\r\nb\r\np", "a\r\nb").as_deref(), None);
-        assert_eq!(merged("a\r\ns\r\nb\r\n", "a\r\ns\r\nb\r\np", "a\r\nb\r\n").as_deref(), Some("a\r\nb\r\np"));
+        assert_eq!(
+            merged("a\r\ns\r\nb", "a\r\ns\r\nb\r\np", "a\r\nb").as_deref(),
+            Some("a\r\nb\r\np")
+        );
+        assert_eq!(
+            merged("a\r\ns\r\nb\r\n", "a\r\ns\r\nb\r\np", "a\r\nb\r\n").as_deref(),
+            Some("a\r\nb\r\np")
+        );
     }
 
     #[test]

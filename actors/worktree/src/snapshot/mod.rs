@@ -13,8 +13,8 @@ mod store;
 mod tracked;
 mod undo;
 mod walk;
+mod worktree;
 
-use crate::patch;
 use crate::place::Place;
 use futures_util::FutureExt;
 use kilo_ports::BoxFuture;
@@ -22,15 +22,11 @@ use kilo_ports::checkpoint::{CheckpointError, Checkpoints, FileChange, Restored}
 use kilo_protocol::model::FileDiff;
 use parking_lot::Mutex;
 use std::fmt::Display;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use store::Store;
 use tokio::sync::Semaphore;
-use tracing::debug;
-use walk::Walk;
+use worktree::Worktree;
 
 pub use prune::PruneReport;
 
@@ -92,25 +88,6 @@ struct Shared {
     light: Arc<Semaphore>,
 }
 
-/// A worktree that checkpoints are made of.
-struct Worktree {
-    place: Place,
-    store: Store,
-    /// Callers of `track` so far.
-    arrivals: AtomicU64,
-    /// Held while the worktree is walked, undone or pruned; holds the last walk's result.
-    turn: tokio::sync::Mutex<LastWalk>,
-    walk: Mutex<Option<Walk>>,
-}
-
-/// A finished walk.
-#[derive(Default)]
-struct LastWalk {
-    /// It began after this many callers had arrived.
-    covers: u64,
-    result: Option<Result<String, CheckpointError>>,
-}
-
 impl GitCheckpoints {
     /// Keeps checkpoints below `snapshot_folder`, which need not exist yet. The filesystem's root is always refused as a
     /// worktree; name the user's home with [`Self::refusing`].
@@ -121,20 +98,43 @@ impl GitCheckpoints {
     /// The same, refusing these folders as worktrees too (they count as not in a repository).
     #[must_use]
     pub fn refusing(self, folders: impl IntoIterator<Item = PathBuf>) -> Self {
-        let refused = folders.into_iter().map(|folder| folder.canonicalize().unwrap_or(folder)).collect();
-        Self::build(self.shared.folder.clone(), refused, self.shared.limits.clone())
+        let refused = folders
+            .into_iter()
+            .map(|folder| folder.canonicalize().unwrap_or(folder))
+            .collect();
+        Self::build(
+            self.shared.folder.clone(),
+            refused,
+            self.shared.limits.clone(),
+        )
     }
 
     /// The same with other limits.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
-        Self::build(self.shared.folder.clone(), self.shared.refused.clone(), limits)
+        Self::build(
+            self.shared.folder.clone(),
+            self.shared.refused.clone(),
+            limits,
+        )
     }
 
     fn build(folder: PathBuf, refused: Vec<PathBuf>, limits: Limits) -> Self {
-        let (heavy, light) = (Arc::new(Semaphore::new(HEAVY_MAX)), Arc::new(Semaphore::new(LIGHT_MAX)));
+        let (heavy, light) = (
+            Arc::new(Semaphore::new(HEAVY_MAX)),
+            Arc::new(Semaphore::new(LIGHT_MAX)),
+        );
         let worktrees = Mutex::new(Vec::new());
-        Self { shared: Arc::new(Shared { folder, refused, limits, worktrees, heavy, light }) }
+        Self {
+            shared: Arc::new(Shared {
+                folder,
+                refused,
+                limits,
+                worktrees,
+                heavy,
+                light,
+            }),
+        }
     }
 
     /// Drops what neither `keep` nor a checkpoint younger than `age` needs from the store of the worktree around
@@ -152,7 +152,9 @@ impl GitCheckpoints {
             let worktree = shared.worktree(directory).await?;
             let _turn = worktree.turn.lock().await;
             let target = Arc::clone(&worktree);
-            shared.heavy(move || prune::prune(&target, &keep, age)).await
+            shared
+                .heavy(move || prune::prune(&target, &keep, age))
+                .await
         };
         self.shared.bounded(work).await
     }
@@ -163,16 +165,20 @@ impl GitCheckpoints {
         let work = async {
             let worktree = shared.worktree(directory).await?;
             let _turn = worktree.turn.lock().await;
-            shared.worktrees.lock().retain(|known| !Arc::ptr_eq(known, &worktree));
+            shared.forget(&worktree);
             let target = Arc::clone(&worktree);
-            let remove = move || {
-                *target.walk.lock() = None;
-                let bytes = target.store.recount();
-                std::fs::remove_dir_all(&target.store.folder).map_err(failed)?;
-                Ok(bytes)
-            };
-            shared.heavy(remove).await
+            shared.heavy(move || target.remove()).await
         };
+        self.shared.bounded(work).await
+    }
+
+    /// Deletes the checkpoints of worktrees that are gone and were not used for `age`, and returns the bytes that were
+    /// freed. Call it at the start: worktrees on a drive that is not there look gone, so choose days.
+    pub async fn remove_orphans(&self, age: Duration) -> Result<u64, CheckpointError> {
+        let folder = self.shared.folder.clone();
+        let work = self
+            .shared
+            .heavy(move || Ok(store::remove_orphans(&folder, age)));
         self.shared.bounded(work).await
     }
 }
@@ -219,7 +225,9 @@ impl Checkpoints for GitCheckpoints {
         checkpoint: String,
         files: Vec<PathBuf>,
     ) -> BoxFuture<'static, Result<(), CheckpointError>> {
-        self.writing(directory, move |worktree| undo::restore(worktree, &checkpoint, &files))
+        self.writing(directory, move |worktree| {
+            undo::restore(worktree, &checkpoint, &files)
+        })
     }
 }
 
@@ -263,12 +271,20 @@ impl GitCheckpoints {
 
 impl Shared {
     /// Finds the worktree around `directory`, in memory or on disk.
-    async fn worktree(self: &Arc<Self>, directory: PathBuf) -> Result<Arc<Worktree>, CheckpointError> {
+    async fn worktree(
+        self: &Arc<Self>,
+        directory: PathBuf,
+    ) -> Result<Arc<Worktree>, CheckpointError> {
         let shared = Arc::clone(self);
         blocking(&self.light, move || {
             let place = Place::find(&directory).filter(|place| !shared.refuses(&place.root));
             let place = place.ok_or(CheckpointError::NotARepository(directory))?;
-            shared.open(place)
+            let worktree = shared.known(place);
+            if let Err(error) = worktree.store() {
+                shared.forget(&worktree); // the next caller tries again
+                return Err(error);
+            }
+            Ok(worktree)
         })
         .await
     }
@@ -277,28 +293,32 @@ impl Shared {
         root.parent().is_none() || self.refused.iter().any(|refused| refused == root)
     }
 
-    fn open(&self, place: Place) -> Result<Arc<Worktree>, CheckpointError> {
+    /// The state of the worktree at `place`, new if need be. Touches no disk.
+    fn known(&self, place: Place) -> Arc<Worktree> {
         let mut worktrees = self.worktrees.lock();
         if let Some(at) = worktrees.iter().position(|known| known.place == place) {
             let worktree = worktrees.remove(at);
             worktrees.push(Arc::clone(&worktree));
-            return Ok(worktree);
+            return worktree;
         }
-        let worktree = Arc::new(Worktree {
-            store: Store::open(&self.folder, &place)?,
-            place,
-            arrivals: AtomicU64::new(0),
-            turn: tokio::sync::Mutex::default(),
-            walk: Mutex::new(None),
-        });
+        let worktree = Arc::new(Worktree::new(place, self.folder.clone()));
         worktrees.push(Arc::clone(&worktree));
         if worktrees.len() > WORKTREES_MAX {
             // one in use stays: two states of one worktree would not see each other
-            if let Some(at) = worktrees.iter().position(|known| Arc::strong_count(known) == 1) {
+            if let Some(at) = worktrees
+                .iter()
+                .position(|known| Arc::strong_count(known) == 1)
+            {
                 worktrees.remove(at);
             }
         }
-        Ok(worktree)
+        worktree
+    }
+
+    fn forget(&self, worktree: &Arc<Worktree>) {
+        self.worktrees
+            .lock()
+            .retain(|known| !Arc::ptr_eq(known, worktree));
     }
 
     async fn heavy<T: Send + 'static>(
@@ -309,67 +329,17 @@ impl Shared {
     }
 
     /// Waits for `work`, but not for ever: a filesystem may hang.
-    async fn bounded<T>(&self, work: impl Future<Output = Result<T, CheckpointError>>) -> Result<T, CheckpointError> {
+    async fn bounded<T>(
+        &self,
+        work: impl Future<Output = Result<T, CheckpointError>>,
+    ) -> Result<T, CheckpointError> {
         match tokio::time::timeout(Duration::from_millis(self.limits.wait_ms_max), work).await {
             Ok(result) => result,
-            Err(_) => Err(CheckpointError::Failed(format!("no checkpoint within {} ms", self.limits.wait_ms_max))),
+            Err(_) => Err(CheckpointError::Failed(format!(
+                "no checkpoint within {} ms",
+                self.limits.wait_ms_max
+            ))),
         }
-    }
-}
-
-impl Worktree {
-    /// Makes a checkpoint, sharing a walk with whoever waits too.
-    ///
-    /// Each caller takes a number, then waits its turn. A walk covers all numbers taken before it began; a caller whose
-    /// number is covered by then takes that walk's result, so a crowd costs two walks and nobody gets a walk that began
-    /// before it asked.
-    async fn track(self: Arc<Self>, shared: &Shared) -> Result<String, CheckpointError> {
-        let number = self.arrivals.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut last = self.turn.lock().await;
-        if last.covers >= number
-            && let Some(result) = &last.result
-        {
-            return result.clone();
-        }
-        let (target, limits) = (Arc::clone(&self), shared.limits.clone());
-        let walk = move || {
-            let covers = target.arrivals.load(Ordering::SeqCst);
-            Ok((covers, target.walk(&limits)))
-        };
-        let (covers, result) = shared.heavy(walk).await?;
-        *last = LastWalk { covers, result: Some(result.clone()) };
-        result
-    }
-
-    fn walk(&self, limits: &Limits) -> Result<String, CheckpointError> {
-        let mut walk = self.walk.lock();
-        if walk.is_none() {
-            debug!(worktree = %self.place.root.display(), "first walk");
-            *walk = Some(Walk::open(&self.place, &self.store)?);
-        }
-        match walk.as_mut() {
-            Some(walk) => walk.run(&self.place, &self.store, limits),
-            None => Err(CheckpointError::Failed("no walk".into())),
-        }
-    }
-
-    fn diff(&self, from: &str, to: &str) -> Result<Vec<FileDiff>, CheckpointError> {
-        self.store.read(|repo| {
-            let (old, new) = (store::tree(repo, from)?, store::tree(repo, to)?);
-            let mut options = patch::options(3);
-            let diff = repo.diff_tree_to_tree(Some(&old), Some(&new), Some(&mut options)).map_err(failed)?;
-            patch::file_diffs(&diff).map_err(failed)
-        })
-    }
-
-    fn changed(&self, from: &str, to: &str) -> Result<Vec<PathBuf>, CheckpointError> {
-        self.store.read(|repo| {
-            let (old, new) = (store::tree(repo, from)?, store::tree(repo, to)?);
-            let mut options = patch::options(0);
-            let diff = repo.diff_tree_to_tree(Some(&old), Some(&new), Some(&mut options)).map_err(failed)?;
-            let paths = diff.deltas().filter_map(|delta| delta.new_file().path_bytes().or(delta.old_file().path_bytes()));
-            Ok(paths.map(|path| self.place.root.join(std::ffi::OsStr::from_bytes(path))).collect())
-        })
     }
 }
 

@@ -1,7 +1,8 @@
 //! Makes room: drops objects that no kept checkpoint needs, and packs the rest.
 
 use super::store::{Store, list};
-use super::{Worktree, failed, omitted};
+use super::worktree::Worktree;
+use super::{failed, omitted};
 use crate::stamp::{Stamp, kernel_now_ns};
 use git2::{ObjectType, Odb, Oid, Repository};
 use kilo_ports::checkpoint::CheckpointError;
@@ -34,9 +35,13 @@ struct Loose {
 }
 
 /// Prunes one worktree's store; nothing else may use it meanwhile but readers.
-pub(super) fn prune(worktree: &Worktree, keep: &[String], age: Duration) -> Result<PruneReport, CheckpointError> {
+pub(super) fn prune(
+    worktree: &Worktree,
+    keep: &[String],
+    age: Duration,
+) -> Result<PruneReport, CheckpointError> {
     let mut walk = worktree.walk.lock();
-    let store = &worktree.store;
+    let store = worktree.store()?;
     let since_ns = kernel_now_ns() - age.as_nanos().min(i64::MAX as u128 / 2) as i64;
     let mut roots: HashSet<String> = keep.iter().cloned().collect();
     if let Some(walk) = walk.as_ref() {
@@ -49,7 +54,10 @@ pub(super) fn prune(worktree: &Worktree, keep: &[String], age: Duration) -> Resu
     let kept = reachable(&odb, &roots, lists);
     let all = all_objects(&odb)?;
     let loose = loose_objects(store, since_ns);
-    let loose_kept = loose.iter().filter(|object| kept.contains(&object.oid)).count();
+    let loose_kept = loose
+        .iter()
+        .filter(|object| kept.contains(&object.oid))
+        .count();
     let garbage = all.difference(&kept).count();
     let has_packed_garbage = garbage > loose.len() - loose_kept;
     let is_packed = loose_kept > LOOSE_MAX || has_packed_garbage || packs(store).len() > 1;
@@ -57,7 +65,9 @@ pub(super) fn prune(worktree: &Worktree, keep: &[String], age: Duration) -> Resu
         pack(store, &repo, &kept)?;
     }
     for object in &loose {
-        if (is_packed && kept.contains(&object.oid)) || (object.is_old && !kept.contains(&object.oid)) {
+        if (is_packed && kept.contains(&object.oid))
+            || (object.is_old && !kept.contains(&object.oid))
+        {
             let _ = fs::remove_file(&object.path);
         }
     }
@@ -87,7 +97,10 @@ fn all_objects(odb: &Odb<'_>) -> Result<HashSet<Oid>, CheckpointError> {
 /// All of our own objects that the trees `roots` and the blobs `lists` need.
 fn reachable(odb: &Odb<'_>, roots: &HashSet<String>, lists: Vec<Oid>) -> HashSet<Oid> {
     let mut kept: HashSet<Oid> = lists.into_iter().filter(|oid| odb.exists(*oid)).collect();
-    let mut trees: Vec<Oid> = roots.iter().filter_map(|hash| Oid::from_str(hash).ok()).collect();
+    let mut trees: Vec<Oid> = roots
+        .iter()
+        .filter_map(|hash| Oid::from_str(hash).ok())
+        .collect();
     while let Some(tree) = trees.pop() {
         if kept.contains(&tree) {
             continue;
@@ -100,7 +113,8 @@ fn reachable(odb: &Odb<'_>, roots: &HashSet<String>, lists: Vec<Oid>) -> HashSet
         for (is_folder, oid) in members(object.data()) {
             if is_folder {
                 trees.push(oid);
-            } else if !kept.contains(&oid) && odb.exists_ext(oid, git2::OdbLookupFlags::NO_REFRESH) {
+            } else if !kept.contains(&oid) && odb.exists_ext(oid, git2::OdbLookupFlags::NO_REFRESH)
+            {
                 kept.insert(oid); // others are the user's
             }
         }
@@ -112,7 +126,12 @@ fn reachable(odb: &Odb<'_>, roots: &HashSet<String>, lists: Vec<Oid>) -> HashSet
 fn members(mut tree: &[u8]) -> Vec<(bool, Oid)> {
     let mut members = Vec::new();
     while let Some(end) = tree.iter().position(|&byte| byte == 0) {
-        let Some(oid) = tree.get(end + 1..end + 21).and_then(|bytes| Oid::from_bytes(bytes).ok()) else { break };
+        let Some(oid) = tree
+            .get(end + 1..end + 21)
+            .and_then(|bytes| Oid::from_bytes(bytes).ok())
+        else {
+            break;
+        };
         members.push((tree.starts_with(b"40000 "), oid));
         tree = &tree[end + 21..];
     }
@@ -128,20 +147,31 @@ fn loose_objects(store: &Store, since_ns: i64) -> Vec<Loose> {
         }
         for file in list(&folder.path()) {
             let name = format!("{start}{}", file.file_name().to_string_lossy());
-            let Ok(oid) = Oid::from_str(&name) else { continue };
-            loose.push(Loose { oid, is_old: is_older(&file.path(), since_ns), path: file.path() });
+            let Ok(oid) = Oid::from_str(&name) else {
+                continue;
+            };
+            loose.push(Loose {
+                oid,
+                is_old: is_older(&file.path(), since_ns),
+                path: file.path(),
+            });
         }
     }
     loose
 }
 
 fn is_older(path: &Path, since_ns: i64) -> bool {
-    statat(rustix::fs::CWD, path, AtFlags::empty()).is_ok_and(|stat| Stamp::of(&stat).mtime_ns < since_ns)
+    statat(rustix::fs::CWD, path, AtFlags::empty())
+        .is_ok_and(|stat| Stamp::of(&stat).mtime_ns < since_ns)
 }
 
 fn packs(store: &Store) -> Vec<PathBuf> {
-    let files = list(&store.folder.join("objects/pack")).into_iter().map(|file| file.path());
-    files.filter(|path| path.extension().is_some_and(|end| end == "pack")).collect()
+    let files = list(&store.folder.join("objects/pack"))
+        .into_iter()
+        .map(|file| file.path());
+    files
+        .filter(|path| path.extension().is_some_and(|end| end == "pack"))
+        .collect()
 }
 
 /// Writes all of `kept` into one pack and removes the packs there were.
@@ -154,10 +184,18 @@ fn pack(store: &Store, repo: &Repository, kept: &HashSet<Oid>) -> Result<(), Che
     }
     let mut new = String::new();
     if !kept.is_empty() {
-        builder.write(&store.folder.join("objects/pack"), 0o444).map_err(failed)?;
-        new = format!("pack-{}", builder.name().map_err(failed)?.unwrap_or_default());
+        builder
+            .write(&store.folder.join("objects/pack"), 0o444)
+            .map_err(failed)?;
+        new = format!(
+            "pack-{}",
+            builder.name().map_err(failed)?.unwrap_or_default()
+        );
     }
-    for old in before.iter().filter(|old| old.file_stem().is_none_or(|stem| *stem != *new)) {
+    for old in before
+        .iter()
+        .filter(|old| old.file_stem().is_none_or(|stem| *stem != *new))
+    {
         // the index first: a pack without one is swept at the next start
         let _ = fs::remove_file(old.with_extension("idx"));
         let _ = fs::remove_file(old);

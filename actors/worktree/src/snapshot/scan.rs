@@ -3,10 +3,10 @@
 //! The worktree's last state is kept as a tree of [`Folder`]s. A scan lists each folder, keeps entries whose stamps are
 //! as they were, and marks the rest; [`super::seal`] then reads those and writes trees.
 
+use super::Limits;
 use super::failed;
 use super::ignores::{Chain, Layer, refresh};
 use super::tracked::Tracked;
-use super::Limits;
 use crate::beneath::{Kind, is_temporary, open_folder, remove_temporary};
 use crate::stamp::{Stamp, kernel_now_ns};
 use git2::Oid;
@@ -63,7 +63,9 @@ pub(super) struct FileNode {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Left {
     /// An ignored file, or a folder with nothing but such.
-    Ignored { is_folder: bool },
+    Ignored {
+        is_folder: bool,
+    },
     TooLarge,
     Unreadable,
     /// A pipe, a socket, a device.
@@ -97,14 +99,25 @@ pub(super) struct Above<'a> {
 
 impl Scan<'_> {
     /// Brings `folder`, open as `fd`, up to date. Says `false` if it turned out to be a repository of its own.
-    pub fn folder(&mut self, fd: &OwnedFd, folder: &mut Folder, above: Above<'_>) -> Result<bool, CheckpointError> {
+    pub fn folder(
+        &mut self,
+        fd: &OwnedFd,
+        folder: &mut Folder,
+        above: Above<'_>,
+    ) -> Result<bool, CheckpointError> {
         let names = list(fd)?;
-        let has = |name: &[u8]| names.binary_search_by(|(known, _)| known[..].cmp(name)).is_ok();
+        let has = |name: &[u8]| {
+            names
+                .binary_search_by(|(known, _)| known[..].cmp(name))
+                .is_ok()
+        };
         if above.depth > 0 && has(b".git") {
             return Ok(false);
         }
         if kernel_now_ns() > self.deadline_ns {
-            return Err(CheckpointError::Failed("the worktree took too long to look through".into()));
+            return Err(CheckpointError::Failed(
+                "the worktree took too long to look through".into(),
+            ));
         }
         let mut rules_changed = above.rules_changed;
         if has(b".gitignore") {
@@ -113,9 +126,21 @@ impl Scan<'_> {
             rules_changed |= folder.rules.take().is_some();
         }
         let own = folder.rules.as_ref().map(|layer| Arc::clone(&layer.rules));
-        let start = if self.path.is_empty() { 0 } else { self.path.len() + 1 };
-        let chain = own.as_ref().map(|rules| Chain { above: Some(above.chain), rules, start });
-        let here = Above { chain: chain.as_ref().unwrap_or(above.chain), rules_changed, depth: above.depth };
+        let start = if self.path.is_empty() {
+            0
+        } else {
+            self.path.len() + 1
+        };
+        let chain = own.as_ref().map(|rules| Chain {
+            above: Some(above.chain),
+            rules,
+            start,
+        });
+        let here = Above {
+            chain: chain.as_ref().unwrap_or(above.chain),
+            rules_changed,
+            depth: above.depth,
+        };
         self.entries(fd, folder, names, here)?;
         Ok(true)
     }
@@ -138,7 +163,9 @@ impl Scan<'_> {
             while let Some(gone) = known.next_if(|entry| entry.name < name) {
                 self.note_gone(folder, &gone.node);
             }
-            let before = known.next_if(|entry| entry.name == name).map(|entry| entry.node);
+            let before = known
+                .next_if(|entry| entry.name == name)
+                .map(|entry| entry.node);
             if is_temporary(&name) {
                 remove_temporary(fd, &name);
                 continue;
@@ -170,7 +197,9 @@ impl Scan<'_> {
         here: Above<'_>,
     ) -> Result<Option<Node>, CheckpointError> {
         let unchanged_rules = !here.rules_changed;
-        if unchanged_rules && matches!(before, Some(Node::Left(Left::Ignored { is_folder })) if is_folder == (file_type == FileType::Directory)) {
+        if unchanged_rules
+            && matches!(before, Some(Node::Left(Left::Ignored { is_folder })) if is_folder == (file_type == FileType::Directory))
+        {
             return Ok(before);
         }
         let mut stamp = None;
@@ -222,7 +251,9 @@ impl Scan<'_> {
         if !is_known {
             below.ignored = in_ignored || here.chain.ignores(&self.path, true);
         }
-        if (below.ignored && !self.tracked.has_below(&self.path)) || self.own_folder == Some(&self.path[..]) {
+        if (below.ignored && !self.tracked.has_below(&self.path))
+            || self.own_folder == Some(&self.path[..])
+        {
             return Ok(Node::Left(Left::Ignored { is_folder: true }));
         }
         if here.depth + 1 >= DEPTH_MAX {
@@ -231,7 +262,10 @@ impl Scan<'_> {
         let Ok(opened) = open_folder(fd, OsStr::from_bytes(name)) else {
             return Ok(Node::Left(Left::Unreadable));
         };
-        let inside = Above { depth: here.depth + 1, ..here };
+        let inside = Above {
+            depth: here.depth + 1,
+            ..here
+        };
         Ok(match self.folder(&opened, &mut below, inside)? {
             true => Node::Folder(below),
             false => Node::Left(Left::Repository),
@@ -247,7 +281,10 @@ impl Scan<'_> {
     ) -> Result<Node, CheckpointError> {
         self.files += 1;
         if self.files > self.limits.files_max {
-            return Err(CheckpointError::Failed(format!("the worktree has more than {} files", self.limits.files_max)));
+            return Err(CheckpointError::Failed(format!(
+                "the worktree has more than {} files",
+                self.limits.files_max
+            )));
         }
         let before = match before {
             Some(Node::File(file)) => Some(file),
@@ -259,10 +296,18 @@ impl Scan<'_> {
             return Ok(Node::Left(Left::Ignored { is_folder: false }));
         }
         let kind = kind_of(&stamp);
-        let (old_oid, old_kind) = before.as_ref().map_or((None, kind), |file| (file.oid, file.kind));
+        let (old_oid, old_kind) = before
+            .as_ref()
+            .map_or((None, kind), |file| (file.oid, file.kind));
         if let Some(oid) = self.tracked.known(&self.path, &stamp, kind) {
             folder.dirty |= old_oid != Some(oid) || old_kind != kind;
-            return Ok(Node::File(FileNode { stamp, kind, oid: Some(oid), settled: true, pending: false }));
+            return Ok(Node::File(FileNode {
+                stamp,
+                kind,
+                oid: Some(oid),
+                settled: true,
+                pending: false,
+            }));
         }
         if self.is_too_large(stamp.size) {
             return Ok(Node::Left(Left::TooLarge));
@@ -273,7 +318,13 @@ impl Scan<'_> {
         }
         self.bytes_to_read += stamp.size;
         folder.dirty |= old_kind != kind;
-        Ok(Node::File(FileNode { stamp, kind, oid: old_oid, settled: false, pending: true }))
+        Ok(Node::File(FileNode {
+            stamp,
+            kind,
+            oid: old_oid,
+            settled: false,
+            pending: true,
+        }))
     }
 
     fn is_too_large(&self, size: u64) -> bool {

@@ -68,11 +68,20 @@ impl Seal<'_> {
     }
 
     /// Reads one file; says `false` if it cannot be.
-    fn file(&mut self, fd: &OwnedFd, name: &OsStr, file: &mut FileNode) -> Result<bool, CheckpointError> {
+    fn file(
+        &mut self,
+        fd: &OwnedFd,
+        name: &OsStr,
+        file: &mut FileNode,
+    ) -> Result<bool, CheckpointError> {
         if kernel_now_ns() > self.deadline_ns {
-            return Err(CheckpointError::Failed("the worktree's changes took too long to read".into()));
+            return Err(CheckpointError::Failed(
+                "the worktree's changes took too long to read".into(),
+            ));
         }
-        let Ok(content) = read_entry(fd, name, &file.stamp, self.file_bytes_max) else { return Ok(false) };
+        let Ok(content) = read_entry(fd, name, &file.stamp, self.file_bytes_max) else {
+            return Ok(false);
+        };
         let oid = Oid::hash_object(ObjectType::Blob, &content.bytes).map_err(failed)?;
         if file.oid != Some(oid) && !self.tracked.has_blob(&self.path, oid) {
             self.store.put(self.odb, ObjectType::Blob, &content.bytes)?;
@@ -88,8 +97,14 @@ impl Seal<'_> {
         let mut members = Vec::with_capacity(folder.entries.len());
         for entry in &folder.entries {
             match &entry.node {
-                Node::File(FileNode { oid: Some(oid), kind, .. }) => members.push((&entry.name[..], mode(*kind), *oid)),
-                Node::Folder(below) => members.extend(below.tree.map(|oid| (&entry.name[..], FOLDER_MODE, oid))),
+                Node::File(FileNode {
+                    oid: Some(oid),
+                    kind,
+                    ..
+                }) => members.push((&entry.name[..], mode(*kind), *oid)),
+                Node::Folder(below) => {
+                    members.extend(below.tree.map(|oid| (&entry.name[..], FOLDER_MODE, oid)))
+                }
                 _ => {}
             }
         }

@@ -7,12 +7,18 @@
 use super::failed;
 use crate::beneath::{Content, Kind};
 use crate::place::Place;
+use crate::stamp::{Stamp, kernel_now_ns};
 use git2::{ObjectType, Odb, OdbLookupFlags, Oid, Repository, RepositoryInitOptions};
 use kilo_ports::checkpoint::CheckpointError;
 use parking_lot::Mutex;
+use rustix::fs::{AtFlags, statat};
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tracing::warn;
 
 /// Open readers that are kept for the next call.
 const READERS_MAX: usize = 4;
@@ -39,10 +45,18 @@ impl Store {
             init(&folder)?;
         }
         // only for people who look into the folder
-        let _ = fs::write(folder.join("worktree"), place.root.as_os_str().as_encoded_bytes());
+        let _ = fs::write(
+            folder.join("worktree"),
+            place.root.as_os_str().as_encoded_bytes(),
+        );
         let bytes = sweep(&folder.join("objects"));
         let readers = Mutex::new(Vec::new());
-        Ok(Self { user_objects: user_objects(place), bytes: AtomicU64::new(bytes), folder, readers })
+        Ok(Self {
+            user_objects: user_objects(place),
+            bytes: AtomicU64::new(bytes),
+            folder,
+            readers,
+        })
     }
 
     /// Opens the repository for writing: it sees its own objects only.
@@ -53,12 +67,16 @@ impl Store {
     /// The user's own objects, for looking whether a blob is there.
     pub fn user_odb(&self) -> Option<Odb<'static>> {
         let odb = Odb::new().ok()?;
-        odb.add_disk_alternate(self.user_objects.as_ref()?.to_str()?).ok()?;
+        odb.add_disk_alternate(self.user_objects.as_ref()?.to_str()?)
+            .ok()?;
         Some(odb)
     }
 
     /// Runs `work` on a repository that sees its own and the user's objects.
-    pub fn read<T>(&self, work: impl FnOnce(&Repository) -> Result<T, CheckpointError>) -> Result<T, CheckpointError> {
+    pub fn read<T>(
+        &self,
+        work: impl FnOnce(&Repository) -> Result<T, CheckpointError>,
+    ) -> Result<T, CheckpointError> {
         let kept = self.readers.lock().pop();
         let reader = match kept {
             Some(reader) => reader,
@@ -75,7 +93,10 @@ impl Store {
     fn open_reader(&self) -> Result<Repository, CheckpointError> {
         let reader = self.writer()?;
         if let Some(path) = self.user_objects.as_ref().and_then(|path| path.to_str()) {
-            reader.odb().and_then(|odb| odb.add_disk_alternate(path)).map_err(failed)?;
+            reader
+                .odb()
+                .and_then(|odb| odb.add_disk_alternate(path))
+                .map_err(failed)?;
         }
         Ok(reader)
     }
@@ -98,7 +119,12 @@ impl Store {
     }
 
     /// Writes an object unless it is there already.
-    pub fn put(&self, odb: &Odb<'_>, kind: ObjectType, bytes: &[u8]) -> Result<Oid, CheckpointError> {
+    pub fn put(
+        &self,
+        odb: &Odb<'_>,
+        kind: ObjectType,
+        bytes: &[u8],
+    ) -> Result<Oid, CheckpointError> {
         let oid = Oid::hash_object(kind, bytes).map_err(failed)?;
         if !odb.exists_ext(oid, OdbLookupFlags::NO_REFRESH) {
             odb.write(kind, bytes).map_err(failed)?;
@@ -108,15 +134,43 @@ impl Store {
     }
 }
 
+/// Deletes the shadow repositories below `snapshots` whose worktree is gone and which nobody opened for `age`; returns
+/// the bytes that were freed.
+pub(super) fn remove_orphans(snapshots: &Path, age: Duration) -> u64 {
+    let since_ns = kernel_now_ns() - i64::try_from(age.as_nanos()).unwrap_or(i64::MAX / 2);
+    let mut bytes = 0;
+    for entry in list(snapshots) {
+        let note = entry.path().join("worktree");
+        let opened_ns =
+            statat(rustix::fs::CWD, &note, AtFlags::empty()).map(|stat| Stamp::of(&stat).mtime_ns);
+        let Ok(root) = fs::read(&note) else { continue };
+        let is_gone = !Path::new(OsStr::from_bytes(&root)).exists();
+        if is_gone && opened_ns.is_ok_and(|opened_ns| opened_ns < since_ns) {
+            bytes += sweep(&entry.path().join("objects"));
+            if let Err(error) = fs::remove_dir_all(entry.path()) {
+                warn!(%error, "the checkpoints of a worktree that is gone cannot be deleted");
+            }
+        }
+    }
+    bytes
+}
+
 /// Finds the tree that a checkpoint's hash names.
-pub(super) fn tree<'repo>(repo: &'repo Repository, hash: &str) -> Result<git2::Tree<'repo>, CheckpointError> {
+pub(super) fn tree<'repo>(
+    repo: &'repo Repository,
+    hash: &str,
+) -> Result<git2::Tree<'repo>, CheckpointError> {
     Oid::from_str(hash)
         .and_then(|oid| repo.find_tree(oid))
         .map_err(|_| CheckpointError::Missing(hash.to_owned()))
 }
 
 /// The content of `path` in `tree`; nothing if the tree has no such file.
-pub(super) fn content(repo: &Repository, tree: &git2::Tree<'_>, path: &Path) -> Result<Option<Content>, CheckpointError> {
+pub(super) fn content(
+    repo: &Repository,
+    tree: &git2::Tree<'_>,
+    path: &Path,
+) -> Result<Option<Content>, CheckpointError> {
     let entry = match tree.get_path(path) {
         Ok(entry) => entry,
         Err(error) if error.code() == git2::ErrorCode::NotFound => return Ok(None),
@@ -128,7 +182,11 @@ pub(super) fn content(repo: &Repository, tree: &git2::Tree<'_>, path: &Path) -> 
         0o100_000 => Kind::Plain,
         _ => return Ok(None),
     };
-    let bytes = repo.find_blob(entry.id()).map_err(failed)?.content().to_vec();
+    let bytes = repo
+        .find_blob(entry.id())
+        .map_err(failed)?
+        .content()
+        .to_vec();
     Ok(Some(Content { kind, bytes }))
 }
 
@@ -147,7 +205,11 @@ fn init(folder: &Path) -> Result<(), CheckpointError> {
 fn user_objects(place: &Place) -> Option<PathBuf> {
     let config = fs::read_to_string(place.common_dir.join("config")).unwrap_or_default();
     let objects = place.common_dir.join("objects");
-    (!config.to_ascii_lowercase().contains("objectformat = sha256") && objects.is_dir()).then_some(objects)
+    (!config
+        .to_ascii_lowercase()
+        .contains("objectformat = sha256")
+        && objects.is_dir())
+    .then_some(objects)
 }
 
 /// Removes half-written and empty object files, and returns the bytes of the rest.
@@ -172,7 +234,8 @@ fn sweep_folder(folder: &Path, is_pack: bool) -> u64 {
         let name = name.to_string_lossy();
         let size = entry.metadata().map_or(0, |about| about.len());
         let whole = if is_pack {
-            name.starts_with("pack-") && (!name.ends_with(".pack") || entry.path().with_extension("idx").exists())
+            name.starts_with("pack-")
+                && (!name.ends_with(".pack") || entry.path().with_extension("idx").exists())
         } else {
             name.len() == 38
         };
@@ -187,5 +250,7 @@ fn sweep_folder(folder: &Path, is_pack: bool) -> u64 {
 
 /// A folder's entries; none if it cannot be read.
 pub(super) fn list(folder: &Path) -> Vec<fs::DirEntry> {
-    fs::read_dir(folder).map(|entries| entries.flatten().collect()).unwrap_or_default()
+    fs::read_dir(folder)
+        .map(|entries| entries.flatten().collect())
+        .unwrap_or_default()
 }

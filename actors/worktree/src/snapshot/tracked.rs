@@ -47,15 +47,25 @@ impl Tracked {
     /// Reads the index again if it changed; says whether it did.
     pub fn refresh(&mut self) -> bool {
         let seen_at_ns = kernel_now_ns();
-        let stamp = statat(rustix::fs::CWD, &self.index_path, AtFlags::empty()).ok().map(|stat| Stamp::of(&stat));
+        let stamp = statat(rustix::fs::CWD, &self.index_path, AtFlags::empty())
+            .ok()
+            .map(|stat| Stamp::of(&stat));
         if self.stamp == stamp && (stamp.is_none() || self.settled) {
             return false;
         }
         self.stamp = stamp;
         self.settled = stamp.is_some_and(|stamp| stamp.is_settled(seen_at_ns));
         let index = stamp.and_then(|_| Index::open(&self.index_path).ok());
-        (self.paths, self.seeds) = index.map(|index| entries(&index, stamp)).unwrap_or_default();
+        (self.paths, self.seeds) = index
+            .map(|index| entries(&index, stamp))
+            .unwrap_or_default();
         true
+    }
+
+    /// Has the next walk read the index again.
+    pub fn forget(&mut self) {
+        self.stamp = None;
+        self.settled = false;
     }
 
     /// Lets the hashes go; the paths stay.
@@ -71,7 +81,9 @@ impl Tracked {
     pub fn has_below(&self, path: &[u8]) -> bool {
         let start = [path, b"/"].concat();
         let at = self.paths.partition_point(|known| known[..] < start[..]);
-        self.paths.get(at).is_some_and(|known| known.starts_with(&start))
+        self.paths
+            .get(at)
+            .is_some_and(|known| known.starts_with(&start))
     }
 
     /// The hash of a file that git saw unchanged, if the user's repository holds its very bytes.
@@ -88,17 +100,21 @@ impl Tracked {
     /// Whether the user's repository has `oid` and tracks it at `path`, so that it will stay there.
     pub fn has_blob(&self, path: &[u8], oid: Oid) -> bool {
         let seed = self.position(path).and_then(|at| self.seeds.get(at));
-        seed.is_some_and(|seed| seed.oid == oid) && self.user.as_ref().is_some_and(|user| user.exists(oid))
+        seed.is_some_and(|seed| seed.oid == oid)
+            && self.user.as_ref().is_some_and(|user| user.exists(oid))
     }
 
     fn holds(&self, oid: Oid, size: u64) -> bool {
         // line-end conversion and LFS always change the size
         let Some(user) = &self.user else { return false };
-        user.read_header(oid).is_ok_and(|(blob_size, _)| blob_size as u64 == size)
+        user.read_header(oid)
+            .is_ok_and(|(blob_size, _)| blob_size as u64 == size)
     }
 
     fn position(&self, path: &[u8]) -> Option<usize> {
-        self.paths.binary_search_by(|known| known[..].cmp(path)).ok()
+        self.paths
+            .binary_search_by(|known| known[..].cmp(path))
+            .ok()
     }
 }
 
@@ -116,7 +132,9 @@ fn entries(index: &Index, stamp: Option<Stamp>) -> (Vec<Box<[u8]>>, Vec<Seed>) {
 }
 
 fn seed(entry: &IndexEntry, written_ns: i64) -> Seed {
-    let at = |time: git2::IndexTime| i64::from(time.seconds()) * 1_000_000_000 + i64::from(time.nanoseconds());
+    let at = |time: git2::IndexTime| {
+        i64::from(time.seconds()) * 1_000_000_000 + i64::from(time.nanoseconds())
+    };
     let mtime_ns = at(entry.mtime);
     let stage = entry.flags >> 12 & 3;
     Seed {
@@ -139,10 +157,18 @@ fn kind_of(mode: u32) -> Option<Kind> {
 }
 
 fn has_filters(place: &Place) -> bool {
-    let Ok(config) = Repository::open(&place.root).and_then(|repo| repo.config()) else { return false };
-    let Ok(mut entries) = config.entries(Some("^filter\\.")) else { return false };
+    let Ok(config) = Repository::open(&place.root).and_then(|repo| repo.config()) else {
+        return false;
+    };
+    let Ok(mut entries) = config.entries(Some("^filter\\.")) else {
+        return false;
+    };
     while let Some(entry) = entries.next() {
-        if entry.is_ok_and(|entry| entry.name().is_ok_and(|name| !name.starts_with("filter.lfs."))) {
+        if entry.is_ok_and(|entry| {
+            entry
+                .name()
+                .is_ok_and(|name| !name.starts_with("filter.lfs."))
+        }) {
             return true;
         }
     }

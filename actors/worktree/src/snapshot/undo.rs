@@ -1,7 +1,8 @@
 //! Takes a session's changes out of files again, and puts files back.
 
-use super::omitted::Omitted;
-use super::{Worktree, failed, merge, store};
+use super::omitted::{Lists, Omitted};
+use super::worktree::Worktree;
+use super::{failed, merge, store};
 use crate::beneath::{Beneath, Content, Kind};
 use git2::{Repository, Tree};
 use kilo_ports::checkpoint::{CheckpointError, FileChange, Restored};
@@ -36,11 +37,16 @@ impl Checkpoint<'_> {
 }
 
 /// Undoes `changes`, newest first. A file with several changes is put back through all of them or left alone.
-pub(super) fn undo(worktree: &Worktree, changes: &[FileChange]) -> Result<Restored, CheckpointError> {
+pub(super) fn undo(
+    worktree: &Worktree,
+    changes: &[FileChange],
+) -> Result<Restored, CheckpointError> {
     let _still = worktree.walk.lock(); // a caller that gave up no longer holds its turn
     let beneath = Beneath::open(&worktree.place.root).map_err(failed)?;
-    worktree.store.read(|repo| {
-        let hashes = changes.iter().flat_map(|change| [&change.before, &change.after]);
+    worktree.store()?.read(|repo| {
+        let hashes = changes
+            .iter()
+            .flat_map(|change| [&change.before, &change.after]);
         let checkpoints = load(worktree, repo, hashes)?;
         let mut restored = Restored::default();
         for (path, changes) in by_file(changes) {
@@ -55,12 +61,18 @@ pub(super) fn undo(worktree: &Worktree, changes: &[FileChange]) -> Result<Restor
 }
 
 /// Puts `files` back exactly as the checkpoint `hash` has them. Files that it left out stay as they are.
-pub(super) fn restore(worktree: &Worktree, hash: &str, files: &[PathBuf]) -> Result<(), CheckpointError> {
+pub(super) fn restore(
+    worktree: &Worktree,
+    hash: &str,
+    files: &[PathBuf],
+) -> Result<(), CheckpointError> {
     let _still = worktree.walk.lock();
     let beneath = Beneath::open(&worktree.place.root).map_err(failed)?;
-    worktree.store.read(|repo| {
+    worktree.store()?.read(|repo| {
         let checkpoints = load(worktree, repo, [&hash.to_owned()].into_iter())?;
-        let checkpoint = checkpoints.get(hash).ok_or_else(|| CheckpointError::Missing(hash.to_owned()))?;
+        let checkpoint = checkpoints
+            .get(hash)
+            .ok_or_else(|| CheckpointError::Missing(hash.to_owned()))?;
         let mut first_failure = None;
         for file in files {
             if let Err(error) = restore_file(worktree, repo, &beneath, checkpoint, file) {
@@ -79,13 +91,17 @@ fn restore_file(
     file: &Path,
 ) -> Result<(), CheckpointError> {
     let Some(path) = relative(&worktree.place.root, file) else {
-        return Err(CheckpointError::Failed(format!("{} is not in the worktree", file.display())));
+        return Err(CheckpointError::Failed(format!(
+            "{} is not in the worktree",
+            file.display()
+        )));
     };
     let wanted = store::content(repo, &checkpoint.tree, &path)?;
     if wanted.is_none() && checkpoint.omitted.covers(&path) {
         return Ok(());
     }
-    let at_path = |error: std::io::Error| CheckpointError::Failed(format!("{}: {error}", file.display()));
+    let at_path =
+        |error: std::io::Error| CheckpointError::Failed(format!("{}: {error}", file.display()));
     if beneath.read(&path, FILE_BYTES_MAX).map_err(at_path)? == wanted {
         return Ok(());
     }
@@ -114,7 +130,9 @@ fn undo_file(
             oldest = Some(before);
         }
     }
-    let Some(oldest) = oldest else { return Ok(false) };
+    let Some(oldest) = oldest else {
+        return Ok(false);
+    };
     if wanted != current {
         let still = beneath.read(&path, FILE_BYTES_MAX).map_err(|_| Conflict)?;
         if still != current {
@@ -137,12 +155,18 @@ fn step(
     if current == after || current == before {
         return Ok(before);
     }
-    let (Some(current), Some(after)) = (current, after) else { return Err(Conflict) };
+    let (Some(current), Some(after)) = (current, after) else {
+        return Err(Conflict);
+    };
     let before_kind = before.as_ref().map_or(after.kind, |before| before.kind);
     if [current.kind, before_kind, after.kind].contains(&Kind::Link) {
         return Err(Conflict);
     }
-    let kind = if current.kind == after.kind { before_kind } else { current.kind };
+    let kind = if current.kind == after.kind {
+        before_kind
+    } else {
+        current.kind
+    };
     let goes_away = before.is_none();
     let old = before.map(|before| before.bytes).unwrap_or_default();
     let bytes = if current.bytes == after.bytes {
@@ -153,7 +177,12 @@ fn step(
     Ok((!goes_away || !bytes.is_empty()).then_some(Content { kind, bytes }))
 }
 
-fn put(beneath: &Beneath, path: &Path, wanted: Option<&Content>, tree: &Tree<'_>) -> std::io::Result<()> {
+fn put(
+    beneath: &Beneath,
+    path: &Path,
+    wanted: Option<&Content>,
+    tree: &Tree<'_>,
+) -> std::io::Result<()> {
     match wanted {
         Some(content) => beneath.replace(path, content),
         None => beneath.remove(path, |folder| tree.get_path(folder).is_ok()),
@@ -166,10 +195,11 @@ fn load<'repo, 'a>(
     hashes: impl Iterator<Item = &'a String>,
 ) -> Result<HashMap<String, Checkpoint<'repo>>, CheckpointError> {
     let mut checkpoints = HashMap::new();
+    let lists = Lists::read(worktree.store()?);
     for hash in hashes {
         if !checkpoints.contains_key(hash) {
             let tree = store::tree(repo, hash)?;
-            let omitted = Omitted::of(&worktree.store, repo, hash);
+            let omitted = lists.of(repo, hash);
             checkpoints.insert(hash.clone(), Checkpoint { tree, omitted });
         }
     }

@@ -38,8 +38,13 @@ pub(super) struct Walk {
 
 impl Walk {
     pub fn open(place: &Place, store: &Store) -> Result<Self, CheckpointError> {
-        let own_folder = store.folder.parent().and_then(|folder| folder.canonicalize().ok());
-        let own_folder = own_folder.as_ref().and_then(|folder| folder.strip_prefix(&place.root).ok());
+        let own_folder = store
+            .folder
+            .parent()
+            .and_then(|folder| folder.canonicalize().ok());
+        let own_folder = own_folder
+            .as_ref()
+            .and_then(|folder| folder.strip_prefix(&place.root).ok());
         Ok(Self {
             repo: store.writer()?,
             outer: Outer::of(place),
@@ -55,7 +60,11 @@ impl Walk {
 
     /// Checkpoints that a prune has to keep: the last one, and those made after `since_ns`.
     pub fn recent(&self, since_ns: i64) -> impl Iterator<Item = &String> {
-        self.recent.iter().filter(move |(_, at_ns)| *at_ns >= since_ns).map(|(tree, _)| tree).chain(&self.last)
+        self.recent
+            .iter()
+            .filter(move |(_, at_ns)| *at_ns >= since_ns)
+            .map(|(tree, _)| tree)
+            .chain(&self.last)
     }
 
     /// Opens the repository again, after objects went away under it.
@@ -65,7 +74,12 @@ impl Walk {
     }
 
     /// Brings the checkpoint up to date and returns its hash.
-    pub fn run(&mut self, place: &Place, store: &Store, limits: &Limits) -> Result<String, CheckpointError> {
+    pub fn run(
+        &mut self,
+        place: &Place,
+        store: &Store,
+        limits: &Limits,
+    ) -> Result<String, CheckpointError> {
         let fd = open_root(&place.root).map_err(failed)?;
         let result = self.update(&fd, store, limits);
         self.tracked.forget_seeds();
@@ -74,13 +88,19 @@ impl Walk {
             Err(error) => {
                 // half a scan is no base for the next one
                 self.root = Folder::default();
+                self.tracked.forget();
                 self.left_changed = true;
                 Err(error)
             }
         }
     }
 
-    fn update(&mut self, fd: &OwnedFd, store: &Store, limits: &Limits) -> Result<String, CheckpointError> {
+    fn update(
+        &mut self,
+        fd: &OwnedFd,
+        store: &Store,
+        limits: &Limits,
+    ) -> Result<String, CheckpointError> {
         let started_ns = kernel_now_ns();
         let deadline_ns = started_ns + limits.walk_ms_max as i64 * 1_000_000;
         self.scan(fd, limits, store, deadline_ns)?;
@@ -125,10 +145,19 @@ impl Walk {
     ) -> Result<(), CheckpointError> {
         let rules_changed = self.outer.refresh() | self.tracked.refresh();
         let none = Gitignore::empty();
-        let rules = |layer: &Option<super::ignores::Layer>| layer.as_ref().map(|layer| layer.rules.clone());
+        let rules =
+            |layer: &Option<super::ignores::Layer>| layer.as_ref().map(|layer| layer.rules.clone());
         let (global, exclude) = (rules(&self.outer.global), rules(&self.outer.exclude));
-        let global = Chain { above: None, rules: global.as_deref().unwrap_or(&none), start: 0 };
-        let exclude = Chain { above: Some(&global), rules: exclude.as_deref().unwrap_or(&none), start: 0 };
+        let global = Chain {
+            above: None,
+            rules: global.as_deref().unwrap_or(&none),
+            start: 0,
+        };
+        let exclude = Chain {
+            above: Some(&global),
+            rules: exclude.as_deref().unwrap_or(&none),
+            start: 0,
+        };
         let mut scan = Scan {
             limits,
             tracked: &self.tracked,
@@ -139,14 +168,30 @@ impl Walk {
             bytes_to_read: 0,
             left_changed: false,
         };
-        scan.folder(fd, &mut self.root, Above { chain: &exclude, rules_changed, depth: 0 })?;
+        scan.folder(
+            fd,
+            &mut self.root,
+            Above {
+                chain: &exclude,
+                rules_changed,
+                depth: 0,
+            },
+        )?;
         self.left_changed |= scan.left_changed;
         if scan.bytes_to_read > limits.walk_bytes_max {
-            return Err(too_much("the worktree's new files have", scan.bytes_to_read, limits.walk_bytes_max));
+            return Err(too_much(
+                "the worktree's new files have",
+                scan.bytes_to_read,
+                limits.walk_bytes_max,
+            ));
         }
         let after = store.bytes() + scan.bytes_to_read;
         if scan.bytes_to_read > 0 && after > limits.store_bytes_max {
-            return Err(too_much("the worktree's checkpoints would have", after, limits.store_bytes_max));
+            return Err(too_much(
+                "the worktree's checkpoints would have",
+                after,
+                limits.store_bytes_max,
+            ));
         }
         Ok(())
     }
@@ -167,5 +212,9 @@ impl Walk {
 
 fn too_much(what: &str, bytes: u64, max: u64) -> CheckpointError {
     let mib = |bytes: u64| bytes >> 20;
-    CheckpointError::Failed(format!("{what} {} MiB, over the limit of {} MiB", mib(bytes), mib(max)))
+    CheckpointError::Failed(format!(
+        "{what} {} MiB, over the limit of {} MiB",
+        mib(bytes),
+        mib(max)
+    ))
 }

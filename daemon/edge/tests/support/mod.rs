@@ -1,6 +1,7 @@
 //! A server on a real loopback port, and a client that writes what it is told, byte for byte.
 
 #![allow(dead_code)] // each test target uses its own part
+#![allow(clippy::unwrap_used)] // clippy does not see that this is test code
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _, stream};

@@ -81,10 +81,18 @@ struct Usage {
 #[derive(Debug)]
 enum Open {
     Text,
-    Thinking { signature: String },
-    Redacted { data: String },
+    Thinking {
+        signature: String,
+    },
+    Redacted {
+        data: String,
+    },
     /// `whole` holds arguments that came with the begin, in case that no piece follows.
-    Call { index: usize, whole: Option<String>, filled: bool },
+    Call {
+        index: usize,
+        whole: Option<String>,
+        filled: bool,
+    },
     Other,
 }
 
@@ -171,7 +179,10 @@ impl Decoder {
             reasoning: 0,
             cache: self.cache.clone(),
         };
-        batch.push(Chunk::Finish { reason: reason.to_owned(), tokens });
+        batch.push(Chunk::Finish {
+            reason: reason.to_owned(),
+            tokens,
+        });
         Ok(())
     }
 
@@ -188,9 +199,13 @@ impl Decoder {
             }
             "thinking" => {
                 batch.reasoning(&block.thinking.0);
-                Open::Thinking { signature: block.signature.0.into_owned() }
+                Open::Thinking {
+                    signature: block.signature.0.into_owned(),
+                }
             }
-            "redacted_thinking" => Open::Redacted { data: block.data.0.into_owned() },
+            "redacted_thinking" => Open::Redacted {
+                data: block.data.0.into_owned(),
+            },
             "tool_use" => self.call(block, batch),
             _ => Open::Other, // what the provider's own tools do
         };
@@ -202,12 +217,21 @@ impl Decoder {
         self.calls += 1;
         let (id, name) = (block.id.0.into_owned(), block.name.0.into_owned());
         batch.push(Chunk::ToolStart { index, id, name });
-        let whole = block.input.map(RawValue::get).filter(|raw| raw.starts_with('{') && *raw != "{}");
-        Open::Call { index, whole: whole.map(str::to_owned), filled: false }
+        let whole = block
+            .input
+            .map(RawValue::get)
+            .filter(|raw| raw.starts_with('{') && *raw != "{}");
+        Open::Call {
+            index,
+            whole: whole.map(str::to_owned),
+            filled: false,
+        }
     }
 
     fn delta(&mut self, at: u64, delta: Delta, batch: &mut Batch) {
-        let Some((_, open)) = self.open.iter_mut().find(|(index, _)| *index == at) else { return };
+        let Some((_, open)) = self.open.iter_mut().find(|(index, _)| *index == at) else {
+            return;
+        };
         match open {
             Open::Text => batch.text(&delta.text.0),
             Open::Thinking { signature } => {
@@ -223,7 +247,9 @@ impl Decoder {
     }
 
     fn end(&mut self, at: u64, batch: &mut Batch) {
-        let Some(place) = self.open.iter().position(|(index, _)| *index == at) else { return };
+        let Some(place) = self.open.iter().position(|(index, _)| *index == at) else {
+            return;
+        };
         match self.open.remove(place).1 {
             Open::Text => batch.push(Chunk::TextEnd),
             Open::Thinking { signature } => {
@@ -233,7 +259,11 @@ impl Decoder {
             Open::Redacted { data } => {
                 batch.push(Chunk::ReasoningEnd(Some(metadata("redactedData", data))));
             }
-            Open::Call { index, whole, filled } => {
+            Open::Call {
+                index,
+                whole,
+                filled,
+            } => {
                 if !filled && let Some(whole) = whole {
                     batch.arguments(index, &whole);
                 }

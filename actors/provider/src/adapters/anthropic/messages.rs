@@ -1,7 +1,9 @@
 //! The conversation as messages of blocks: user and assistant in turns, tool outputs in the user's turn.
 
 use crate::rules::{marks, text};
-use kilo_ports::provider::{AssistantContent, ModelInfo, ModelMessage, ModelRequest, ToolResult, UserContent};
+use kilo_ports::provider::{
+    AssistantContent, ModelInfo, ModelMessage, ModelRequest, ToolResult, UserContent,
+};
 use serde_json::{Map, Value, json};
 
 /// The system texts as blocks, the first two marked. `None` if there is no text.
@@ -24,7 +26,13 @@ pub(super) fn messages(request: &ModelRequest) -> Vec<Value> {
         let (role, blocks) = match message {
             ModelMessage::User(content) => ("user", user(&request.model, content)),
             ModelMessage::Assistant(content) => ("assistant", assistant(content)),
-            ModelMessage::Tool(results) => ("user", results.iter().map(|r| tool_result(&request.model, r)).collect()),
+            ModelMessage::Tool(results) => (
+                "user",
+                results
+                    .iter()
+                    .map(|r| tool_result(&request.model, r))
+                    .collect(),
+            ),
         };
         match turns.last_mut() {
             _ if blocks.is_empty() => {}
@@ -37,7 +45,10 @@ pub(super) fn messages(request: &ModelRequest) -> Vec<Value> {
     for (_, blocks) in &mut turns[last..] {
         marks::mark_last(blocks);
     }
-    turns.into_iter().map(|(role, content)| json!({"role": role, "content": content})).collect()
+    turns
+        .into_iter()
+        .map(|(role, content)| json!({"role": role, "content": content}))
+        .collect()
 }
 
 /// An answer that the model shall go on with must not end in white space.
@@ -54,7 +65,11 @@ fn user(model: &ModelInfo, content: &[UserContent]) -> Vec<Value> {
     for part in content {
         match part {
             UserContent::Text(text) => blocks.extend(text_block(text)),
-            UserContent::File { mime, filename, data } => blocks.push(file(model, mime, filename.as_deref(), data)),
+            UserContent::File {
+                mime,
+                filename,
+                data,
+            } => blocks.push(file(model, mime, filename.as_deref(), data)),
         }
     }
     blocks
@@ -85,9 +100,15 @@ fn assistant(content: &[AssistantContent]) -> Vec<Value> {
     for part in content {
         match part {
             AssistantContent::Text(text) => blocks.extend(text_block(text)),
-            AssistantContent::Reasoning { text, metadata } => blocks.extend(thinking(text, metadata.as_ref())),
+            AssistantContent::Reasoning { text, metadata } => {
+                blocks.extend(thinking(text, metadata.as_ref()))
+            }
             AssistantContent::ToolCall { id, name, input } => {
-                let input = if input.is_object() { input.clone() } else { json!({"value": input}) };
+                let input = if input.is_object() {
+                    input.clone()
+                } else {
+                    json!({"value": input})
+                };
                 blocks.push(json!({"type": "tool_use", "id": text::claude_id(id), "name": name, "input": input}));
             }
         }
@@ -109,8 +130,14 @@ fn tool_result(model: &ModelInfo, result: &ToolResult) -> Value {
     let content: Value = if result.files.is_empty() {
         result.output.clone().into()
     } else {
-        let files = result.files.iter().map(|(mime, data)| file(model, mime, None, data));
-        text_block(&result.output).into_iter().chain(files).collect()
+        let files = result
+            .files
+            .iter()
+            .map(|(mime, data)| file(model, mime, None, data));
+        text_block(&result.output)
+            .into_iter()
+            .chain(files)
+            .collect()
     };
     let mut block = json!({"type": "tool_result", "tool_use_id": text::claude_id(&result.id), "content": content});
     if result.is_error {

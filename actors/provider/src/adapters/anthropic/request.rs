@@ -35,11 +35,19 @@ pub fn call(request: &ModelRequest) -> Result<Call, ProviderError> {
         messages: messages::messages(request),
         tools: request.tools.iter().map(tool).collect(),
     };
-    Ok(Call { url: address(&model.base_url, "/messages")?, headers, body: body.to_bytes()? })
+    Ok(Call {
+        url: address(&model.base_url, "/messages")?,
+        headers,
+        body: body.to_bytes()?,
+    })
 }
 
 fn tool(offer: &ToolOffer) -> Tool<'_> {
-    Tool { name: &offer.name, description: &offer.description, input_schema: &offer.parameters }
+    Tool {
+        name: &offer.name,
+        description: &offer.description,
+        input_schema: &offer.parameters,
+    }
 }
 
 fn headers(model: &ModelInfo, fields: &Map<String, Value>) -> Vec<(String, String)> {
@@ -61,7 +69,10 @@ fn headers(model: &ModelInfo, fields: &Map<String, Value>) -> Vec<(String, Strin
 }
 
 fn is_thinking(fields: &Map<String, Value>) -> bool {
-    let kind = fields.get("thinking").and_then(|thinking| thinking.get("type")).and_then(Value::as_str);
+    let kind = fields
+        .get("thinking")
+        .and_then(|thinking| thinking.get("type"))
+        .and_then(Value::as_str);
     kind.is_some_and(|kind| kind != "disabled")
 }
 
@@ -80,7 +91,11 @@ fn fields(request: &ModelRequest) -> Map<String, Value> {
     fields.insert("stream".into(), true.into());
     if !request.tools.is_empty() {
         // While it thinks, a model cannot be made to call a tool.
-        let choice = if request.tool_required && !thinking { "any" } else { "auto" };
+        let choice = if request.tool_required && !thinking {
+            "any"
+        } else {
+            "auto"
+        };
         fields.insert("tool_choice".into(), json!({"type": choice}));
     }
     rules::merge(&mut fields, &over);
@@ -92,7 +107,10 @@ fn fields(request: &ModelRequest) -> Map<String, Value> {
 
 /// The thinking budget comes on top of what the answer may have, up to what the model can give.
 fn max_tokens(request: &ModelRequest, over: &Map<String, Value>) -> u64 {
-    let budget = over.get("thinking").and_then(|thinking| thinking.get("budget_tokens")).and_then(Value::as_u64);
+    let budget = over
+        .get("thinking")
+        .and_then(|thinking| thinking.get("budget_tokens"))
+        .and_then(Value::as_u64);
     let wanted = request.output_max.max(1) + budget.unwrap_or(0);
     match request.model.output {
         0 => wanted,
@@ -102,7 +120,10 @@ fn max_tokens(request: &ModelRequest, over: &Map<String, Value>) -> u64 {
 
 fn sampling(request: &ModelRequest, fields: &mut Map<String, Value>) {
     let family = family::sampling(&request.model);
-    let temperature = request.temperature.filter(|_| request.model.temperature).or(family.temperature);
+    let temperature = request
+        .temperature
+        .filter(|_| request.model.temperature)
+        .or(family.temperature);
     let top_p = request.top_p.or(family.top_p);
     for (name, value) in [("temperature", temperature), ("top_p", top_p)] {
         if let Some(value) = value {

@@ -34,10 +34,16 @@ impl<'de> Visitor<'de> for ContentVisitor {
         formatter.write_str("a text or a list of blocks")
     }
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Content { text: Text(Cow::Borrowed(text)), thinking: String::new() })
+        Ok(Content {
+            text: Text(Cow::Borrowed(text)),
+            thinking: String::new(),
+        })
     }
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Content { text: Text(Cow::Owned(text.to_owned())), thinking: String::new() })
+        Ok(Content {
+            text: Text(Cow::Owned(text.to_owned())),
+            thinking: String::new(),
+        })
     }
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
         Ok(Content::default())

@@ -1,84 +1,15 @@
 //! Reads a chat answer: the strict stream of the original and the sloppy ones of its imitators.
 
-use super::content::Content;
+use super::details;
+use super::event::{CallDelta, Delta, Event};
 use super::usage::Usage;
 use crate::adapters::Batch;
-use crate::adapters::lenient::{Count, First, Text};
+use crate::adapters::lenient::Text;
 use crate::errors;
 use kilo_ports::provider::{Chunk, ProviderError};
 use kilo_protocol::model::Tokens;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::hash::{BuildHasher, Hasher, RandomState};
-
-/// What is read of one event. Everything else is skipped over.
-#[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(borrow, default)]
-    choices: First<Choice<'a>>,
-    #[serde(default)]
-    usage: Option<Usage>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-    #[serde(default)]
-    x_groq: Option<Groq>,
-}
-
-#[derive(Deserialize)]
-struct Groq {
-    #[serde(default)]
-    usage: Option<Usage>,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(borrow, default)]
-    delta: Option<Delta<'a>>,
-    /// The whole message, from servers that do not stream.
-    #[serde(borrow, default)]
-    message: Option<Delta<'a>>,
-    #[serde(borrow, default)]
-    finish_reason: Text<'a>,
-    #[serde(default)]
-    usage: Option<Usage>,
-}
-
-#[derive(Deserialize)]
-struct Delta<'a> {
-    #[serde(borrow, default)]
-    content: Content<'a>,
-    #[serde(borrow, default)]
-    reasoning_content: Text<'a>,
-    #[serde(borrow, default)]
-    reasoning: Text<'a>,
-    #[serde(borrow, default)]
-    reasoning_text: Text<'a>,
-    #[serde(borrow, default)]
-    reasoning_details: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    refusal: Text<'a>,
-    #[serde(borrow, default)]
-    tool_calls: Option<Vec<CallDelta<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct CallDelta<'a> {
-    #[serde(default)]
-    index: Count,
-    #[serde(borrow, default)]
-    id: Text<'a>,
-    #[serde(borrow, default)]
-    function: Option<FunctionDelta<'a>>,
-}
-
-#[derive(Deserialize)]
-struct FunctionDelta<'a> {
-    #[serde(borrow, default)]
-    name: Text<'a>,
-    #[serde(borrow, default)]
-    arguments: Option<&'a RawValue>,
-}
 
 /// What the answer is in the middle of.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -126,8 +57,13 @@ impl Decoder {
         if let Some(error) = event.error {
             return Err(errors::in_stream(error.get()));
         }
-        self.usage = event.usage.or(event.x_groq.and_then(|groq| groq.usage)).or(self.usage);
-        let Some(choice) = event.choices.0 else { return Ok(()) };
+        self.usage = event
+            .usage
+            .or(event.x_groq.and_then(|groq| groq.usage))
+            .or(self.usage);
+        let Some(choice) = event.choices.0 else {
+            return Ok(());
+        };
         self.usage = choice.usage.or(self.usage);
         let message = choice.message.filter(|_| !self.said_something);
         for delta in [choice.delta, message].into_iter().flatten() {
@@ -157,18 +93,28 @@ impl Decoder {
             "stop" | "unknown" if !self.calls.is_empty() => "tool-calls",
             reason => reason,
         };
-        let nothing_out = !self.said_something && self.usage.is_some_and(|usage| usage.output_is_zero());
+        let nothing_out =
+            !self.said_something && self.usage.is_some_and(|usage| usage.output_is_zero());
         if reason == "length" && nothing_out {
             return Err(errors::no_room());
         }
-        let tokens = self.usage.map_or_else(Tokens::default, |usage| usage.tokens());
-        batch.push(Chunk::Finish { reason: reason.to_owned(), tokens });
+        let tokens = self
+            .usage
+            .map_or_else(Tokens::default, |usage| usage.tokens());
+        batch.push(Chunk::Finish {
+            reason: reason.to_owned(),
+            tokens,
+        });
         Ok(())
     }
 
     fn delta(&mut self, delta: Delta, batch: &mut Batch) {
         let mut reasoned = false;
-        for text in [&delta.reasoning_content, &delta.reasoning, &delta.reasoning_text] {
+        for text in [
+            &delta.reasoning_content,
+            &delta.reasoning,
+            &delta.reasoning_text,
+        ] {
             if !text.is_empty() && !reasoned {
                 self.reasoning(&text.0, batch);
                 reasoned = true; // some servers send the same text under two names
@@ -184,7 +130,10 @@ impl Decoder {
                 batch.text(&text.0);
             }
         }
-        let alone = delta.tool_calls.as_ref().is_some_and(|calls| calls.len() == 1);
+        let alone = delta
+            .tool_calls
+            .as_ref()
+            .is_some_and(|calls| calls.len() == 1);
         for call in delta.tool_calls.into_iter().flatten() {
             self.call(call, alone, batch);
         }
@@ -201,25 +150,36 @@ impl Decoder {
     fn reasoning_details(&mut self, raw: &str, has_text: bool, batch: &mut Batch) {
         let details: Vec<Map<String, Value>> = serde_json::from_str(raw).unwrap_or_default();
         for detail in details {
-            if !has_text && let Some(text) = ["text", "summary"].iter().find_map(|k| detail.get(*k)?.as_str()) {
+            if !has_text
+                && let Some(text) = ["text", "summary"]
+                    .iter()
+                    .find_map(|k| detail.get(*k)?.as_str())
+            {
                 self.reasoning(text, batch);
             }
             if self.open == Open::Nothing {
                 self.turn_to(Open::Reasoning, batch);
             }
-            join_detail(&mut self.details, detail);
+            details::join(&mut self.details, detail);
         }
     }
 
     fn call(&mut self, call: CallDelta, alone: bool, batch: &mut Batch) {
-        let name = call.function.as_ref().map_or("", |function| function.name.0.as_ref());
+        let name = call
+            .function
+            .as_ref()
+            .map_or("", |function| function.name.0.as_ref());
         let known = self.find(&call, name, alone);
         let index = match known {
             Some(index) => index,
             None if name.is_empty() || self.calls.len() >= CALLS_MAX => return,
             None => self.start(&call, name, batch),
         };
-        let Some(arguments) = call.function.as_ref().and_then(|function| function.arguments) else {
+        let Some(arguments) = call
+            .function
+            .as_ref()
+            .and_then(|function| function.arguments)
+        else {
             return;
         };
         let piece = arguments_text(arguments.get());
@@ -231,7 +191,10 @@ impl Decoder {
         let same_id = |open: &OpenCall| call.id.is_empty() || open.id == call.id.0;
         if let Some(wire) = call.index.0 {
             // Weak servers give every call the index 0; a new name and a new id show a new call.
-            let at = self.calls.iter().rposition(|open| open.wire_index == Some(wire))?;
+            let at = self
+                .calls
+                .iter()
+                .rposition(|open| open.wire_index == Some(wire))?;
             return (same_id(&self.calls[at]) || name.is_empty()).then_some(at);
         }
         if !call.id.is_empty() {
@@ -249,7 +212,16 @@ impl Decoder {
             id if self.calls.iter().any(|open| open.id == id) => format!("{id}_{index}"),
             id => id.to_owned(),
         };
-        batch.push(Chunk::ToolStart { index, id: id.clone(), name: name.to_owned() });
+        batch.push(Chunk::ToolStart {
+            index,
+            id: id.clone(),
+            name: name.to_owned(),
+        });
+        self.calls.push(OpenCall {
+            wire_index: call.index.0,
+            id,
+            ended: false,
+        });
         index
     }
 
@@ -292,7 +264,9 @@ impl Decoder {
             "tool_calls" | "function_call" | "tool_use" => "tool-calls",
             "content_filter" | "safety" | "SAFETY" | "sensitive" | "refusal" => "content-filter",
             "model_context_window_exceeded" => return Err(errors::no_room()),
-            "error" | "network_error" | "insufficient_system_resource" => return Err(errors::ended_by(wire)),
+            "error" | "network_error" | "insufficient_system_resource" => {
+                return Err(errors::ended_by(wire));
+            }
             _ => "other",
         };
         self.close(batch);
@@ -314,32 +288,4 @@ fn arguments_text(raw: &str) -> std::borrow::Cow<'_, str> {
 /// An id for a call that came without one. It is chance, so that no two calls of a session share it.
 fn made_id() -> String {
     format!("call_{:016x}", RandomState::new().build_hasher().finish())
-}
-
-/// The most blocks of reasoning that are kept for the way back.
-const DETAILS_MAX: usize = 1_024;
-
-fn join_detail(details: &mut Vec<Value>, detail: Map<String, Value>) {
-    let same_block = |last: &&mut Value| {
-        ["type", "index", "id"].iter().all(|key| match (last.get(*key), detail.get(*key)) {
-            (Some(before), Some(now)) => before == now,
-            (before, None) => *key == "id" || before.is_none(),
-            (None, Some(_)) => *key == "id",
-        })
-    };
-    let Some(last) = details.last_mut().filter(same_block).and_then(Value::as_object_mut) else {
-        if details.len() < DETAILS_MAX {
-            details.push(Value::Object(detail));
-        }
-        return;
-    };
-    for (key, value) in detail {
-        match (key.as_str(), last.get_mut(&key), value) {
-            ("text" | "summary" | "data", Some(Value::String(text)), Value::String(more)) => text.push_str(&more),
-            (_, _, Value::Null) => {}
-            (_, _, value) => {
-                last.insert(key, value);
-            }
-        }
-    }
 }

@@ -1,7 +1,9 @@
 //! The conversation as chat messages.
 
 use crate::rules::{self, marks, text};
-use kilo_ports::provider::{AssistantContent, ModelInfo, ModelMessage, ModelRequest, ToolResult, UserContent};
+use kilo_ports::provider::{
+    AssistantContent, ModelInfo, ModelMessage, ModelRequest, ToolResult, UserContent,
+};
 use serde_json::{Map, Value, json};
 
 /// Says what follows a tool's output that came with files, since a tool message can carry text only.
@@ -36,10 +38,18 @@ pub(super) fn messages(request: &ModelRequest) -> Vec<Value> {
 
 /// One message with all texts, since many chat templates take one only; two where each of them gets a cache mark.
 fn system(texts: &[String], marked: bool) -> Vec<Map<String, Value>> {
-    let texts: Vec<&str> = texts.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
+    let texts: Vec<&str> = texts
+        .iter()
+        .map(String::as_str)
+        .filter(|text| !text.is_empty())
+        .collect();
     let (first, rest) = texts.split_at(if marked { texts.len().min(1) } else { 0 });
     let joined = [first.join("\n\n"), rest.join("\n\n")];
-    joined.into_iter().filter(|text| !text.is_empty()).map(|text| message_of("system", text.into())).collect()
+    joined
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .map(|text| message_of("system", text.into()))
+        .collect()
 }
 
 fn message_of(role: &str, content: Value) -> Map<String, Value> {
@@ -59,7 +69,11 @@ fn user_content(model: &ModelInfo, content: &[UserContent]) -> Value {
 fn user_part(model: &ModelInfo, part: &UserContent) -> Value {
     match part {
         UserContent::Text(text) => json!({"type": "text", "text": text}),
-        UserContent::File { mime, filename, data } => file(model, mime, filename.as_deref(), data),
+        UserContent::File {
+            mime,
+            filename,
+            data,
+        } => file(model, mime, filename.as_deref(), data),
     }
 }
 
@@ -84,16 +98,24 @@ fn assistant(model: &ModelInfo, content: &[AssistantContent]) -> Option<Map<Stri
             AssistantContent::Text(text) => said.push_str(text),
             AssistantContent::Reasoning { text, metadata } => {
                 thought.push_str(text);
-                let blocks = metadata.as_ref().and_then(|m| m.get("openrouter")?.get("reasoning_details")?.as_array());
+                let blocks = metadata
+                    .as_ref()
+                    .and_then(|m| m.get("openrouter")?.get("reasoning_details")?.as_array());
                 details.extend(blocks.into_iter().flatten().cloned());
             }
-            AssistantContent::ToolCall { id, name, input } => calls.push(tool_call(model, id, name, input)),
+            AssistantContent::ToolCall { id, name, input } => {
+                calls.push(tool_call(model, id, name, input))
+            }
         }
     }
     if said.is_empty() && calls.is_empty() {
         return None;
     }
-    let said = if said.is_empty() { Value::Null } else { said.into() };
+    let said = if said.is_empty() {
+        Value::Null
+    } else {
+        said.into()
+    };
     let mut message = message_of("assistant", said);
     if !calls.is_empty() {
         message.insert("tool_calls".into(), calls.into());
@@ -103,8 +125,14 @@ fn assistant(model: &ModelInfo, content: &[AssistantContent]) -> Option<Map<Stri
 }
 
 /// Gives reasoning back in the form that the model reads; others would refuse the field or ignore it.
-fn replay(model: &ModelInfo, thought: String, details: Vec<Value>, message: &mut Map<String, Value>) {
-    let wants_details = rules::is_openrouter(model) || model.interleaved.as_deref() == Some("reasoning_details");
+fn replay(
+    model: &ModelInfo,
+    thought: String,
+    details: Vec<Value>,
+    message: &mut Map<String, Value>,
+) {
+    let wants_details =
+        rules::is_openrouter(model) || model.interleaved.as_deref() == Some("reasoning_details");
     if wants_details {
         if !details.is_empty() {
             message.insert("reasoning_details".into(), details.into());
@@ -113,20 +141,28 @@ fn replay(model: &ModelInfo, thought: String, details: Vec<Value>, message: &mut
     }
     // DeepSeek refuses a turn of its own without the field, even an empty one.
     let deepseek = model.reasoning && model.api_id.to_lowercase().contains("deepseek");
-    let field = model.interleaved.as_deref().or(deepseek.then_some("reasoning_content"));
+    let field = model
+        .interleaved
+        .as_deref()
+        .or(deepseek.then_some("reasoning_content"));
     if let Some(field) = field.filter(|_| deepseek || !thought.is_empty()) {
         message.insert(field.into(), thought.into());
     }
 }
 
 fn tool_call(model: &ModelInfo, id: &str, name: &str, input: &Value) -> Value {
-    let arguments = if input.is_null() { "{}".into() } else { input.to_string() };
+    let arguments = if input.is_null() {
+        "{}".into()
+    } else {
+        input.to_string()
+    };
     let mut call = json!({
         "id": call_id(model, id), "type": "function", "function": {"name": name, "arguments": arguments},
     });
     if model.npm == "@ai-sdk/google" && model.api_id.contains("gemini-3") {
         // Calls are refused without a signature; this is the documented word for one that was not kept.
-        call["extra_content"] = json!({"google": {"thought_signature": "skip_thought_signature_validator"}});
+        call["extra_content"] =
+            json!({"google": {"thought_signature": "skip_thought_signature_validator"}});
     }
     call
 }
@@ -147,7 +183,12 @@ fn tool_results(model: &ModelInfo, results: &[ToolResult], out: &mut Vec<Map<Str
         let mut message = message_of("tool", result.output.clone().into());
         message.insert("tool_call_id".into(), call_id(model, &result.id).into());
         out.push(message);
-        files.extend(result.files.iter().map(|(mime, data)| file(model, mime, None, data)));
+        files.extend(
+            result
+                .files
+                .iter()
+                .map(|(mime, data)| file(model, mime, None, data)),
+        );
     }
     if files.is_empty() {
         return;
@@ -160,21 +201,31 @@ fn tool_results(model: &ModelInfo, results: &[ToolResult], out: &mut Vec<Map<Str
 }
 
 fn fill_gap(out: &mut Vec<Map<String, Value>>) {
-    if out.last().and_then(|message| message.get("role")).and_then(Value::as_str) == Some("tool") {
+    if out
+        .last()
+        .and_then(|message| message.get("role"))
+        .and_then(Value::as_str)
+        == Some("tool")
+    {
         out.push(message_of("assistant", FILLER.into()));
     }
 }
 
 /// Claude behind OpenRouter and gateways of its kind keeps a prefix only where a mark is.
 fn takes_marks(model: &ModelInfo) -> bool {
-    let gateway = rules::is_openrouter(model) || matches!(model.provider_id.as_str(), "openrouter" | "kilo");
+    let gateway =
+        rules::is_openrouter(model) || matches!(model.provider_id.as_str(), "openrouter" | "kilo");
     gateway && rules::is_claude(model) && !model.options.contains_key("cache_control")
 }
 
 fn mark(messages: &mut [Map<String, Value>], systems: usize) {
     let (system, rest) = messages.split_at_mut(systems);
     let last = rest.len().saturating_sub(marks::MESSAGE_MARKS);
-    for message in system.iter_mut().take(marks::SYSTEM_MARKS).chain(&mut rest[last..]) {
+    for message in system
+        .iter_mut()
+        .take(marks::SYSTEM_MARKS)
+        .chain(&mut rest[last..])
+    {
         marks::mark_message(message);
     }
 }

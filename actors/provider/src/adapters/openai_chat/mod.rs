@@ -2,6 +2,8 @@
 
 mod content;
 pub mod decode;
+mod details;
+mod event;
 mod messages;
 pub mod request;
 mod usage;

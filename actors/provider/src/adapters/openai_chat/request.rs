@@ -30,16 +30,29 @@ pub fn call(request: &ModelRequest) -> Result<Call, ProviderError> {
         messages: messages::messages(request),
         tools: request.tools.iter().map(tool).collect(),
     };
-    Ok(Call { url: address(&model.base_url, "/chat/completions")?, headers: headers(model), body: body.to_bytes()? })
+    Ok(Call {
+        url: address(&model.base_url, "/chat/completions")?,
+        headers: headers(model),
+        body: body.to_bytes()?,
+    })
 }
 
 fn tool(offer: &ToolOffer) -> Tool<'_> {
-    let function = Function { name: &offer.name, description: &offer.description, parameters: &offer.parameters };
-    Tool { r#type: "function", function }
+    let function = Function {
+        name: &offer.name,
+        description: &offer.description,
+        parameters: &offer.parameters,
+    };
+    Tool {
+        r#type: "function",
+        function,
+    }
 }
 
 fn headers(model: &ModelInfo) -> Vec<(String, String)> {
-    let Some(key) = &model.api_key else { return Vec::new() };
+    let Some(key) = &model.api_key else {
+        return Vec::new();
+    };
     if model.npm == "@ai-sdk/azure" {
         return vec![("api-key".into(), key.clone())];
     }
@@ -72,7 +85,10 @@ fn fields(request: &ModelRequest) -> Map<String, Value> {
         fields.insert("store".into(), false.into());
     }
     if model.reasoning && glm_service(model) {
-        fields.insert("thinking".into(), json!({"type": "enabled", "clear_thinking": false}));
+        fields.insert(
+            "thinking".into(),
+            json!({"type": "enabled", "clear_thinking": false}),
+        );
     }
     rules::merge(&mut fields, &over);
     for long in ["messages", "tools", "system"] {
@@ -85,8 +101,14 @@ fn fields(request: &ModelRequest) -> Map<String, Value> {
 fn limit(request: &ModelRequest, over: &Map<String, Value>, fields: &mut Map<String, Value>) {
     let model = &*request.model;
     let own = matches!(model.npm.as_str(), "@ai-sdk/openai" | "@ai-sdk/azure");
-    let name = if own && model.reasoning { "max_completion_tokens" } else { "max_tokens" };
-    let set = ["max_tokens", "max_completion_tokens"].iter().any(|name| over.contains_key(*name));
+    let name = if own && model.reasoning {
+        "max_completion_tokens"
+    } else {
+        "max_tokens"
+    };
+    let set = ["max_tokens", "max_completion_tokens"]
+        .iter()
+        .any(|name| over.contains_key(*name));
     if request.output_max > 0 && !set {
         fields.insert(name.into(), request.output_max.into());
     }
@@ -95,7 +117,10 @@ fn limit(request: &ModelRequest, over: &Map<String, Value>, fields: &mut Map<Str
 fn sampling(request: &ModelRequest, fields: &mut Map<String, Value>) {
     let model = &*request.model;
     let family = family::sampling(model);
-    let temperature = request.temperature.filter(|_| model.temperature).or(family.temperature);
+    let temperature = request
+        .temperature
+        .filter(|_| model.temperature)
+        .or(family.temperature);
     if let Some(temperature) = temperature {
         fields.insert("temperature".into(), temperature.into());
     }
@@ -103,7 +128,10 @@ fn sampling(request: &ModelRequest, fields: &mut Map<String, Value>) {
         fields.insert("top_p".into(), top_p.into());
     }
     // The original protocol knows no top_k; its own service and Google's copy refuse the field.
-    let takes_top_k = !matches!(model.npm.as_str(), "@ai-sdk/google" | "@ai-sdk/openai" | "@ai-sdk/azure");
+    let takes_top_k = !matches!(
+        model.npm.as_str(),
+        "@ai-sdk/google" | "@ai-sdk/openai" | "@ai-sdk/azure"
+    );
     if let Some(top_k) = family.top_k.filter(|_| takes_top_k) {
         fields.insert("top_k".into(), top_k.into());
     }

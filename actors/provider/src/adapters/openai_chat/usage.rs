@@ -43,11 +43,25 @@ impl Usage {
     /// In our terms: the prompt without what came from a cache, the answer without reasoning.
     pub fn tokens(&self) -> Tokens {
         let details = self.prompt_tokens_details.unwrap_or_default();
-        let read = details.cached_tokens.0.or(self.cached_tokens.0).or(self.prompt_cache_hit_tokens.0);
-        let write = details.cache_write_tokens.0.or(self.cache_creation_input_tokens.0);
+        let read = details
+            .cached_tokens
+            .0
+            .or(self.cached_tokens.0)
+            .or(self.prompt_cache_hit_tokens.0);
+        let write = details
+            .cache_write_tokens
+            .0
+            .or(self.cache_creation_input_tokens.0);
         let (read, write) = (read.unwrap_or(0), write.unwrap_or(0));
-        let (prompt, completion) = (self.prompt_tokens.or_zero(), self.completion_tokens.or_zero());
-        let reasoning = self.completion_tokens_details.unwrap_or_default().reasoning_tokens.or_zero();
+        let (prompt, completion) = (
+            self.prompt_tokens.or_zero(),
+            self.completion_tokens.or_zero(),
+        );
+        let reasoning = self
+            .completion_tokens_details
+            .unwrap_or_default()
+            .reasoning_tokens
+            .or_zero();
         Tokens {
             total: Some(self.total_tokens.0.unwrap_or(prompt + completion)),
             input: prompt.saturating_sub(read).saturating_sub(write),
@@ -81,21 +95,37 @@ mod tests {
             cache: CacheTokens { read, write },
         };
         let table = [
-            (r#"{"prompt_tokens":1000,"completion_tokens":50,"total_tokens":1050,"prompt_tokens_details":{"cached_tokens":400},"completion_tokens_details":{"reasoning_tokens":20}}"#,
-             expected(1050, 600, 30, 20, 400, 0)),
-            (r#"{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":null,"completion_tokens_details":null}"#,
-             expected(15, 10, 5, 0, 0, 0)),
-            (r#"{"prompt_tokens":100,"completion_tokens":5,"total_tokens":125,"completion_tokens_details":{"reasoning_tokens":20}}"#,
-             expected(125, 100, 5, 20, 0, 0)),
-            (r#"{"prompt_tokens":100.0,"completion_tokens":"5","prompt_cache_hit_tokens":64,"total_tokens":105}"#,
-             expected(105, 36, 5, 0, 64, 0)),
-            (r#"{"prompt_tokens":100,"completion_tokens":5,"cached_tokens":30,"cache_creation_input_tokens":50}"#,
-             expected(105, 20, 5, 0, 30, 50)),
-            (r#"{"prompt_tokens":null,"completion_tokens":-1,"prompt_tokens_details":{"cached_tokens":9}}"#,
-             expected(0, 0, 0, 0, 9, 0)),
+            (
+                r#"{"prompt_tokens":1000,"completion_tokens":50,"total_tokens":1050,"prompt_tokens_details":{"cached_tokens":400},"completion_tokens_details":{"reasoning_tokens":20}}"#,
+                expected(1050, 600, 30, 20, 400, 0),
+            ),
+            (
+                r#"{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":null,"completion_tokens_details":null}"#,
+                expected(15, 10, 5, 0, 0, 0),
+            ),
+            (
+                r#"{"prompt_tokens":100,"completion_tokens":5,"total_tokens":125,"completion_tokens_details":{"reasoning_tokens":20}}"#,
+                expected(125, 100, 5, 20, 0, 0),
+            ),
+            (
+                r#"{"prompt_tokens":100.0,"completion_tokens":"5","prompt_cache_hit_tokens":64,"total_tokens":105}"#,
+                expected(105, 36, 5, 0, 64, 0),
+            ),
+            (
+                r#"{"prompt_tokens":100,"completion_tokens":5,"cached_tokens":30,"cache_creation_input_tokens":50}"#,
+                expected(105, 20, 5, 0, 30, 50),
+            ),
+            (
+                r#"{"prompt_tokens":null,"completion_tokens":-1,"prompt_tokens_details":{"cached_tokens":9}}"#,
+                expected(0, 0, 0, 0, 9, 0),
+            ),
         ];
         for (wire, tokens) in table {
-            assert_eq!(serde_json::from_str::<Usage>(wire).unwrap().tokens(), tokens, "{wire}");
+            assert_eq!(
+                serde_json::from_str::<Usage>(wire).unwrap().tokens(),
+                tokens,
+                "{wire}"
+            );
         }
     }
 }

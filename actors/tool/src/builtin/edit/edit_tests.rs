@@ -1,6 +1,8 @@
 use crate::testing::Stage;
 use kilo_ports::BoxFuture;
-use kilo_ports::tool::{Ask, QuestionAnswer, TaskAgent, TaskAnswer, TaskOrder, ToolError, ToolHost};
+use kilo_ports::tool::{
+    Ask, QuestionAnswer, TaskAgent, TaskAnswer, TaskOrder, ToolError, ToolHost,
+};
 use kilo_protocol::model::{Rule, Todo};
 use kilo_protocol::{CallId, SessionId};
 use serde_json::{Map, Value, json};
@@ -17,14 +19,19 @@ fn edit(stage: &Stage, file: &str, old: &str, new: &str) -> Value {
 async fn one_place_is_replaced_and_shown() {
     let stage = Stage::new();
     stage.write("a.txt", "hello world\nsecond line\n");
-    let output = stage.done("edit", edit(&stage, "a.txt", "world", "there")).await;
+    let output = stage
+        .done("edit", edit(&stage, "a.txt", "world", "there"))
+        .await;
     let path = stage.shown("a.txt");
     let diff = format!(
         "Index: {path}\n{RULE}\n--- {path}\n+++ {path}\n@@ -1,2 +1,2 @@\n-hello world\n+hello there\n second line\n"
     );
     let filediff = json!({"file": path, "patch": diff, "additions": 1, "deletions": 1});
     assert_eq!(stage.text("a.txt"), "hello there\nsecond line\n");
-    assert_eq!((output.title.as_str(), output.output.as_str()), ("a.txt", "Edit applied successfully."));
+    assert_eq!(
+        (output.title.as_str(), output.output.as_str()),
+        ("a.txt", "Edit applied successfully.")
+    );
     assert_eq!(
         Value::Object(output.metadata),
         json!({"diagnostics": {}, "diff": diff, "filediff": filediff, "truncated": false})
@@ -33,16 +40,24 @@ async fn one_place_is_replaced_and_shown() {
     assert_eq!(*stage.host.edited.lock(), [stage.path("a.txt")]);
     let asks = stage.host.asks.lock();
     assert_eq!(asks.len(), 1);
-    assert_eq!((asks[0].permission.as_str(), asks[0].patterns.as_slice()), ("edit", ["a.txt".to_owned()].as_slice()));
+    assert_eq!(
+        (asks[0].permission.as_str(), asks[0].patterns.as_slice()),
+        ("edit", ["a.txt".to_owned()].as_slice())
+    );
     assert_eq!(asks[0].always, ["*"]);
-    assert_eq!(Value::Object(asks[0].metadata.clone()), json!({"filepath": path, "diff": diff, "filediff": filediff}));
+    assert_eq!(
+        Value::Object(asks[0].metadata.clone()),
+        json!({"filepath": path, "diff": diff, "filediff": filediff})
+    );
 }
 
 #[tokio::test]
 async fn no_match_and_several_matches_leave_the_file() {
     let stage = Stage::new();
     stage.write("e.txt", "x x x\n");
-    let error = stage.fails("edit", edit(&stage, "e.txt", "absent", "y")).await;
+    let error = stage
+        .fails("edit", edit(&stage, "e.txt", "absent", "y"))
+        .await;
     assert!(error.starts_with("Could not find oldString"), "{error}");
     let error = stage.fails("edit", edit(&stage, "e.txt", "x", "y")).await;
     assert!(error.starts_with("Found 3 matches"), "{error}");
@@ -58,35 +73,64 @@ async fn no_match_and_several_matches_leave_the_file() {
 async fn endings_mark_and_encoding_are_kept() {
     let stage = Stage::new();
     stage.write("crlf.txt", "one\r\ntwo\r\nthree\r\n");
-    stage.done("edit", edit(&stage, "crlf.txt", "one\ntwo", "ONE\nTWO")).await;
+    stage
+        .done("edit", edit(&stage, "crlf.txt", "one\ntwo", "ONE\nTWO"))
+        .await;
     assert_eq!(stage.text("crlf.txt"), "ONE\r\nTWO\r\nthree\r\n");
 
     stage.write("bom.txt", "\u{feff}first\nsecond\n");
-    stage.done("edit", edit(&stage, "bom.txt", "first", "FIRST")).await;
+    stage
+        .done("edit", edit(&stage, "bom.txt", "first", "FIRST"))
+        .await;
     assert_eq!(stage.text("bom.txt"), "\u{feff}FIRST\nsecond\n");
 
-    let wide = |text: &str| [0xFF, 0xFE].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect::<Vec<u8>>();
+    let wide = |text: &str| {
+        [0xFF, 0xFE]
+            .into_iter()
+            .chain(text.encode_utf16().flat_map(u16::to_le_bytes))
+            .collect::<Vec<u8>>()
+    };
     stage.write("wide.txt", wide("grün\n"));
-    stage.done("edit", edit(&stage, "wide.txt", "grün", "☃ rot")).await;
+    stage
+        .done("edit", edit(&stage, "wide.txt", "grün", "☃ rot"))
+        .await;
     assert_eq!(stage.bytes("wide.txt"), wide("☃ rot\n"));
 
     stage.write("latin.txt", b"d\xE9j\xE0 vu, na\xEFve caf\xE9\n");
-    stage.done("edit", edit(&stage, "latin.txt", "café", "thé")).await;
-    assert_eq!(stage.bytes("latin.txt"), b"d\xE9j\xE0 vu, na\xEFve th\xE9\n");
-    let error = stage.fails("edit", edit(&stage, "latin.txt", "thé", "☃")).await;
+    stage
+        .done("edit", edit(&stage, "latin.txt", "café", "thé"))
+        .await;
+    assert_eq!(
+        stage.bytes("latin.txt"),
+        b"d\xE9j\xE0 vu, na\xEFve th\xE9\n"
+    );
+    let error = stage
+        .fails("edit", edit(&stage, "latin.txt", "thé", "☃"))
+        .await;
     assert!(error.contains("no character"), "{error}");
 }
 
 #[tokio::test]
 async fn an_empty_old_string_only_makes_a_new_file() {
     let stage = Stage::new();
-    stage.done("edit", edit(&stage, "new/n.txt", "", "one\n")).await;
+    stage
+        .done("edit", edit(&stage, "new/n.txt", "", "one\n"))
+        .await;
     assert_eq!(stage.text("new/n.txt"), "one\n");
-    let error = stage.fails("edit", edit(&stage, "new/n.txt", "", "two\n")).await;
+    let error = stage
+        .fails("edit", edit(&stage, "new/n.txt", "", "two\n"))
+        .await;
     assert!(error.contains("exists already"), "{error}");
-    let error = stage.fails("edit", edit(&stage, "none.txt", "a", "b")).await;
-    assert_eq!(error, format!("File not found: {}", stage.shown("none.txt")));
-    let error = stage.fails("edit", edit(&stage, "new/n.txt", "one", "one")).await;
+    let error = stage
+        .fails("edit", edit(&stage, "none.txt", "a", "b"))
+        .await;
+    assert_eq!(
+        error,
+        format!("File not found: {}", stage.shown("none.txt"))
+    );
+    let error = stage
+        .fails("edit", edit(&stage, "new/n.txt", "one", "one"))
+        .await;
     assert!(error.contains("the same"), "{error}");
 }
 
@@ -95,7 +139,10 @@ async fn a_refusal_writes_nothing() {
     let stage = Stage::new();
     stage.write("a.txt", "a\n");
     stage.host.denied.lock().push("edit".into());
-    let error = stage.run("edit", edit(&stage, "a.txt", "a", "b")).await.unwrap_err();
+    let error = stage
+        .run("edit", edit(&stage, "a.txt", "a", "b"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, ToolError::Rejected(_)));
     assert_eq!(stage.text("a.txt"), "a\n");
 }
@@ -110,18 +157,23 @@ async fn links_that_lead_outside_ask_for_the_outside() {
     let output = stage.done("edit", edit(&stage, "link.txt", "a", "b")).await;
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "b\n");
     assert!(stage.path("link.txt").is_symlink());
-    assert_eq!(output.changed, [target.clone()]);
+    assert_eq!(output.changed, std::slice::from_ref(&target));
     let folder = format!("{}/*", target.parent().unwrap().display());
     let target = target.display().to_string();
     let edit = ("edit".to_owned(), vec!["link.txt".to_owned(), target]);
-    assert_eq!(stage.permissions(), [("external_directory".to_owned(), vec![folder]), edit]);
+    assert_eq!(
+        stage.permissions(),
+        [("external_directory".to_owned(), vec![folder]), edit]
+    );
 }
 
 #[tokio::test]
 async fn the_program_s_own_file_is_reserved() {
     let stage = Stage::new();
     stage.write(".kilo/agent-manager.json", "{}\n");
-    let error = stage.fails("edit", edit(&stage, ".kilo/agent-manager.json", "{}", "[]")).await;
+    let error = stage
+        .fails("edit", edit(&stage, ".kilo/agent-manager.json", "{}", "[]"))
+        .await;
     assert!(error.contains("agent-manager.json"), "{error}");
 }
 
@@ -134,7 +186,11 @@ impl ToolHost for Meddler {
         Box::pin(std::future::ready(Ok(())))
     }
     fn progress(&self, _: &CallId, _: Option<String>, _: Map<String, Value>) {}
-    fn question(&self, _: &CallId, _: Vec<Value>) -> BoxFuture<'static, Result<QuestionAnswer, ToolError>> {
+    fn question(
+        &self,
+        _: &CallId,
+        _: Vec<Value>,
+    ) -> BoxFuture<'static, Result<QuestionAnswer, ToolError>> {
         unreachable!()
     }
     fn set_todos(&self, _: Vec<Todo>) -> BoxFuture<'static, Result<(), ToolError>> {
@@ -169,7 +225,9 @@ async fn a_file_that_changed_while_the_user_thought_is_left_alone() {
     let mut stage = Stage::new();
     stage.write("a.txt", "hello\n");
     stage.cx.host = Arc::new(Meddler(stage.path("a.txt")));
-    let error = stage.fails("edit", edit(&stage, "a.txt", "hello", "bye")).await;
+    let error = stage
+        .fails("edit", edit(&stage, "a.txt", "hello", "bye"))
+        .await;
     assert!(error.contains("changed by someone else"), "{error}");
     assert_eq!(stage.text("a.txt"), "changed meanwhile\n");
 }

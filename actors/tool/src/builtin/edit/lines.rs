@@ -17,8 +17,14 @@ pub fn lines_of(text: &str) -> Vec<Line<'_>> {
     let mut start = 0;
     for whole in text.split_inclusive('\n') {
         let end = start + whole.len();
-        let bare = whole.strip_suffix('\n').map_or(whole, |bare| bare.strip_suffix('\r').unwrap_or(bare));
-        lines.push(Line { text: bare, start, end });
+        let bare = whole
+            .strip_suffix('\n')
+            .map_or(whole, |bare| bare.strip_suffix('\r').unwrap_or(bare));
+        lines.push(Line {
+            text: bare,
+            start,
+            end,
+        });
         start = end;
     }
     lines
@@ -39,8 +45,20 @@ pub fn collapse(line: &str) -> String {
 /// The lines without the indentation that all of them share; lines of blanks count as empty.
 pub fn dedent<'a>(lines: &[Line<'a>]) -> Vec<&'a str> {
     let indent = |text: &str| text.len() - text.trim_start().len();
-    let shared = lines.iter().map(|line| line.text).filter(|text| !text.trim().is_empty()).map(indent).min().unwrap_or(0);
-    let cut = |line: &Line<'a>| if line.text.trim().is_empty() { "" } else { line.text.get(shared..).unwrap_or(line.text) };
+    let shared = lines
+        .iter()
+        .map(|line| line.text)
+        .filter(|text| !text.trim().is_empty())
+        .map(indent)
+        .min()
+        .unwrap_or(0);
+    let cut = |line: &Line<'a>| {
+        if line.text.trim().is_empty() {
+            ""
+        } else {
+            line.text.get(shared..).unwrap_or(line.text)
+        }
+    };
     lines.iter().map(cut).collect()
 }
 
@@ -50,7 +68,10 @@ mod tests {
 
     #[test]
     fn lines_know_their_bytes() {
-        let lines: Vec<_> = lines_of("a\r\nbc\n\nd").iter().map(|line| (line.text, line.start, line.end)).collect();
+        let lines: Vec<_> = lines_of("a\r\nbc\n\nd")
+            .iter()
+            .map(|line| (line.text, line.start, line.end))
+            .collect();
         assert_eq!(lines, [("a", 0, 3), ("bc", 3, 6), ("", 6, 7), ("d", 7, 8)]);
         assert!(lines_of("").is_empty());
     }
@@ -58,6 +79,9 @@ mod tests {
     #[test]
     fn comparable_forms() {
         assert_eq!(collapse("  a \t b  "), "a b");
-        assert_eq!(dedent(&lines_of("    a\n      b\n  \n    c")), ["a", "  b", "", "c"]);
+        assert_eq!(
+            dedent(&lines_of("    a\n      b\n  \n    c")),
+            ["a", "  b", "", "c"]
+        );
     }
 }

@@ -16,6 +16,9 @@ const EQUAL_MIN: f64 = 0.5;
 /// Lines longer than this are compared for equality only.
 const SIMILAR_CHARS_MAX: usize = 1_000;
 
+/// Character comparisons that one search may spend on similarity.
+const COMPARISONS_MAX: usize = 100_000_000;
+
 type Matcher = fn(&Search<'_>) -> Vec<Range<usize>>;
 
 const MATCHERS: [Matcher; 8] = [
@@ -49,7 +52,10 @@ pub fn find(text: &str, wanted: &str) -> Found {
     for (index, matcher) in MATCHERS.iter().enumerate() {
         let ranges = apart(matcher(&search));
         if !ranges.is_empty() {
-            return Found::Places { ranges, exact: index == 0 };
+            return Found::Places {
+                ranges,
+                exact: index == 0,
+            };
         }
     }
     Found::Nothing
@@ -74,13 +80,22 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn new(text: &'a str, wanted: &'a str) -> Self {
-        Self { text, wanted, lines: lines_of(text), block: lines_of(wanted) }
+        Self {
+            text,
+            wanted,
+            lines: lines_of(text),
+            block: lines_of(wanted),
+        }
     }
 
     /// The bytes of `count` lines from `first`. The last line's ending belongs to it if the searched text has one too.
     fn range(&self, first: usize, count: usize) -> Range<usize> {
         let last = &self.lines[first + count - 1];
-        let end = if self.wanted.ends_with('\n') { last.end } else { last.start + last.text.len() };
+        let end = if self.wanted.ends_with('\n') {
+            last.end
+        } else {
+            last.start + last.text.len()
+        };
         self.lines[first].start..end
     }
 
@@ -91,12 +106,18 @@ impl<'a> Search<'a> {
             return Vec::new();
         }
         let windows = self.lines.windows(count).enumerate();
-        windows.filter(|(_, window)| fits(window)).map(|(at, _)| self.range(at, count)).take(RANGES_MAX).collect()
+        windows
+            .filter(|(_, window)| fits(window))
+            .map(|(at, _)| self.range(at, count))
+            .take(RANGES_MAX)
+            .collect()
     }
 
     /// The trimmed first and last searched line, when there is something between them.
     fn anchors(&self) -> Option<(&'a str, &'a str)> {
-        let [first, .., last] = self.block.as_slice() else { return None };
+        let [first, .., last] = self.block.as_slice() else {
+            return None;
+        };
         let (first, last) = (first.text.trim(), last.text.trim());
         (self.block.len() >= 3 && !first.is_empty() && !last.is_empty()).then_some((first, last))
     }
@@ -110,47 +131,77 @@ fn occurrences(text: &str, wanted: &str) -> Vec<Range<usize>> {
     if wanted.is_empty() {
         return Vec::new();
     }
-    text.match_indices(wanted).map(|(at, _)| at..at + wanted.len()).take(RANGES_MAX).collect()
+    text.match_indices(wanted)
+        .map(|(at, _)| at..at + wanted.len())
+        .take(RANGES_MAX)
+        .collect()
 }
 
 /// Lines equal but for the blanks around each.
 fn line_trimmed(search: &Search<'_>) -> Vec<Range<usize>> {
-    search.blocks(|window| window.iter().zip(&search.block).all(|(have, want)| have.text.trim() == want.text.trim()))
+    search.blocks(|window| {
+        window
+            .iter()
+            .zip(&search.block)
+            .all(|(have, want)| have.text.trim() == want.text.trim())
+    })
 }
 
 /// First and last line equal after a trim, a length within a quarter, and similar lines between.
 fn block_anchor(search: &Search<'_>) -> Vec<Range<usize>> {
-    let Some((first, last)) = search.anchors() else { return Vec::new() };
+    let Some((first, last)) = search.anchors() else {
+        return Vec::new();
+    };
     let count = search.block.len();
     let slack = (count / 4).max(1);
     let mut best: Vec<(Range<usize>, f64)> = Vec::new();
+    let mut budget = COMPARISONS_MAX;
     for (at, line) in search.lines.iter().enumerate() {
         if line.text.trim() != first {
             continue;
         }
         for length in (count - slack).max(3)..=count + slack {
-            let Some(end) = search.lines.get(at + length - 1) else { break };
+            let Some(end) = search.lines.get(at + length - 1) else {
+                break;
+            };
             if end.text.trim() != last {
                 continue;
             }
-            let similarity = similarity(&search.lines[at + 1..at + length - 1], &search.block[1..count - 1]);
+            let (have, want) = (
+                &search.lines[at + 1..at + length - 1],
+                &search.block[1..count - 1],
+            );
+            // A file made of anchors, searched for a long block, is no case for guessing.
+            let Some(similarity) = similarity(have, want, &mut budget) else {
+                return Vec::new();
+            };
             if similarity >= SIMILARITY_MIN && best.len() < RANGES_MAX {
                 best.push((search.range(at, length), similarity));
             }
         }
     }
-    let top = best.iter().map(|(_, similarity)| *similarity).fold(0.0, f64::max);
-    best.into_iter().filter(|(_, similarity)| *similarity >= top).map(|(range, _)| range).collect()
+    let top = best
+        .iter()
+        .map(|(_, similarity)| *similarity)
+        .fold(0.0, f64::max);
+    best.into_iter()
+        .filter(|(_, similarity)| *similarity >= top)
+        .map(|(range, _)| range)
+        .collect()
 }
 
-/// The mean similarity of lines, pair by pair.
-fn similarity(have: &[Line<'_>], want: &[Line<'_>]) -> f64 {
+/// The mean similarity of lines, pair by pair; `None` once the budget is spent.
+fn similarity(have: &[Line<'_>], want: &[Line<'_>], budget: &mut usize) -> Option<f64> {
     let pairs = have.len().min(want.len());
-    if pairs == 0 {
-        return 1.0;
+    let mut sum = 0.0;
+    for (have, want) in have.iter().zip(want) {
+        let (have, want) = (have.text.trim(), want.text.trim());
+        *budget = budget.checked_sub(
+            1 + have.len().min(SIMILAR_CHARS_MAX) * want.len().min(SIMILAR_CHARS_MAX),
+        )?;
+        sum += line_similarity(have, want);
     }
-    let sum: f64 = have.iter().zip(want).map(|(have, want)| line_similarity(have.text.trim(), want.text.trim())).sum();
-    sum / pairs as f64
+    Some(if pairs == 0 { 1.0 } else { sum / pairs as f64 })
 }
 
 fn line_similarity(have: &str, want: &str) -> f64 {
@@ -165,23 +216,46 @@ fn line_similarity(have: &str, want: &str) -> f64 {
 
 /// Equal when every run of blanks counts as one; a single line may also be a piece of a longer one.
 fn whitespace_normalised(search: &Search<'_>) -> Vec<Range<usize>> {
-    let want: Vec<String> = search.block.iter().map(|line| collapse(line.text)).collect();
-    let whole = search.blocks(|window| window.iter().zip(&want).all(|(have, want)| collapse(have.text) == *want));
+    let want: Vec<String> = search
+        .block
+        .iter()
+        .map(|line| collapse(line.text))
+        .collect();
+    let whole = search.blocks(|window| {
+        window
+            .iter()
+            .zip(&want)
+            .all(|(have, want)| collapse(have.text) == *want)
+    });
     if !whole.is_empty() || search.block.len() != 1 {
         return whole;
     }
-    let words: Vec<String> = search.wanted.split_whitespace().map(regex::escape).collect();
-    let Ok(pattern) = regex::Regex::new(&words.join(r"[ \t]+")) else { return Vec::new() };
+    let words: Vec<String> = search
+        .wanted
+        .split_whitespace()
+        .map(regex::escape)
+        .collect();
+    let Ok(pattern) = regex::Regex::new(&words.join(r"[ \t]+")) else {
+        return Vec::new();
+    };
     if words.is_empty() {
         return Vec::new();
     }
-    pattern.find_iter(search.text).map(|found| found.range()).take(RANGES_MAX).collect()
+    pattern
+        .find_iter(search.text)
+        .map(|found| found.range())
+        .take(RANGES_MAX)
+        .collect()
 }
 
 /// Equal when the indentation that all lines share is taken off.
 fn indentation_flexible(search: &Search<'_>) -> Vec<Range<usize>> {
     let want = dedent(&search.block);
-    search.blocks(|window| dedent(window) == want)
+    let first = search
+        .block
+        .first()
+        .map_or("", |line| line.text.trim_start());
+    search.blocks(|window| window[0].text.trim_start() == first && dedent(window) == want)
 }
 
 /// Equal when escapes such as `\n` and `\"` are taken for what they stand for, in the search or in both.
@@ -195,11 +269,19 @@ fn escape_normalised(search: &Search<'_>) -> Vec<Range<usize>> {
         return direct;
     }
     let count = lines_of(&plain).len();
-    let windows = search.lines.windows(count).enumerate().filter(|(_, window)| {
-        let range = window[0].start..window[count - 1].start + window[count - 1].text.len();
-        unescape(&search.text[range]) == plain.trim_end_matches('\n')
-    });
-    windows.map(|(at, _)| search.range(at, count)).take(RANGES_MAX).collect()
+    let windows = search
+        .lines
+        .windows(count)
+        .enumerate()
+        .filter(|(_, window)| {
+            let range = window[0].start..window[count - 1].start + window[count - 1].text.len();
+            plain.starts_with(&unescape(window[0].text))
+                && unescape(&search.text[range]) == plain.trim_end_matches('\n')
+        });
+    windows
+        .map(|(at, _)| search.range(at, count))
+        .take(RANGES_MAX)
+        .collect()
 }
 
 fn unescape(text: &str) -> String {
@@ -235,7 +317,9 @@ fn trimmed_boundary(search: &Search<'_>) -> Vec<Range<usize>> {
 
 /// First and last line equal after a trim, the same length, and half of the lines between equal.
 fn context_aware(search: &Search<'_>) -> Vec<Range<usize>> {
-    let Some((first, last)) = search.anchors() else { return Vec::new() };
+    let Some((first, last)) = search.anchors() else {
+        return Vec::new();
+    };
     let count = search.block.len();
     search.blocks(|window| {
         let anchored = window[0].text.trim() == first && window[count - 1].text.trim() == last;
@@ -245,13 +329,20 @@ fn context_aware(search: &Search<'_>) -> Vec<Range<usize>> {
 
 /// The share of equal lines among those that are not empty on both sides.
 fn equal_share(have: &[Line<'_>], want: &[Line<'_>]) -> f64 {
-    let pairs = have.iter().zip(want).map(|(have, want)| (have.text.trim(), want.text.trim()));
+    let pairs = have
+        .iter()
+        .zip(want)
+        .map(|(have, want)| (have.text.trim(), want.text.trim()));
     let (mut all, mut equal) = (0_u32, 0_u32);
     for (have, want) in pairs.filter(|(have, want)| !have.is_empty() || !want.is_empty()) {
         all += 1;
         equal += u32::from(have == want);
     }
-    if all == 0 { 1.0 } else { f64::from(equal) / f64::from(all) }
+    if all == 0 {
+        1.0
+    } else {
+        f64::from(equal) / f64::from(all)
+    }
 }
 
 /// Leaves out ranges that overlap one before.

@@ -10,6 +10,9 @@ const LINE_CHARS_MAX: usize = 2_000;
 /// Bytes that one line may have before its file is given up.
 const HEAP_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// Bytes of one file's lines that are kept.
+const KEPT_BYTES_MAX: usize = 1024 * 1024;
+
 /// A line of the output.
 pub(super) enum Found {
     Match(u64, String),
@@ -25,6 +28,8 @@ pub(super) struct Hits {
     pub matches: usize,
     /// The first of them, with their surroundings.
     pub lines: Vec<Found>,
+    /// Bytes of those.
+    pub bytes: usize,
 }
 
 /// Searches one file. Files that cannot be read, and the rest of files that turn out binary, give nothing.
@@ -42,7 +47,11 @@ pub(super) fn search(
         .before_context(context)
         .after_context(context)
         .build();
-    let mut gather = Gather { hits: Hits::default(), limit, cancel };
+    let mut gather = Gather {
+        hits: Hits::default(),
+        limit,
+        cancel,
+    };
     if let Err(error) = searcher.search_path(matcher, path, &mut gather) {
         tracing::debug!(%error, path = %path.display(), "file left out of a search");
     }
@@ -57,7 +66,13 @@ struct Gather<'a> {
 
 impl Gather<'_> {
     fn is_full(&self) -> bool {
-        self.hits.matches > self.limit
+        self.hits.matches > self.limit || self.hits.bytes > KEPT_BYTES_MAX
+    }
+
+    fn shown(&mut self, line: &[u8]) -> String {
+        let text = shown(line);
+        self.hits.bytes += text.len();
+        text
     }
 }
 
@@ -67,16 +82,20 @@ impl Sink for Gather<'_> {
     fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> Result<bool, Self::Error> {
         self.hits.matches += 1;
         if !self.is_full() {
-            let line = shown(found.bytes());
-            self.hits.lines.push(Found::Match(found.line_number().unwrap_or(0), line));
+            let line = self.shown(found.bytes());
+            self.hits
+                .lines
+                .push(Found::Match(found.line_number().unwrap_or(0), line));
         }
         Ok(!self.cancel.is_cancelled())
     }
 
     fn context(&mut self, _: &Searcher, line: &SinkContext<'_>) -> Result<bool, Self::Error> {
         if !self.is_full() {
-            let text = shown(line.bytes());
-            self.hits.lines.push(Found::Context(line.line_number().unwrap_or(0), text));
+            let text = self.shown(line.bytes());
+            self.hits
+                .lines
+                .push(Found::Context(line.line_number().unwrap_or(0), text));
         }
         Ok(true)
     }
@@ -99,8 +118,16 @@ fn shown(line: &[u8]) -> String {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     // No character is longer than four bytes.
     let head = &line[..line.len().min(4 * LINE_CHARS_MAX)];
-    let mut text: String = String::from_utf8_lossy(head).chars().take(LINE_CHARS_MAX).collect();
-    if text.len() < line.len() && String::from_utf8_lossy(line).chars().nth(LINE_CHARS_MAX).is_some() {
+    let mut text: String = String::from_utf8_lossy(head)
+        .chars()
+        .take(LINE_CHARS_MAX)
+        .collect();
+    if text.len() < line.len()
+        && String::from_utf8_lossy(line)
+            .chars()
+            .nth(LINE_CHARS_MAX)
+            .is_some()
+    {
         text.push_str("… (line cut at 2000 characters)");
     }
     text

@@ -10,11 +10,20 @@ async fn matches_are_grouped_by_file() {
     let output = stage.done("grep", json!({"pattern": "foo"})).await;
     assert_eq!(
         output.output,
-        format!("Found 1 matches\n{}:\n  Line 1: export function foo() {{\n", stage.shown("src/foo.ts"))
+        format!(
+            "Found 1 matches\n{}:\n  Line 1: export function foo() {{\n",
+            stage.shown("src/foo.ts")
+        )
     );
     assert_eq!(output.title, "foo");
-    assert_eq!(Value::Object(output.metadata), json!({"matches": 1, "truncated": false}));
-    assert_eq!(stage.permissions(), [("grep".to_owned(), vec!["foo".to_owned()])]);
+    assert_eq!(
+        Value::Object(output.metadata),
+        json!({"matches": 1, "truncated": false})
+    );
+    assert_eq!(
+        stage.permissions(),
+        [("grep".to_owned(), vec!["foo".to_owned()])]
+    );
 }
 
 #[tokio::test]
@@ -22,9 +31,22 @@ async fn files_are_narrowed_and_nothing_is_found() {
     let stage = Stage::new();
     stage.write("a.ts", "needle\n");
     stage.write("b.md", "needle\n");
-    let output = stage.done("grep", json!({"pattern": "needle", "include": "*.{md,txt}"})).await;
-    assert_eq!(output.output, format!("Found 1 matches\n{}:\n  Line 1: needle\n", stage.shown("b.md")));
-    let output = stage.done("grep", json!({"pattern": "needle", "include": "*.rs"})).await;
+    let output = stage
+        .done(
+            "grep",
+            json!({"pattern": "needle", "include": "*.{md,txt}"}),
+        )
+        .await;
+    assert_eq!(
+        output.output,
+        format!(
+            "Found 1 matches\n{}:\n  Line 1: needle\n",
+            stage.shown("b.md")
+        )
+    );
+    let output = stage
+        .done("grep", json!({"pattern": "needle", "include": "*.rs"}))
+        .await;
     assert_eq!(output.output, "No files found");
     assert_eq!(output.metadata["matches"], 0);
 }
@@ -43,7 +65,10 @@ async fn context_case_and_plain_text() {
         )
     );
     let error = stage.fails("grep", json!({"pattern": "two ("})).await;
-    assert!(error.contains("not valid") && error.contains("literal"), "{error}");
+    assert!(
+        error.contains("not valid") && error.contains("literal"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -51,14 +76,26 @@ async fn the_limit_and_long_lines() {
     let stage = Stage::new();
     stage.write("a.txt", "hit\n".repeat(250));
     let output = stage.done("grep", json!({"pattern": "hit"})).await;
-    assert!(output.output.starts_with("Found 250 matches (the first 100 are shown; raise limit"));
+    assert!(
+        output
+            .output
+            .starts_with("Found 250 matches (the first 100 are shown; raise limit")
+    );
     assert_eq!(output.output.matches("  Line ").count(), 100);
-    assert_eq!(Value::Object(output.metadata), json!({"matches": 250, "truncated": true}));
-    let output = stage.done("grep", json!({"pattern": "hit", "limit": 300})).await;
+    assert_eq!(
+        Value::Object(output.metadata),
+        json!({"matches": 250, "truncated": true})
+    );
+    let output = stage
+        .done("grep", json!({"pattern": "hit", "limit": 300}))
+        .await;
     assert_eq!(output.output.matches("  Line ").count(), 250);
     stage.write("a.txt", format!("{}\n", "ä".repeat(3_000)));
     let output = stage.done("grep", json!({"pattern": "ä"})).await.output;
-    assert!(output.contains(&format!("  Line 1: {}… (line cut at 2000 characters)\n", "ä".repeat(2_000))));
+    assert!(output.contains(&format!(
+        "  Line 1: {}… (line cut at 2000 characters)\n",
+        "ä".repeat(2_000)
+    )));
 }
 
 #[tokio::test]
@@ -72,22 +109,40 @@ async fn ignored_binary_and_linked_files_are_left_out() {
     stage.write("ignored.txt", "needle\n");
     stage.write("bin", b"needle\n\0\x01");
     stage.write(".hidden", "needle\n");
-    let output = stage.done("grep", json!({"pattern": "needle"})).await.output;
-    assert_eq!(output, format!("Found 1 matches\n{}:\n  Line 1: needle\n", stage.shown(".hidden")));
+    let output = stage
+        .done("grep", json!({"pattern": "needle"}))
+        .await
+        .output;
+    assert_eq!(
+        output,
+        format!(
+            "Found 1 matches\n{}:\n  Line 1: needle\n",
+            stage.shown(".hidden")
+        )
+    );
 }
 
 #[tokio::test]
 async fn a_single_file_is_asked_for_as_read_asks() {
     let stage = Stage::new();
     stage.write(".env", "SECRET=1\n");
-    let output = stage.done("grep", json!({"pattern": "SECRET", "path": ".env"})).await;
+    let output = stage
+        .done("grep", json!({"pattern": "SECRET", "path": ".env"}))
+        .await;
     assert_eq!(output.metadata["matches"], 1);
-    assert_eq!(stage.permissions()[1], ("read".to_owned(), vec![".env".to_owned()]));
+    assert_eq!(
+        stage.permissions()[1],
+        ("read".to_owned(), vec![".env".to_owned()])
+    );
 }
 
 #[test]
 fn files_that_need_a_question_are_withheld() {
-    let rule = |pattern: &str, action| Rule { permission: "read".into(), pattern: pattern.into(), action };
+    let rule = |pattern: &str, action| Rule {
+        permission: "read".into(),
+        pattern: pattern.into(),
+        action,
+    };
     let stage = Stage::new();
     stage.write("deep/.env", "SECRET=1\n");
     stage.write("a.txt", "SECRET=2\n");
@@ -99,7 +154,19 @@ fn files_that_need_a_question_are_withheld() {
         rules: vec![rule("*", Action::Allow), rule("*.env", Action::Ask)],
         place: crate::place::Place::of(&stage.cx, ".").unwrap(),
     };
-    let output = search.run(&stage.cx.cancel).unwrap().shown("SECRET".into(), 100).output;
-    assert!(!output.contains("SECRET=1") && output.contains("SECRET=2"), "{output}");
-    assert!(output.ends_with("(1 files were left out because reading them needs permission; use read for them.)"), "{output}");
+    let output = search
+        .run(&stage.cx.cancel)
+        .unwrap()
+        .shown("SECRET".into(), 100)
+        .output;
+    assert!(
+        !output.contains("SECRET=1") && output.contains("SECRET=2"),
+        "{output}"
+    );
+    assert!(
+        output.ends_with(
+            "(1 files were left out because reading them needs permission; use read for them.)"
+        ),
+        "{output}"
+    );
 }

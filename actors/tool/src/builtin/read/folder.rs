@@ -19,7 +19,10 @@ pub(super) fn list(path: &Path, shown: &str, window: Window) -> Result<ToolOutpu
     names.sort_unstable();
     let first = usize::try_from(window.first).unwrap_or(usize::MAX);
     if first > names.len().max(1) {
-        return Err(ToolError::failed(format!("Offset {first} is past the end: {shown} has {} entries", names.len())));
+        return Err(ToolError::failed(format!(
+            "Offset {first} is past the end: {shown} has {} entries",
+            names.len()
+        )));
     }
     let mut entries: Vec<String> = Vec::new();
     let mut bytes = 0;
@@ -35,14 +38,24 @@ pub(super) fn list(path: &Path, shown: &str, window: Window) -> Result<ToolOutpu
     let last = first - 1 + entries.len();
     let truncated = last < names.len();
     let footer = if truncated {
-        format!("(Showing entries {first}-{last} of {}. Use offset={} to continue.)", names.len(), last + 1)
+        format!(
+            "(Showing entries {first}-{last} of {}. Use offset={} to continue.)",
+            names.len(),
+            last + 1
+        )
     } else {
         format!("({} entries)", names.len())
     };
     let body: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
-    let preview: Vec<&str> = entries.iter().take(super::lines::PREVIEW_LINES).map(String::as_str).collect();
+    let preview: Vec<&str> = entries
+        .iter()
+        .take(super::lines::PREVIEW_LINES)
+        .map(String::as_str)
+        .collect();
     Ok(ToolOutput {
-        output: format!("<path>{shown}</path>\n<type>directory</type>\n<entries>\n{body}\n{footer}\n</entries>"),
+        output: format!(
+            "<path>{shown}</path>\n<type>directory</type>\n<entries>\n{body}\n{footer}\n</entries>"
+        ),
         metadata: facts([
             ("preview", preview.join("\n").into()),
             ("truncated", truncated.into()),

@@ -16,9 +16,9 @@ const CONTROL_PERCENT_MAX: usize = 30;
 const ATTACHMENT_BYTES_MAX: u64 = 10 * 1024 * 1024;
 
 const BINARY_ENDINGS: [&str; 34] = [
-    "zip", "tar", "gz", "bz2", "xz", "zst", "7z", "rar", "exe", "dll", "so", "dylib", "class", "jar", "war", "doc",
-    "docx", "xls", "xlsx", "ppt", "pptx", "odt", "ods", "odp", "bin", "dat", "obj", "o", "a", "lib", "wasm", "pyc", "pyo",
-    "sqlite",
+    "zip", "tar", "gz", "bz2", "xz", "zst", "7z", "rar", "exe", "dll", "so", "dylib", "class",
+    "jar", "war", "doc", "docx", "xls", "xlsx", "ppt", "pptx", "odt", "ods", "odp", "bin", "dat",
+    "obj", "o", "a", "lib", "wasm", "pyc", "pyo", "sqlite",
 ];
 
 /// What a path holds.
@@ -40,17 +40,23 @@ pub(super) fn of(path: &Path, shown: &str) -> Result<Kind, ToolError> {
     let failed = |error: std::io::Error| ToolError::failed(format!("Cannot read {shown}: {error}"));
     let facts = match path.metadata() {
         Ok(facts) => facts,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Kind::Missing),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Kind::Missing);
+        }
         Err(error) => return Err(failed(error)),
     };
     if facts.is_dir() {
         return Ok(Kind::Folder);
     }
     if !facts.is_file() {
-        return Err(ToolError::failed(format!("Cannot read {shown}: it is not a regular file")));
+        return Err(ToolError::failed(format!(
+            "Cannot read {shown}: it is not a regular file"
+        )));
     }
     let mut sample = Vec::new();
-    File::open(path).and_then(|file| file.take(SAMPLE_BYTES).read_to_end(&mut sample)).map_err(failed)?;
+    File::open(path)
+        .and_then(|file| file.take(SAMPLE_BYTES).read_to_end(&mut sample))
+        .map_err(failed)?;
     if let Some(mime) = attachable(&sample) {
         if facts.len() > ATTACHMENT_BYTES_MAX {
             return Err(ToolError::failed(format!(
@@ -59,12 +65,16 @@ pub(super) fn of(path: &Path, shown: &str) -> Result<Kind, ToolError> {
             )));
         }
         let mut bytes = Vec::new();
-        File::open(path).and_then(|file| file.take(ATTACHMENT_BYTES_MAX).read_to_end(&mut bytes)).map_err(failed)?;
+        File::open(path)
+            .and_then(|file| file.take(ATTACHMENT_BYTES_MAX).read_to_end(&mut bytes))
+            .map_err(failed)?;
         return Ok(Kind::Attachment { mime, bytes });
     }
     let format = encoding::detect(&sample);
     if is_binary(path, &sample, format) {
-        return Err(ToolError::failed(format!("Cannot read binary file: {shown}")));
+        return Err(ToolError::failed(format!(
+            "Cannot read binary file: {shown}"
+        )));
     }
     Ok(Kind::Text { format })
 }
@@ -74,14 +84,30 @@ fn attachable(sample: &[u8]) -> Option<&'static str> {
         [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
         [0xFF, 0xD8, 0xFF, ..] => Some("image/jpeg"),
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some("image/gif"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => Some("image/webp"),
         [b'%', b'P', b'D', b'F', b'-', ..] => Some("application/pdf"),
         _ => None,
     }
 }
 
 fn is_binary(path: &Path, sample: &[u8], format: Format) -> bool {
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    let ending = path
+        .extension()
+        .map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     if ending.is_some_and(|ending| BINARY_ENDINGS.contains(&ending.as_str())) {
         return true;
     }
@@ -90,5 +116,6 @@ fn is_binary(path: &Path, sample: &[u8], format: Format) -> bool {
     }
     let sample = &sample[..sample.len().min(BINARY_SAMPLE_BYTES)];
     let control = |byte: &&u8| matches!(byte, 0..=8 | 14..=31);
-    sample.contains(&0) || sample.iter().filter(control).count() * 100 > sample.len() * CONTROL_PERCENT_MAX
+    sample.contains(&0)
+        || sample.iter().filter(control).count() * 100 > sample.len() * CONTROL_PERCENT_MAX
 }

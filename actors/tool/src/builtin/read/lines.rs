@@ -35,7 +35,11 @@ pub(super) fn show(
     let mut page = Page::new(window);
     let mut block = vec![0; BLOCK_BYTES];
     // Room for whatever one block decodes to, so that each block is taken whole.
-    let mut text = String::with_capacity(decoder.max_utf8_buffer_length(BLOCK_BYTES).unwrap_or(BLOCK_BYTES * 4));
+    let mut text = String::with_capacity(
+        decoder
+            .max_utf8_buffer_length(BLOCK_BYTES)
+            .unwrap_or(BLOCK_BYTES * 4),
+    );
     let mut counted = 0;
     loop {
         if cancel.is_cancelled() {
@@ -94,7 +98,9 @@ impl Page {
 
     fn feed(&mut self, text: &str) {
         for piece in text.split_inclusive('\n') {
-            let (body, ends) = piece.strip_suffix('\n').map_or((piece, false), |body| (body, true));
+            let (body, ends) = piece
+                .strip_suffix('\n')
+                .map_or((piece, false), |body| (body, true));
             self.line_open = true;
             if !self.full && self.total + 1 >= self.window.first {
                 self.keep(body);
@@ -150,15 +156,29 @@ impl Page {
     fn output(self, shown: &str) -> Result<ToolOutput, ToolError> {
         let (first, total) = (self.window.first, self.total);
         if first > total.max(1) {
-            return Err(ToolError::failed(format!("Offset {first} is past the end: {shown} has {total} lines")));
+            return Err(ToolError::failed(format!(
+                "Offset {first} is past the end: {shown} has {total} lines"
+            )));
         }
         let last = first + self.lines.len() as u64 - 1;
         let truncated = self.full;
         let footer = self.footer(last);
-        let numbered: String = self.lines.iter().zip(first..).map(|(line, number)| format!("{number}: {line}\n")).collect();
-        let preview: Vec<&str> = self.lines.iter().take(PREVIEW_LINES).map(String::as_str).collect();
+        let numbered: String = self
+            .lines
+            .iter()
+            .zip(first..)
+            .map(|(line, number)| format!("{number}: {line}\n"))
+            .collect();
+        let preview: Vec<&str> = self
+            .lines
+            .iter()
+            .take(PREVIEW_LINES)
+            .map(String::as_str)
+            .collect();
         Ok(ToolOutput {
-            output: format!("<path>{shown}</path>\n<type>file</type>\n<content>\n{numbered}\n{footer}\n</content>"),
+            output: format!(
+                "<path>{shown}</path>\n<type>file</type>\n<content>\n{numbered}\n{footer}\n</content>"
+            ),
             metadata: facts([
                 ("preview", preview.join("\n").into()),
                 ("truncated", truncated.into()),
@@ -180,8 +200,15 @@ impl Page {
         if !self.full {
             return format!("(End of file - total {total} lines)");
         }
-        let why = if self.cut_by_bytes { format!("Cut at {} bytes. ", self.window.bytes_max) } else { String::new() };
+        let why = if self.cut_by_bytes {
+            format!("Cut at {} bytes. ", self.window.bytes_max)
+        } else {
+            String::new()
+        };
         let least = if self.uncounted { "more than " } else { "" };
-        format!("({why}Showing lines {first}-{last} of {least}{total}. Use offset={} to continue.)", last + 1)
+        format!(
+            "({why}Showing lines {first}-{last} of {least}{total}. Use offset={} to continue.)",
+            last + 1
+        )
     }
 }

@@ -21,9 +21,13 @@ pub(super) fn missing(path: &Path) -> ToolError {
 }
 
 fn near_names(path: &Path) -> Vec<String> {
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Vec::new();
+    };
     let name = name.to_string_lossy().to_lowercase();
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
     let mut scored: Vec<(f64, String)> = Vec::new();
     for entry in entries.take(ENTRIES_MAX).filter_map(Result::ok) {
         let other = entry.file_name().to_string_lossy().to_lowercase();
@@ -33,13 +37,25 @@ fn near_names(path: &Path) -> Vec<String> {
         }
     }
     scored.sort_by(|(one, a), (two, b)| two.total_cmp(one).then_with(|| a.cmp(b)));
-    scored.into_iter().take(NAMES_MAX).map(|(_, path)| path).collect()
+    scored
+        .into_iter()
+        .take(NAMES_MAX)
+        .map(|(_, path)| path)
+        .collect()
 }
 
 fn likeness(name: &str, other: &str) -> f64 {
-    let stem = |name: &str| name.split('.').find(|piece| !piece.is_empty()).unwrap_or(name).to_owned();
+    let stem = |name: &str| {
+        name.split('.')
+            .find(|piece| !piece.is_empty())
+            .unwrap_or(name)
+            .to_owned()
+    };
     let (one, two) = (stem(name), stem(other));
-    if one == two || (one.len() >= 3 && two.contains(&one)) || (two.len() >= 3 && one.contains(&two)) {
+    if one == two
+        || (one.len() >= 3 && two.contains(&one))
+        || (two.len() >= 3 && one.contains(&two))
+    {
         return 1.0;
     }
     strsim::normalized_damerau_levenshtein(name, other)

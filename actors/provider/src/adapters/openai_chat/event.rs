@@ -1,0 +1,75 @@
+//! The shapes of a chat answer's events.
+
+use super::content::Content;
+use super::usage::Usage;
+use crate::adapters::lenient::{Count, First, Text};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// What is read of one event. Everything else is skipped over.
+#[derive(Deserialize)]
+pub(super) struct Event<'a> {
+    #[serde(borrow, default)]
+    pub choices: First<Choice<'a>>,
+    #[serde(default)]
+    pub usage: Option<Usage>,
+    #[serde(borrow, default)]
+    pub error: Option<&'a RawValue>,
+    #[serde(default)]
+    pub x_groq: Option<Groq>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Groq {
+    #[serde(default)]
+    pub usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Choice<'a> {
+    #[serde(borrow, default)]
+    pub delta: Option<Delta<'a>>,
+    /// The whole message, from servers that do not stream.
+    #[serde(borrow, default)]
+    pub message: Option<Delta<'a>>,
+    #[serde(borrow, default)]
+    pub finish_reason: Text<'a>,
+    #[serde(default)]
+    pub usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Delta<'a> {
+    #[serde(borrow, default)]
+    pub content: Content<'a>,
+    #[serde(borrow, default)]
+    pub reasoning_content: Text<'a>,
+    #[serde(borrow, default)]
+    pub reasoning: Text<'a>,
+    #[serde(borrow, default)]
+    pub reasoning_text: Text<'a>,
+    #[serde(borrow, default)]
+    pub reasoning_details: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub refusal: Text<'a>,
+    #[serde(borrow, default)]
+    pub tool_calls: Option<Vec<CallDelta<'a>>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct CallDelta<'a> {
+    #[serde(default)]
+    pub index: Count,
+    #[serde(borrow, default)]
+    pub id: Text<'a>,
+    #[serde(borrow, default)]
+    pub function: Option<FunctionDelta<'a>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct FunctionDelta<'a> {
+    #[serde(borrow, default)]
+    pub name: Text<'a>,
+    #[serde(borrow, default)]
+    pub arguments: Option<&'a RawValue>,
+}

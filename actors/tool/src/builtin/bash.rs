@@ -1,0 +1,260 @@
+//! `bash`: runs a command, shows its output while it runs, and bounds what the model gets.
+
+mod collect;
+
+use crate::call;
+use crate::place::Place;
+use crate::shell::{Surroundings, requests};
+use collect::{Collector, Kept};
+use kilo_ports::BoxFuture;
+use kilo_ports::sandbox::{Exit, ProcessSpec, SandboxError};
+use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// Milliseconds that a command may take when the call names no bound.
+const TIMEOUT_DEFAULT_MS: u64 = 120_000;
+/// The longest command; the system takes no longer argument.
+const COMMAND_BYTES_MAX: usize = 128 * 1024 - 1;
+/// Output messages that wait between the command and this tool.
+const CHUNKS_MAX: usize = 16;
+/// The least time between two looks at the running output.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+/// Characters of a title.
+const TITLE_CHARS_MAX: usize = 200;
+
+/// Runs a command with bash in the session's folder.
+///
+/// A command that fails, or that its bound ended, is a normal answer that says so. Metadata: `output` (the last 30,000
+/// characters), `exit` (null when it was ended early), `description`, `truncated`, `outputPath` where the whole is kept.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bash;
+
+#[derive(Deserialize)]
+struct Input {
+    command: String,
+    timeout: Option<f64>,
+    workdir: Option<String>,
+    description: Option<String>,
+}
+
+impl Tool for Bash {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: "bash",
+            description: include_str!("descriptions/bash.md").into(),
+            parameters: Arc::new(json!({
+                "type": "object",
+                "properties": {
+                    "command": {"type": "string", "description": "The command"},
+                    "timeout": {
+                        "type": "integer",
+                        "exclusiveMinimum": 0,
+                        "maximum": 9_007_199_254_740_991_u64,
+                        "description": "Milliseconds after which it is ended (default 120000)",
+                    },
+                    "workdir": {"type": "string", "description": "The folder to run in (default: the session's)"},
+                    "description": {"type": "string", "description": "What it is for, in five to ten words"},
+                },
+                "required": ["command"],
+            })),
+            access: Access::Executes,
+        }
+    }
+
+    fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+        Box::pin(async move { bash(call::arguments("bash", input)?, &cx).await })
+    }
+}
+
+async fn bash(input: Input, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
+    if input.command.len() > COMMAND_BYTES_MAX {
+        return Err(ToolError::failed(
+            "The command is over 128 KiB. Write it to a file with the write tool and run that file.",
+        ));
+    }
+    let folder = folder(&input, cx).await?;
+    permit(&input, &folder, cx).await?;
+    let timeout_ms = timeout_ms(&input);
+    let mut collector = Collector::new(cx);
+    let exit = execute(&input, folder, timeout_ms, cx, &mut collector).await?;
+    let kept = collector.finish().await;
+    if exit == Exit::Cancelled {
+        return Err(aborted(&input, kept));
+    }
+    Ok(answer(&input, kept, exit, timeout_ms))
+}
+
+/// The folder to run in, checked; whether it may be left is asked together with the rest.
+async fn folder(input: &Input, cx: &ToolCx) -> Result<PathBuf, ToolError> {
+    let Some(wanted) = input.workdir.as_deref().filter(|folder| !folder.is_empty()) else {
+        return Ok(cx.directory.clone());
+    };
+    let place = Place::find(cx, wanted).await?;
+    if !place.real.is_dir() {
+        return Err(ToolError::failed(format!("{} is not a folder", place.shown())));
+    }
+    Ok(place.absolute)
+}
+
+async fn permit(input: &Input, folder: &Path, cx: &ToolCx) -> Result<(), ToolError> {
+    let (command, description) = (input.command.clone(), input.description.clone());
+    let (folder, judged) = (folder.to_path_buf(), cx.clone());
+    let rules = cx.host.rules();
+    let asks = call::blocking(move || {
+        let surroundings = Surroundings {
+            start: &folder,
+            directory: &judged.directory,
+            worktree: &judged.worktree,
+            home: &judged.home,
+        };
+        Ok(requests(&command, description.as_deref(), surroundings, &rules))
+    })
+    .await?;
+    for ask in asks {
+        call::ask(cx, ask).await?;
+    }
+    Ok(())
+}
+
+fn timeout_ms(input: &Input) -> u64 {
+    match input.timeout {
+        // The schema allows whole numbers above zero only; a JSON number may still come as 1000.0.
+        Some(wanted) if wanted >= 1.0 => wanted as u64,
+        _ => TIMEOUT_DEFAULT_MS,
+    }
+}
+
+async fn execute(
+    input: &Input,
+    directory: PathBuf,
+    timeout_ms: u64,
+    cx: &ToolCx,
+    collector: &mut Collector,
+) -> Result<Exit, ToolError> {
+    let spec = ProcessSpec {
+        program: shell().into(),
+        args: vec!["-c".into(), input.command.clone()],
+        directory,
+        env: Vec::new(),
+        timeout_ms: Some(timeout_ms),
+        stdin: None,
+    };
+    let (sender, mut chunks) = mpsc::channel(CHUNKS_MAX);
+    let mut running = cx.sandbox.run(spec, sender, cx.cancel.clone());
+    let mut ended = None;
+    let mut next_progress = Instant::now();
+    let mut unshown = false;
+    loop {
+        tokio::select! {
+            biased;
+            // The last message may come after the command's end; the channel closes behind it.
+            chunk = chunks.recv() => {
+                let Some(chunk) = chunk else { break };
+                collector.add(&chunk).await;
+                unshown = true;
+            }
+            exit = &mut running, if ended.is_none() => ended = Some(exit),
+            () = tokio::time::sleep_until(next_progress), if unshown => {}
+        }
+        if unshown && ended.is_none() && Instant::now() >= next_progress {
+            cx.host.progress(&cx.call, None, progress(input, collector));
+            next_progress = Instant::now() + PROGRESS_EVERY;
+            unshown = false;
+        }
+    }
+    let exit = match ended {
+        Some(exit) => exit,
+        None => running.await,
+    };
+    exit.map_err(|error| ToolError::Failed(sentence(&error)))
+}
+
+fn shell() -> &'static str {
+    static SHELL: std::sync::OnceLock<&'static str> = std::sync::OnceLock::new();
+    SHELL.get_or_init(|| if Path::new("/bin/bash").exists() { "/bin/bash" } else { "/bin/sh" })
+}
+
+fn sentence(error: &SandboxError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("The command did not run: {error}: {source}"),
+        None => format!("The command did not run: {error}"),
+    }
+}
+
+fn progress(input: &Input, collector: &Collector) -> Map<String, Value> {
+    let mut metadata = Map::new();
+    metadata.insert("output".into(), collector.live().into());
+    describe(input, &mut metadata);
+    metadata
+}
+
+fn describe(input: &Input, metadata: &mut Map<String, Value>) {
+    if let Some(description) = &input.description {
+        metadata.insert("description".into(), description.clone().into());
+    }
+}
+
+fn aborted(input: &Input, kept: Kept) -> ToolError {
+    let mut metadata = facts(input, &kept, Value::Null);
+    metadata.insert("aborted".into(), true.into());
+    ToolError::Aborted { metadata }
+}
+
+fn answer(input: &Input, kept: Kept, exit: Exit, timeout_ms: u64) -> ToolOutput {
+    let (code, note) = match exit {
+        Exit::Code(0) => (json!(0), None),
+        Exit::Code(code) => (json!(code), Some(format!("The command ended with exit code {code}."))),
+        Exit::Signal(signal) => (json!(128 + signal), Some(format!("The command was ended by signal {signal}."))),
+        Exit::TimedOut | Exit::Cancelled => (Value::Null, Some(timed_out(timeout_ms))),
+    };
+    let metadata = facts(input, &kept, code);
+    ToolOutput { title: title(input), output: text(kept, note), metadata, ..ToolOutput::default() }
+}
+
+fn timed_out(timeout_ms: u64) -> String {
+    format!(
+        "The command timed out: it was ended after {timeout_ms} ms with everything that it had started. \
+         If it needs longer, call again with a larger timeout."
+    )
+}
+
+fn facts(input: &Input, kept: &Kept, exit: Value) -> Map<String, Value> {
+    let mut metadata = Map::new();
+    metadata.insert("output".into(), kept.live.clone().into());
+    metadata.insert("exit".into(), exit);
+    describe(input, &mut metadata);
+    metadata.insert("truncated".into(), kept.cut.is_some().into());
+    if let Some(path) = kept.cut.as_ref().and_then(|cut| cut.path.as_ref()) {
+        metadata.insert("outputPath".into(), path.display().to_string().into());
+    }
+    metadata
+}
+
+/// What the model gets: what was cut, the last of the output, what became of the command.
+fn text(kept: Kept, note: Option<String>) -> String {
+    let mut text = kept.cut.map(|cut| cut.sentence()).unwrap_or_default();
+    if kept.tail.is_empty() && note.is_none() {
+        text.push_str("(no output)");
+    }
+    text.push_str(&kept.tail);
+    if let Some(note) = note {
+        let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        text.push_str(&format!("{gap}\n[{note}]"));
+    }
+    text
+}
+
+fn title(input: &Input) -> String {
+    let words = input.description.as_deref().filter(|description| !description.trim().is_empty());
+    let line = words.unwrap_or(&input.command).trim().lines().next().unwrap_or_default();
+    line.chars().take(TITLE_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests;

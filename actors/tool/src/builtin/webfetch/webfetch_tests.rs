@@ -1,0 +1,226 @@
+use crate::testing::Stage;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+/// A server that gives the answers of `script` by path, and the address to reach it by.
+async fn server(script: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let script = Arc::new(script);
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let script = script.clone();
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let Ok(byte) = socket.read_u8().await else {
+                        return;
+                    };
+                    head.push(byte);
+                }
+                let head = String::from_utf8(head).unwrap();
+                let _ = socket.write_all(&script(&head)).await;
+                let _ = socket.shutdown().await;
+            });
+        }
+    });
+    address
+}
+
+fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+async fn fetch(
+    stage: &Stage,
+    url: &str,
+    format: &str,
+) -> Result<kilo_ports::tool::ToolOutput, String> {
+    stage
+        .run("webfetch", json!({"url": url, "format": format}))
+        .await
+        .map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn json_comes_as_it_is() {
+    let stage = Stage::new();
+    let base = server(|_| {
+        answer(
+            "200 OK",
+            "content-type: application/json; charset=utf-8\r\n",
+            b"{\"a\":1}",
+        )
+    })
+    .await;
+    let output = fetch(&stage, &format!("{base}/v1/models"), "text")
+        .await
+        .unwrap();
+    assert_eq!(output.output, "{\"a\":1}");
+    assert_eq!(output.title, format!("{base}/v1/models (application/json)"));
+    assert_eq!(Value::Object(output.metadata), json!({"truncated": false}));
+    let ask = stage.host.asks.lock()[0].clone();
+    assert_eq!(
+        (ask.permission.as_str(), ask.patterns, ask.always),
+        (
+            "webfetch",
+            vec![format!("{base}/v1/models")],
+            vec![format!("{base}/*")]
+        )
+    );
+}
+
+#[tokio::test]
+async fn html_is_turned_into_the_wanted_form() {
+    let stage = Stage::new();
+    let page = b"<h1>T</h1><p>caf\xE9 <a href=\"/x\">l</a></p>";
+    let base = server(move |_| {
+        answer(
+            "200 OK",
+            "content-type: text/html; charset=ISO-8859-1\r\n",
+            page,
+        )
+    })
+    .await;
+    let markdown = fetch(&stage, &base, "markdown").await.unwrap().output;
+    assert_eq!(markdown, format!("# T\n\ncafé [l]({base}/x)"));
+    assert_eq!(
+        fetch(&stage, &base, "text").await.unwrap().output,
+        "T\n\ncafé l"
+    );
+    assert!(
+        fetch(&stage, &base, "html")
+            .await
+            .unwrap()
+            .output
+            .starts_with("<h1>T</h1><p>café")
+    );
+}
+
+#[tokio::test]
+async fn bad_answers_are_errors() {
+    let stage = Stage::new();
+    let base = server(|head| match head.split(' ').nth(1).unwrap() {
+        "/big" => b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\nx".to_vec(),
+        "/grows" => [
+            b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec(),
+            vec![b'x'; 6 * 1024 * 1024],
+        ]
+        .concat(),
+        "/binary" => answer("200 OK", "content-type: application/zip\r\n", b"PK\0\0"),
+        "/loop" => answer("302 Found", "location: /loop\r\n", b""),
+        "/file" => answer("302 Found", "location: file:///etc/passwd\r\n", b""),
+        _ => answer("404 Not Found", "", b"no"),
+    })
+    .await;
+    for (path, words) in [
+        ("/nope", "404"),
+        ("/big", "larger than"),
+        ("/grows", "larger than"),
+        ("/binary", "binary"),
+        ("/loop", "more than 5 redirects"),
+        ("/file", "http:// or https://"),
+    ] {
+        let error = fetch(&stage, &format!("{base}{path}"), "text")
+            .await
+            .unwrap_err();
+        assert!(error.contains(words), "{path}: {error}");
+    }
+    for url in ["file:///etc/passwd", "ftp://h/x", "not a url", "http://"] {
+        assert!(fetch(&stage, url, "text").await.is_err(), "{url}");
+    }
+    let gone = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let error = fetch(&stage, &format!("http://{gone}/"), "text")
+        .await
+        .unwrap_err();
+    assert!(error.contains("Cannot fetch"), "{error}");
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_origin_is_asked_for() {
+    let stage = Stage::new();
+    let other = server(|_| answer("200 OK", "content-type: text/plain\r\n", b"there")).await;
+    let target = other.clone();
+    let base = server(move |head| match head.split(' ').nth(1).unwrap() {
+        "/near" => answer("301 Moved", "location: /here\r\n", b""),
+        "/far" => answer("302 Found", &format!("location: {target}/x\r\n"), b""),
+        _ => answer("200 OK", "", b"here"),
+    })
+    .await;
+    assert_eq!(
+        fetch(&stage, &format!("{base}/near"), "text")
+            .await
+            .unwrap()
+            .output,
+        "here"
+    );
+    assert_eq!(stage.permissions().len(), 1);
+    assert_eq!(
+        fetch(&stage, &format!("{base}/far"), "text")
+            .await
+            .unwrap()
+            .output,
+        "there"
+    );
+    assert_eq!(
+        stage.permissions()[2],
+        ("webfetch".to_owned(), vec![format!("{other}/x")])
+    );
+}
+
+#[tokio::test]
+async fn images_are_attached_and_challenges_met_once_more() {
+    let stage = Stage::new();
+    let base = server(|head| {
+        if head.contains("Mozilla") {
+            return answer("403 Forbidden", "cf-mitigated: challenge\r\n", b"prove it");
+        }
+        answer("200 OK", "content-type: image/png\r\n", b"\x89PNG")
+    })
+    .await;
+    let output = fetch(&stage, &base, "markdown").await.unwrap();
+    assert_eq!(
+        output.attachments,
+        [json!({"type": "file", "mime": "image/png", "url": "data:image/png;base64,iVBORw=="})]
+    );
+}
+
+#[tokio::test]
+async fn a_silent_server_times_out_and_a_stopped_call_stops() {
+    let mut stage = Stage::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let error = stage
+        .fails("webfetch", json!({"url": url, "timeout": 0.05}))
+        .await;
+    assert!(error.contains("timed out"), "{error}");
+    stage.cx.cancel = tokio_util::sync::CancellationToken::new();
+    let cancel = stage.cx.cancel.clone();
+    let input = json!({"url": url});
+    let running = stage.run("webfetch", input);
+    tokio::pin!(running);
+    // Both earlier connections stay in the backlog; a third one means that this call is under way.
+    let accepted = async {
+        for _ in 0..2 {
+            listener.accept().await.unwrap();
+        }
+    };
+    tokio::select! {
+        _ = &mut running => panic!("it cannot end by itself"),
+        () = accepted => cancel.cancel(),
+    }
+    assert_eq!(
+        running.await.unwrap_err().to_string(),
+        "Tool execution aborted"
+    );
+}

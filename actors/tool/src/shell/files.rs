@@ -1,0 +1,339 @@
+//! Which words of a command are files, and what happens to them.
+
+use super::unwrap::base_name;
+use super::word::Word;
+
+/// What a command does with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Its content is read.
+    Read,
+    /// It is looked at from outside: its name, its size, what a folder holds.
+    List,
+    /// It is made, moved, removed or replaced.
+    Write,
+    /// Text of the command's making goes into it, as by a redirection.
+    Edit,
+}
+
+/// A word that names a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operand {
+    /// The word, without the option that it was glued to.
+    pub word: Word,
+    /// What happens to the file.
+    pub role: Role,
+    /// All files below it too.
+    pub recursive: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Shape {
+    /// Every operand is a file.
+    All(Role),
+    /// The first operand is something else: a pattern, a program text, a mode.
+    AfterFirst(Role),
+    /// The last operand is written, the others are read.
+    Copy,
+    /// The first operand is a script; the rest is the script's own.
+    Script,
+}
+
+const READERS: &[&str] = &[
+    "cat", "tac", "nl", "head", "tail", "less", "more", "most", "bat", "batcat", "view", "vi", "vim", "nvim", "nano", "emacs",
+    "strings", "od", "xxd", "hexdump", "hd", "wc", "sum", "cksum", "md5sum", "sha1sum", "sha224sum", "sha256sum", "sha384sum",
+    "sha512sum", "b2sum", "base32", "base64", "basenc", "rev", "fold", "fmt", "pr", "cut", "paste", "join", "comm", "cmp",
+    "diff", "sdiff", "diff3", "colordiff", "delta", "sort", "uniq", "tsort", "shuf", "split", "csplit", "column", "expand",
+    "unexpand", "iconv", "zcat", "bzcat", "xzcat", "zstdcat", "zless", "look", "xmllint", "source", ".", "mapfile", "gzip",
+    "gunzip", "bzip2", "bunzip2", "xz", "unxz", "zstd", "tar", "bsdtar", "zip", "unzip", "7z", "7za", "cpio", "gpg", "pandoc",
+];
+const PATTERN_FIRST: &[&str] =
+    &["grep", "egrep", "fgrep", "zgrep", "rg", "ag", "ack", "sed", "gsed", "awk", "gawk", "mawk", "nawk", "jq", "yq"];
+const WRITERS: &[&str] =
+    &["rm", "rmdir", "unlink", "shred", "mkdir", "touch", "mkfifo", "mknod", "fallocate", "patch", "trash"];
+const MODE_FIRST: &[&str] = &["chmod", "chown", "chgrp", "setfacl", "chattr", "chcon"];
+const EDITORS: &[&str] = &["tee", "sponge", "truncate", "ed", "ex"];
+const COPIERS: &[&str] = &["cp", "mv", "ln", "install", "rsync", "scp", "gcp", "gmv"];
+const LISTERS: &[&str] = &[
+    "ls", "ll", "dir", "vdir", "exa", "eza", "lsd", "tree", "find", "fd", "fdfind", "du", "df", "stat", "file", "readlink",
+    "realpath", "test", "pushd",
+];
+const SCRIPTED: &[&str] = &[
+    "python", "python2", "python3", "pypy", "pypy3", "node", "nodejs", "perl", "ruby", "php", "lua", "luajit", "bash", "sh",
+    "dash", "zsh", "ksh", "fish", "tsx", "ts-node", "Rscript", "osascript",
+];
+/// Programs that may be given a name like `.env` without ever showing what is inside.
+const BLIND: &[&str] = &[
+    "echo", "printf", "true", "false", "which", "type", "basename", "dirname", "git", "cd", "popd", "export", "read", "return",
+    "exit", "sleep", "kill", "hash", "alias", "unset", "set", "shift", "man", "help", "[",
+];
+/// Subcommands of git that show contents.
+const GIT_READERS: &[&str] = &["show", "diff", "blame", "annotate", "grep", "cat-file", "archive", "log", "difftool"];
+
+/// Options whose value is a file or a folder: program, option, what happens to it.
+const VALUES: &[(&[&str], &[&str], Role)] = &[
+    (&["git", "make", "gmake", "tar", "go", "ninja", "pnpm", "env"], &["-C", "--directory", "--chdir"], Role::List),
+    (&["git"], &["--git-dir", "--work-tree"], Role::List),
+    (&["npm", "pnpm", "yarn", "bun"], &["--prefix", "--cwd", "--dir"], Role::List),
+    (&["make", "gmake", "grep", "sed", "awk", "gawk", "jq", "docker-compose"], &["-f", "--file"], Role::Read),
+    (&["docker", "docker-compose", "podman", "node"], &["--env-file"], Role::Read),
+    (&["curl"], &["-T", "--upload-file", "-K", "--config", "--cert", "--key", "--cacert", "--netrc-file"], Role::Read),
+    (&["curl"], &["-o", "--output", "-D", "--dump-header", "-c", "--cookie-jar", "--output-dir"], Role::Edit),
+    (&["wget"], &["-O", "--output-document", "-o", "--output-file", "-P", "--directory-prefix"], Role::Edit),
+    (&["wget"], &["-i", "--input-file", "--post-file", "--body-file"], Role::Read),
+    (&["sort", "gcc", "g++", "cc", "c++", "clang", "clang++", "rustc", "ld", "go", "pandoc"], &["-o", "--output"], Role::Write),
+    (&["tar", "bsdtar"], &["-f", "--file"], Role::Write),
+    (&["unzip"], &["-d"], Role::Write),
+    (&["cp", "mv", "ln", "install"], &["-t", "--target-directory"], Role::Write),
+    (&["cargo"], &["--manifest-path", "--target-dir"], Role::List),
+    (&["touch", "truncate"], &["-r", "--reference"], Role::List),
+];
+
+/// Letters and names of options with values that are no files.
+const OTHER_VALUES: &[(&[&str], &str, &[&str])] = &[
+    (&["grep", "egrep", "fgrep", "zgrep"], "ABCmed", &["--regexp", "--max-count", "--context"]),
+    (&["rg"], "ABCmegtTjMEr", &["--regexp", "--glob", "--type", "--type-not", "--max-count", "--max-depth", "--replace"]),
+    (&["ag", "ack"], "ABCmGgp", &["--depth"]),
+    (&["sed", "gsed"], "el", &["--expression"]),
+    (&["awk", "gawk", "mawk", "nawk"], "vFe", &["--assign", "--field-separator", "--source"]),
+    (&["jq", "yq"], "L", &["--indent", "--arg", "--argjson"]),
+    (&["head", "tail"], "nc", &["--lines", "--bytes"]),
+    (&["truncate"], "s", &["--size"]),
+    (&["mkdir", "install", "mkfifo"], "mog", &["--mode", "--owner", "--group"]),
+    (&["touch"], "dt", &["--date"]),
+    (&["cut", "sort", "split", "paste"], "dfbckltna", &[]),
+];
+
+/// The files that a command names.
+pub fn operands(words: &[Word]) -> Vec<Operand> {
+    let Some((first, rest)) = words.split_first() else { return Vec::new() };
+    let program = first.literal().unwrap_or_default();
+    let name = base_name(&program);
+    let mut found = option_values(name, rest);
+    match shape(name, rest) {
+        Some(shape) => found.extend(by_shape(name, shape, rest)),
+        None if name == "dd" => found.extend(dd(rest)),
+        None if name == "git" => found.extend(git(rest)),
+        None if name == "curl" => found.extend(uploads(rest)),
+        None if !BLIND.contains(&name) => found.extend(by_name(rest)),
+        None => {}
+    }
+    found
+}
+
+/// Whether a file's name says that it holds settings with secrets.
+pub fn is_env(name: &str) -> bool {
+    name.ends_with(".env") || name.contains(".env.")
+}
+
+fn shape(name: &str, rest: &[Word]) -> Option<Shape> {
+    let in_place = || rest.iter().any(|word| is_in_place(word));
+    if matches!(name, "sed" | "gsed") && in_place() {
+        return Some(Shape::AfterFirst(Role::Edit));
+    }
+    if matches!(name, "perl" | "ruby") && has_program_text(rest) {
+        return Some(Shape::All(if in_place() { Role::Edit } else { Role::Read }));
+    }
+    [
+        (READERS, Shape::All(Role::Read)),
+        (PATTERN_FIRST, Shape::AfterFirst(Role::Read)),
+        (WRITERS, Shape::All(Role::Write)),
+        (MODE_FIRST, Shape::AfterFirst(Role::Write)),
+        (EDITORS, Shape::All(Role::Edit)),
+        (LISTERS, Shape::All(Role::List)),
+        (COPIERS, Shape::Copy),
+        (SCRIPTED, Shape::Script),
+    ]
+    .into_iter()
+    .find_map(|(names, shape)| names.contains(&name).then_some(shape))
+}
+
+fn is_in_place(word: &Word) -> bool {
+    let head = word.head();
+    head.starts_with("--in-place") || (head.starts_with('-') && !head.starts_with("--") && head.contains('i'))
+}
+
+fn has_program_text(rest: &[Word]) -> bool {
+    let text = |head: &str| head.starts_with('-') && !head.starts_with("--") && head.contains(['e', 'E', 'n', 'p']);
+    rest.iter().any(|word| text(word.head()))
+}
+
+fn by_shape(name: &str, shape: Shape, rest: &[Word]) -> Vec<Operand> {
+    let recursive = is_recursive(name, rest);
+    let plain = plain_operands(name, rest);
+    let of = |word: &Word, role| Operand { word: word.clone(), role, recursive };
+    match shape {
+        Shape::All(role) if matches!(name, "find" | "fd" | "fdfind") => {
+            plain.iter().take_while(|word| !word.head().starts_with(['-', '(', '!'])).map(|word| of(word, role)).collect()
+        }
+        // A program text of perl or ruby is no file; judged as one it is a strange name inside the project.
+        Shape::All(role) if matches!(name, "perl" | "ruby") => plain.iter().skip(1).map(|word| of(word, role)).collect(),
+        Shape::All(role) => plain.iter().map(|word| of(word, role)).collect(),
+        Shape::AfterFirst(role) => {
+            let skipped = usize::from(!pattern_by_option(name, rest));
+            let mut found: Vec<Operand> = plain.iter().skip(skipped).map(|word| of(word, role)).collect();
+            if found.is_empty() && recursive {
+                found.push(of(&Word::quoted("."), role));
+            }
+            found
+        }
+        Shape::Copy => {
+            let count = plain.len();
+            let role = |index| if index + 1 == count && count > 1 { Role::Write } else { Role::Read };
+            plain.iter().enumerate().map(|(index, word)| Operand { word: (*word).clone(), role: role(index), recursive: false }).collect()
+        }
+        Shape::Script if rest.iter().any(|word| matches!(word.head(), "-c" | "-e" | "-m" | "--eval" | "-p" | "-r")) => Vec::new(),
+        Shape::Script => plain.first().map(|word| of(word, Role::Read)).into_iter().collect(),
+    }
+}
+
+/// Searches that show what stands in every file below a folder, hidden ones included.
+fn is_recursive(name: &str, rest: &[Word]) -> bool {
+    let flag = |letters: &[char], names: &[&str]| {
+        rest.iter().any(|word| {
+            let head = word.head();
+            names.contains(&head) || (head.starts_with('-') && !head.starts_with("--") && head.contains(letters))
+        })
+    };
+    match name {
+        "grep" | "egrep" | "fgrep" | "zgrep" => flag(&['r', 'R'], &["--recursive", "--dereference-recursive"]),
+        "rg" => flag(&['u', '.'], &["--hidden", "--unrestricted", "--no-ignore"]),
+        "ag" | "ack" => flag(&['u'], &["--hidden", "--unrestricted", "--all-types"]),
+        "diff" => flag(&['r'], &["--recursive"]),
+        // Whatever they run on each file may show it.
+        "find" => flag(&[], &["-exec", "-execdir", "-ok", "-okdir"]),
+        "fd" | "fdfind" => flag(&['x', 'X'], &["--exec", "--exec-batch"]),
+        _ => false,
+    }
+}
+
+/// The words that are no options and no values of options.
+fn plain_operands<'a>(name: &str, rest: &'a [Word]) -> Vec<&'a Word> {
+    let (letters, long) = OTHER_VALUES
+        .iter()
+        .find(|(names, ..)| names.contains(&name))
+        .map_or(("", &[][..]), |(_, letters, long)| (letters, long));
+    let mut plain = Vec::new();
+    let mut only_operands = false;
+    let mut index = 0;
+    while let Some(word) = rest.get(index) {
+        index += 1;
+        let head = word.head();
+        if only_operands || !head.starts_with('-') || head == "-" {
+            if head != "-" || word.pieces.len() > 1 {
+                plain.push(word);
+            }
+        } else if head == "--" {
+            only_operands = true;
+        } else if takes_value(head, letters, long) || is_file_option(name, head) {
+            index += 1;
+        }
+    }
+    plain
+}
+
+fn takes_value(head: &str, letters: &str, long: &[&str]) -> bool {
+    if head.starts_with("--") {
+        return long.contains(&head);
+    }
+    head.len() == 2 && head.chars().next_back().is_some_and(|letter| letters.contains(letter))
+}
+
+fn is_file_option(name: &str, head: &str) -> bool {
+    VALUES.iter().any(|(programs, options, _)| programs.contains(&name) && options.contains(&head))
+}
+
+/// `grep -e PATTERN`: then the first operand is a file.
+fn pattern_by_option(name: &str, rest: &[Word]) -> bool {
+    let given = |options: &[&str]| rest.iter().any(|word| options.iter().any(|option| word.head().starts_with(option)));
+    match name {
+        "grep" | "egrep" | "fgrep" | "zgrep" | "rg" => given(&["-e", "-f", "--regexp", "--file"]),
+        "sed" | "gsed" => given(&["-e", "-f", "--expression", "--file"]) || exact(rest, &["-ne", "-ie", "-Ee"]),
+        "awk" | "gawk" | "mawk" | "nawk" => given(&["-f", "--file"]),
+        "jq" | "yq" => given(&["-f", "--from-file"]),
+        _ => false,
+    }
+}
+
+fn exact(rest: &[Word], options: &[&str]) -> bool {
+    rest.iter().any(|word| options.contains(&word.head()))
+}
+
+/// Files that come as the value of an option: `-C DIR`, `--output=FILE`, `-o/tmp/x`.
+fn option_values(name: &str, rest: &[Word]) -> Vec<Operand> {
+    let mut found = Vec::new();
+    let role_of = |option: &str| {
+        let fits = |(programs, options, _): &&(&[&str], &[&str], Role)| programs.contains(&name) && options.contains(&option);
+        VALUES.iter().find(fits).map(|(.., role)| *role)
+    };
+    let known = shape(name, rest).is_some() || VALUES.iter().any(|(programs, ..)| programs.contains(&name));
+    for (index, word) in rest.iter().enumerate() {
+        let head = word.head();
+        if let Some(role) = role_of(head) {
+            found.extend(rest.get(index + 1).map(|value| Operand { word: value.clone(), role, recursive: false }));
+        } else if let Some((option, _)) = head.split_once('=').filter(|_| head.starts_with("--")) {
+            let role = role_of(option).or_else(|| leads_away(head.get(option.len() + 1..)?, known).then_some(Role::Read));
+            let value = word.without_prefix(option.len() + 1);
+            found.extend(role.zip(value).map(|(role, word)| Operand { word, role, recursive: false }));
+        } else if let Some(at) = glued(name, head).filter(|_| known) {
+            let role = head.get(..2).and_then(role_of).unwrap_or(Role::Read);
+            found.extend(word.without_prefix(at).map(|word| Operand { word, role, recursive: false }));
+        }
+    }
+    found
+}
+
+/// Where a path begins that is glued to short options: `-C/etc`, `-at../x`. A program text may look like one.
+fn glued(name: &str, head: &str) -> Option<usize> {
+    let letters = head.strip_prefix('-').filter(|rest| !rest.starts_with('-') && !PATTERN_FIRST.contains(&name))?;
+    let count = letters.chars().take_while(char::is_ascii_alphabetic).count();
+    (count > 0 && leads_away(letters.get(count..)?, true)).then_some(count + 1)
+}
+
+fn leads_away(value: &str, known: bool) -> bool {
+    known && (value.starts_with(['/', '~']) || value.starts_with("..") || is_env(value))
+}
+
+fn dd(rest: &[Word]) -> Vec<Operand> {
+    let mut found = Vec::new();
+    for word in rest {
+        for (key, role) in [("if=", Role::Read), ("of=", Role::Edit)] {
+            if word.head().starts_with(key) {
+                found.extend(word.without_prefix(key.len()).map(|word| Operand { word, role, recursive: false }));
+            }
+        }
+    }
+    found
+}
+
+/// Contents of files that git shows (`REVISION:FILE` too), and folders elsewhere that it makes.
+fn git(rest: &[Word]) -> Vec<Operand> {
+    let rest = super::unwrap::skip_options(rest, "Cc", &["--git-dir", "--work-tree", "--namespace"]);
+    let Some((subcommand, rest)) = rest.split_first() else { return Vec::new() };
+    let reads = GIT_READERS.contains(&subcommand.head());
+    let makes = matches!(subcommand.head(), "clone" | "init" | "worktree" | "submodule");
+    let mut found = Vec::new();
+    for word in rest.iter().filter(|word| !word.head().starts_with('-')) {
+        let head = word.head();
+        let after_colon = head.find(':').map_or(0, |at| at + 1);
+        if reads && is_env(head) {
+            found.extend(word.without_prefix(after_colon).map(|word| Operand { word, role: Role::Read, recursive: false }));
+        } else if makes && leads_away(head, true) {
+            found.push(Operand { word: word.clone(), role: Role::Write, recursive: false });
+        }
+    }
+    found
+}
+
+/// `curl -d @FILE`, `-F name=@FILE`.
+fn uploads(rest: &[Word]) -> Vec<Operand> {
+    let at = |word: &Word| word.head().find('@').filter(|at| *at == 0 || word.head().get(..*at).is_some_and(|head| head.ends_with('=')));
+    let value = |word: &Word| word.without_prefix(at(word)? + 1);
+    rest.iter().filter_map(value).map(|word| Operand { word, role: Role::Read, recursive: false }).collect()
+}
+
+/// A program that is not known: only names that speak for themselves count.
+fn by_name(rest: &[Word]) -> Vec<Operand> {
+    let speaks = |word: &&Word| word.literal().is_some_and(|text| is_env(base_name(&text)) && !text.starts_with('-'));
+    rest.iter().filter(speaks).map(|word| Operand { word: word.clone(), role: Role::Read, recursive: false }).collect()
+}

@@ -1,0 +1,166 @@
+//! Turns the words of a plan into places on the disk.
+
+use super::disk::{self, Roots};
+use super::expand::{Scope, Text, expand};
+use super::plan::{Cwd, Move, ShellPlan};
+use super::word::Word;
+use std::path::{Path, PathBuf};
+
+/// Where a text runs, and what counts as inside.
+#[derive(Debug)]
+pub struct Judge<'a> {
+    plan: &'a ShellPlan,
+    home: &'a Path,
+    start: &'a Path,
+    roots: Roots,
+}
+
+/// A place that a word may name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The path as meant: absolute, without `.` and `..`.
+    pub shown: PathBuf,
+    /// The path without links.
+    pub real: PathBuf,
+}
+
+/// All places that a word may name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// Those that are known.
+    pub known: Vec<Place>,
+    /// There may be others.
+    pub unknown: bool,
+    /// Folders in which the unknown ones are.
+    pub folders: Vec<Place>,
+}
+
+impl<'a> Judge<'a> {
+    /// A judge for the plan of a text that starts in `start`.
+    pub fn new(plan: &'a ShellPlan, start: &'a Path, home: &'a Path, roots: Roots) -> Self {
+        Self { plan, home, start, roots }
+    }
+
+    /// Whether a real path is in the project.
+    pub fn inside(&self, real: &Path) -> bool {
+        self.roots.hold(real)
+    }
+
+    /// The places that `word` may name, seen at the place `at` of the text from the folders `cwds`.
+    pub fn places(&self, word: &Word, at: usize, cwds: &[Cwd]) -> Places {
+        let expanded = expand(word, at, self.scope());
+        let mut places = Places { unknown: expanded.unknown, ..Places::default() };
+        let (folders, anywhere) = self.folders(cwds);
+        for text in &expanded.texts {
+            let absolute = text.0.first().is_some_and(|(c, _)| *c == '/');
+            if expanded.unknown {
+                places.folders.extend(known_folder(text).map(|text| place(Path::new(&text))));
+                continue;
+            }
+            if text.0.is_empty() {
+                continue;
+            }
+            if absolute {
+                self.add(&mut places, Path::new("/"), text);
+                continue;
+            }
+            places.unknown |= anywhere;
+            for folder in &folders {
+                self.add(&mut places, folder, text);
+            }
+        }
+        places
+    }
+
+    /// Home, as a place.
+    pub fn home(&self) -> Place {
+        place(self.home)
+    }
+
+    fn scope(&self) -> Scope<'a> {
+        Scope { variables: &self.plan.variables, home: self.home }
+    }
+
+    fn add(&self, places: &mut Places, folder: &Path, text: &Text) {
+        if !text.has_wildcard() {
+            return push(places, place(&folder.join(text.plain())));
+        }
+        let base = place(&disk::base(folder, text));
+        if !self.inside(&base.real) {
+            places.folders.push(base);
+            return;
+        }
+        match disk::matches(folder, text) {
+            Some(matches) => matches.iter().for_each(|path| push(places, place(path))),
+            None => places.unknown = true,
+        }
+    }
+
+    /// The folders (as `cd` shows them) in which a command may run, and whether it may be elsewhere too.
+    fn folders(&self, cwds: &[Cwd]) -> (Vec<PathBuf>, bool) {
+        let reached = self.reached(cwds, true);
+        // What should never run may still run, for a reason that cannot be seen from here.
+        if reached.0.is_empty() && !reached.1 { self.reached(cwds, false) } else { reached }
+    }
+
+    fn reached(&self, cwds: &[Cwd], careful: bool) -> (Vec<PathBuf>, bool) {
+        let mut folders = Vec::new();
+        let mut anywhere = false;
+        for cwd in cwds {
+            match self.folder(cwd, careful) {
+                Reached::Folder(folder) if !folders.contains(&folder) => folders.push(folder),
+                Reached::Folder(_) | Reached::Never => {}
+                Reached::Anywhere => anywhere = true,
+            }
+        }
+        (folders, anywhere)
+    }
+
+    fn folder(&self, cwd: &Cwd, careful: bool) -> Reached {
+        let Some(moves) = &cwd.moves else { return Reached::Anywhere };
+        let mut folder = self.start.to_path_buf();
+        for change in moves {
+            let (Move::To(target, at) | Move::Missing(target, at)) = change;
+            let Some(next) = self.destination(&folder, target.as_ref(), *at) else { return Reached::Anywhere };
+            match change {
+                Move::To(..) => folder = next,
+                Move::Missing(..) if careful && next.is_dir() => return Reached::Never,
+                Move::Missing(..) => {}
+            }
+        }
+        Reached::Folder(folder)
+    }
+
+    fn destination(&self, folder: &Path, target: Option<&Word>, at: usize) -> Option<PathBuf> {
+        let Some(target) = target else { return Some(self.home.to_path_buf()) };
+        let expanded = expand(target, at, self.scope());
+        match expanded.texts.as_slice() {
+            [text] if !expanded.unknown && !text.has_wildcard() => Some(disk::flat(&folder.join(text.plain()))),
+            _ => None,
+        }
+    }
+}
+
+enum Reached {
+    Folder(PathBuf),
+    Anywhere,
+    /// The way there cannot have been gone.
+    Never,
+}
+
+/// Of a text that goes on unknown: its folder, if it names one from the root on.
+fn known_folder(text: &Text) -> Option<String> {
+    let plain = text.plain();
+    let slash = plain.rfind('/')?;
+    plain.starts_with('/').then(|| plain.get(..=slash).unwrap_or_default().to_owned())
+}
+
+fn place(path: &Path) -> Place {
+    Place { shown: disk::flat(path), real: disk::real(path) }
+}
+
+fn push(places: &mut Places, place: Place) {
+    if !places.known.contains(&place) {
+        places.known.push(place);
+    }
+}

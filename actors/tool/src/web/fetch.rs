@@ -1,0 +1,167 @@
+//! Gets one page, within bounds.
+
+use futures_util::StreamExt;
+use kilo_ports::tool::ToolError;
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, USER_AGENT};
+use reqwest::{Client, Response, StatusCode, redirect};
+use std::time::Duration;
+use url::Url;
+
+/// Bytes of a page.
+pub const BODY_BYTES_MAX: usize = 5 * 1024 * 1024;
+/// Time until a server must have taken the connection.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// What a server answered.
+pub enum Answer {
+    /// A page.
+    Page(Page),
+    /// It points elsewhere.
+    Moved(Url),
+}
+
+/// A page as it came.
+pub struct Page {
+    /// Its address.
+    pub url: Url,
+    /// Its media type, without parameters, in lower case; empty when the server named none.
+    pub mime: String,
+    /// The `charset` of its media type.
+    pub charset: Option<String>,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+/// A client that follows no redirect by itself.
+///
+/// Errors: the system offers no usable TLS.
+pub fn client() -> Result<Client, ToolError> {
+    Client::builder()
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT_TIME_MAX)
+        .build()
+        .map_err(|error| ToolError::failed(format!("Cannot make web requests: {error}")))
+}
+
+/// Checks an address that a model or a server gave.
+pub fn parse(url: &str) -> Result<Url, ToolError> {
+    let url = Url::parse(url.trim())
+        .map_err(|error| ToolError::failed(format!("\"{url}\" is not a URL: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(ToolError::failed(format!(
+            "{url} does not begin with http:// or https://"
+        )));
+    }
+    Ok(url)
+}
+
+/// Asks a server once, and once more under a plain name if it takes us for something to be challenged.
+pub async fn get(
+    client: &Client,
+    url: Url,
+    accept: &str,
+    agent: &str,
+) -> Result<Answer, ToolError> {
+    let mut response = send(client, &url, accept, agent).await?;
+    let challenged = response
+        .headers()
+        .get("cf-mitigated")
+        .is_some_and(|value| value == "challenge");
+    if response.status() == StatusCode::FORBIDDEN && challenged {
+        response = send(client, &url, accept, "kilo").await?;
+    }
+    let status = response.status();
+    if status.is_redirection()
+        && let Some(target) = response.headers().get(LOCATION)
+    {
+        let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
+        let target = url
+            .join(&target)
+            .map_err(|error| failed(&url, &format!("bad redirect to {target}: {error}")))?;
+        return Ok(Answer::Moved(parse(target.as_str())?));
+    }
+    if !status.is_success() {
+        return Err(failed(
+            &url,
+            &format!("the server answered with status {status}"),
+        ));
+    }
+    page(url, response).await.map(Answer::Page)
+}
+
+async fn send(
+    client: &Client,
+    url: &Url,
+    accept: &str,
+    agent: &str,
+) -> Result<Response, ToolError> {
+    let request = client
+        .get(url.clone())
+        .header(USER_AGENT, agent)
+        .header(ACCEPT, accept);
+    request
+        .send()
+        .await
+        .map_err(|error| failed(url, &root_of(&error)))
+}
+
+async fn page(url: Url, response: Response) -> Result<Page, ToolError> {
+    let header = |name| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let too_large = || {
+        failed(
+            &url,
+            &format!("the answer is larger than {BODY_BYTES_MAX} bytes"),
+        )
+    };
+    if header(CONTENT_LENGTH)
+        .parse::<usize>()
+        .is_ok_and(|length| length > BODY_BYTES_MAX)
+    {
+        return Err(too_large());
+    }
+    let kind = header(CONTENT_TYPE);
+    let mut pieces = kind.split(';').map(str::trim);
+    let mime = pieces.next().unwrap_or_default().to_ascii_lowercase();
+    let charset = pieces.find_map(|piece| {
+        let (key, value) = piece.split_once('=')?;
+        key.trim()
+            .eq_ignore_ascii_case("charset")
+            .then(|| value.trim().trim_matches('"').to_owned())
+    });
+    let mut body = Vec::new();
+    let mut chunks = response.bytes_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| failed(&url, &root_of(&error)))?;
+        if body.len() + chunk.len() > BODY_BYTES_MAX {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    drop(chunks);
+    Ok(Page {
+        mime,
+        charset,
+        body,
+        url,
+    })
+}
+
+fn failed(url: &Url, why: &str) -> ToolError {
+    ToolError::failed(format!("Cannot fetch {url}: {why}"))
+}
+
+/// The innermost cause: "connection refused" rather than "error sending request".
+fn root_of(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,124 @@
+//! `kilo auth`: providers' credentials.
+
+use crate::Context;
+use crate::connect;
+use crate::exit::Exit;
+use crate::terminal::table::table;
+use crate::terminal::{keys, line};
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use kilo_config::{AuthFile, Paths};
+use serde_json::{Value, json};
+use std::io::{BufRead, IsTerminal, Write};
+
+/// What `kilo auth` takes.
+#[derive(Clone, Debug, Subcommand)]
+pub enum AuthCommand {
+    /// Store a provider's API key.
+    Login(LoginArgs),
+    /// List the stored credentials, without their keys.
+    #[command(alias = "ls")]
+    List,
+    /// Forget a provider's credentials.
+    Logout(LogoutArgs),
+}
+
+/// What `kilo auth login` takes.
+#[derive(Args, Clone)]
+pub struct LoginArgs {
+    /// The provider, such as anthropic, openai or openrouter.
+    #[arg(value_name = "PROVIDER")]
+    pub provider: Option<String>,
+    /// The same as an option.
+    #[arg(short, long = "provider", value_name = "PROVIDER", conflicts_with = "provider")]
+    pub provider_option: Option<String>,
+    /// The key. Others may see it in the list of processes: better type it, or pipe it in.
+    #[arg(long)]
+    pub key: Option<String>,
+}
+
+impl std::fmt::Debug for LoginArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoginArgs").field("provider", &self.provider).finish_non_exhaustive()
+    }
+}
+
+/// What `kilo auth logout` takes.
+#[derive(Args, Clone, Debug)]
+pub struct LogoutArgs {
+    /// The provider.
+    pub provider: String,
+}
+
+/// Runs the command. A running daemon is told, so that it uses the change at once.
+pub async fn execute(command: AuthCommand, cx: &Context) -> anyhow::Result<Exit> {
+    match command {
+        AuthCommand::Login(args) => login(args, cx).await,
+        AuthCommand::List => list(cx),
+        AuthCommand::Logout(args) => logout(&args, cx).await,
+    }
+}
+
+async fn login(args: LoginArgs, cx: &Context) -> anyhow::Result<Exit> {
+    let provider = match args.provider.or(args.provider_option) {
+        Some(provider) => provider,
+        None => ask_provider()?,
+    };
+    if provider.is_empty() || !provider.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+        bail!("{provider:?} is not a provider's name");
+    }
+    let key = match args.key {
+        Some(key) => key.trim().to_owned(),
+        None => keys::secret(&format!("API key of {provider}"))?,
+    };
+    if key.is_empty() {
+        bail!("no key was given");
+    }
+    match connect::background(&cx.env).await {
+        Some(daemon) => daemon.set_api_key(&provider, &key).await?,
+        None => file(cx).put(&provider, json!({"type": "api", "key": key}))?,
+    }
+    line(&format!("Stored a key for {provider}. `kilo models {provider}` lists its models."));
+    Ok(Exit::OK)
+}
+
+fn ask_provider() -> anyhow::Result<String> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        bail!("name the provider: kilo auth login PROVIDER");
+    }
+    let mut err = std::io::stderr().lock();
+    write!(err, "Provider (anthropic, openai, openrouter, google, …): ")?;
+    err.flush()?;
+    let mut text = String::new();
+    stdin.lock().read_line(&mut text)?;
+    Ok(text.trim().to_owned())
+}
+
+fn list(cx: &Context) -> anyhow::Result<Exit> {
+    let entries = file(cx).read()?;
+    let kind = |entry: &Value| entry.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let rows: Vec<_> = entries.iter().map(|(provider, entry)| vec![provider.clone(), kind(entry)]).collect();
+    for row in table(&["PROVIDER", "KIND"], &rows, cx.terminal) {
+        line(&row);
+    }
+    line(&cx.terminal.dim(&format!("{} credentials in {}", rows.len(), Paths::of(&cx.env).auth.display())));
+    Ok(Exit::OK)
+}
+
+async fn logout(args: &LogoutArgs, cx: &Context) -> anyhow::Result<Exit> {
+    let file = file(cx);
+    if file.get(&args.provider)?.is_none() {
+        bail!("there are no credentials for {}", args.provider);
+    }
+    match connect::background(&cx.env).await {
+        Some(daemon) => daemon.remove_auth(&args.provider).await?,
+        None => drop(file.remove(&args.provider)?),
+    }
+    line(&format!("Forgot the credentials of {}.", args.provider));
+    Ok(Exit::OK)
+}
+
+fn file(cx: &Context) -> AuthFile {
+    AuthFile::new(&cx.env, &Paths::of(&cx.env))
+}

@@ -1,0 +1,181 @@
+//! `kilo run`: one prompt, its answer, an exit status.
+
+use crate::Context;
+use crate::args::Remote;
+use crate::connect::{self, Link};
+use crate::exit::Exit;
+use crate::render::tool::Detail;
+use crate::run::choose::{self, Choice};
+use crate::run::follow;
+use crate::run::input;
+use crate::run::show::{Audience, Lines, People, Wishes};
+use crate::terminal::{Terminal, note};
+use clap::{Args, ValueEnum};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use kilo_client::{ClientError, Prompt, ProviderList};
+use kilo_protocol::model::{MessageWithParts, Session};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// What `kilo run` takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct RunArgs {
+    /// What to say; piped text is appended.
+    #[arg(value_name = "MESSAGE")]
+    pub message: Vec<String>,
+    /// Run this configured command; the message is its arguments.
+    #[arg(long, value_name = "NAME")]
+    pub command: Option<String>,
+    /// Continue the session used last in this folder.
+    #[arg(short, long, conflicts_with = "session", group = "origin")]
+    pub r#continue: bool,
+    /// Continue this session.
+    #[arg(short, long, value_name = "ID", group = "origin")]
+    pub session: Option<String>,
+    /// Continue a copy of it.
+    #[arg(long, requires = "origin")]
+    pub fork: bool,
+    /// The model, as PROVIDER/MODEL.
+    #[arg(short, long)]
+    pub model: Option<String>,
+    /// The agent.
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// The model's variant, such as its reasoning effort.
+    #[arg(long, value_name = "NAME")]
+    pub variant: Option<String>,
+    /// What is printed: text for people, or one JSON object a line.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Attach a file; may be given several times.
+    #[arg(short, long, value_name = "PATH")]
+    pub file: Vec<PathBuf>,
+    /// The title of a new session.
+    #[arg(long)]
+    pub title: Option<String>,
+    /// The folder to work in; with --attach a folder of the server's machine.
+    #[arg(long, value_name = "PATH")]
+    pub dir: Option<PathBuf>,
+    /// Allow what is not denied without asking.
+    #[arg(long)]
+    pub auto: bool,
+    /// Show the model's reasoning.
+    #[arg(long)]
+    pub thinking: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// The form of the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Default,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Runs the prompt. Status 0 when the turn ended well, 1 when it failed or something was refused, 130 after Ctrl-C.
+pub async fn execute(args: &RunArgs, cx: &Context) -> anyhow::Result<Exit> {
+    let said = input::message(&args.message)?;
+    if said.trim().is_empty() && args.command.is_none() {
+        anyhow::bail!("there is nothing to say: give a message, or pipe one in");
+    }
+    let directory = connect::directory(&cx.env, args.dir.as_deref(), &args.remote)?;
+    let order = Order::of(args, said, &directory)?;
+    let link = connect::open(cx, &args.remote, &directory).await?;
+    let result = run(args, order, &link, cx).await;
+    link.close().await;
+    result
+}
+
+async fn run(args: &RunArgs, order: Order, link: &Link, cx: &Context) -> anyhow::Result<Exit> {
+    let client = &link.client;
+    let (events, providers) = futures_util::try_join!(client.events(), client.providers())?;
+    if args.model.is_none() && !has_models(&providers) {
+        note(NO_MODEL);
+        return Ok(Exit::FAILED);
+    }
+    let choice = Choice {
+        last: args.r#continue,
+        id: args.session.clone(),
+        fork: args.fork,
+        title: args.title.clone(),
+    };
+    let session = choose::session(client, &choice).await?;
+    let mut show = audience(args, cx);
+    show.begin(&session, args.agent.as_deref().unwrap_or("code"), &model_shown(args, &session, &providers));
+    let prompt = order.send(client, &session);
+    follow::follow(client, &session, events, prompt, show.as_mut()).await
+}
+
+/// What is asked of the session.
+enum Order {
+    Prompt(Prompt),
+    Command(Value),
+}
+
+impl Order {
+    fn of(args: &RunArgs, said: String, directory: &str) -> anyhow::Result<Self> {
+        let variant = args.variant.as_deref();
+        let model = args.model.as_deref().map(|text| input::model(text, variant)).transpose()?;
+            let base = Path::new(directory);
+        let Some(name) = &args.command else {
+            let parts = input::parts(&said, &args.file, base)?;
+            let variant = args.variant.clone();
+            return Ok(Self::Prompt(Prompt { parts, model, agent: args.agent.clone(), variant, ..Prompt::default() }));
+        };
+        let mut body = json!({"command": name, "arguments": said, "parts": input::file_parts(&args.file, base)?});
+        let optional = [("agent", &args.agent), ("model", &args.model), ("variant", &args.variant)];
+        for (key, value) in optional {
+            if let Some(value) = value {
+                body[key] = json!(value);
+            }
+        }
+        Ok(Self::Command(body))
+    }
+
+    fn send<'a>(
+        &'a self,
+        client: &'a kilo_client::Client,
+        session: &'a Session,
+    ) -> BoxFuture<'a, Result<MessageWithParts, ClientError>> {
+        match self {
+            Self::Prompt(prompt) => client.prompt(&session.id, prompt).boxed(),
+            Self::Command(body) => client.command(&session.id, body).boxed(),
+        }
+    }
+}
+
+fn audience(args: &RunArgs, cx: &Context) -> Box<dyn Audience> {
+    let wishes = Wishes { thinking: args.thinking, auto: args.auto, together: false, detail: Detail::SHORT };
+    match args.format {
+        Format::Json => Box::new(Lines { thinking: args.thinking, auto: args.auto }),
+        Format::Default => Box::new(People::new(cx.terminal, Terminal::of_stderr(&cx.env), wishes)),
+    }
+}
+
+fn has_models(providers: &ProviderList) -> bool {
+    let models = |provider: &Value| provider.get("models").and_then(Value::as_object).is_some_and(|m| !m.is_empty());
+    providers.providers.iter().any(models)
+}
+
+fn model_shown(args: &RunArgs, session: &Session, providers: &ProviderList) -> String {
+    if let Some(model) = &args.model {
+        return model.clone();
+    }
+    if let Some(model) = &session.model {
+        return format!("{}/{}", model.provider_id, model.id);
+    }
+    let first = providers.defaults.iter().next();
+    first.map_or_else(|| "default model".into(), |(provider, model)| format!("{provider}/{}", model.as_str().unwrap_or("?")))
+}
+
+const NO_MODEL: &str = "No model is configured yet. Any one of these is enough:
+  kilo demo                          watch a whole session with a scripted model; needs nothing
+  kilo auth login PROVIDER           store an API key: anthropic, openai, openrouter, google, …
+  local server                       kilo.json: {\"model\": \"local/NAME\", \"provider\": {\"local\": {\"npm\": \"@ai-sdk/openai-compatible\", \"options\": {\"baseURL\": \"http://127.0.0.1:11434/v1\"}, \"models\": {\"NAME\": {}}}}}
+  own configuration                  ~/.config/kilo/kilo.json for all projects, ./kilo.json for this one; `kilo config check` looks it over";

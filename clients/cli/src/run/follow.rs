@@ -1,0 +1,354 @@
+//! Follows one turn from its prompt to its end, answering what is asked on the way.
+
+use crate::exit::Exit;
+use crate::render::json;
+use crate::run::show::{Audience, Verdict, as_value};
+use crate::signals::Signals;
+use crate::time::now;
+use kilo_client::{Client, ClientError, Event, EventStream, Item, Reply};
+use kilo_protocol::model::{
+    Message, MessageWithParts, NetworkRequest, PermissionRequest, QuestionRequest, Session, Status, ToolPart,
+};
+use kilo_protocol::QuestionId;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::time::Duration;
+use tokio::time::{Instant, interval, sleep_until};
+
+const SPINNER_STEP: Duration = Duration::from_millis(90);
+/// How long events may still come after the answer; the daemon normally says `session.drained` within milliseconds.
+const LAST_EVENTS_MAX: Duration = Duration::from_secs(10);
+/// How long an interrupted turn may take to end.
+const ABORT_MAX: Duration = Duration::from_secs(3);
+/// How long a run without anybody to ask waits for a network that is gone.
+const OFFLINE_MAX: Duration = Duration::from_secs(600);
+
+/// Follows the turn that `prompt` starts.
+///
+/// `events` must have been opened before, so that nothing is missed.
+///
+/// # Errors
+/// When the daemon cannot be reached any more. A turn that fails is an exit status, not an error.
+pub async fn follow(
+    client: &Client,
+    session: &Session,
+    events: EventStream,
+    prompt: impl Future<Output = Result<MessageWithParts, ClientError>>,
+    show: &mut dyn Audience,
+) -> anyhow::Result<Exit> {
+    let turn = Turn {
+        client,
+        session,
+        show,
+        family: HashSet::from([session.id.to_string()]),
+        users: HashSet::new(),
+        shown: HashSet::new(),
+        reasoning: HashMap::new(),
+        refused: false,
+        failed: false,
+        error_shown: false,
+        drained: false,
+        token: format!("run-{}-{}", std::process::id(), now()),
+        offline: None,
+    };
+    turn.run(events, prompt).await
+}
+
+struct Turn<'a> {
+    client: &'a Client,
+    session: &'a Session,
+    show: &'a mut dyn Audience,
+    /// This session and the sessions of its tasks.
+    family: HashSet<String>,
+    /// Messages that are the user's own.
+    users: HashSet<String>,
+    /// Parts that were shown.
+    shown: HashSet<String>,
+    /// Whether a part is reasoning.
+    reasoning: HashMap<String, bool>,
+    refused: bool,
+    failed: bool,
+    error_shown: bool,
+    drained: bool,
+    token: String,
+    /// A wait for the network, and when it is given up.
+    offline: Option<(QuestionId, Instant)>,
+}
+
+impl Turn<'_> {
+    async fn run(
+        mut self,
+        mut events: EventStream,
+        prompt: impl Future<Output = Result<MessageWithParts, ClientError>>,
+    ) -> anyhow::Result<Exit> {
+        let started = Instant::now();
+        let mut signals = Signals::listen()?;
+        let mut spinner = interval(SPINNER_STEP);
+        let mut prompt = std::pin::pin!(prompt);
+        let mut answer = None;
+        let mut stopped = None;
+        let mut deadline: Option<Instant> = None;
+        while !(answer.is_some() && self.drained) {
+            let offline = self.offline.as_ref().map(|(_, until)| *until);
+            tokio::select! {
+                item = events.next() => match item {
+                    Ok(Some(item)) => self.take(item).await?,
+                    Ok(None) => break,
+                    Err(error) if answer.is_some() => {
+                        tracing::debug!(%error, "the event stream broke after the answer");
+                        break;
+                    }
+                    Err(error) => return Err(error.into()),
+                },
+                result = &mut prompt, if answer.is_none() => {
+                    answer = Some(result);
+                    deadline = Some(Instant::now() + LAST_EVENTS_MAX);
+                    if self.client.drain(&self.session.id, &self.token).await.is_err() {
+                        self.drained = true;
+                    }
+                }
+                exit = signals.next() => {
+                    if stopped.is_some() {
+                        break;
+                    }
+                    stopped = Some(exit);
+                    deadline = Some(Instant::now() + ABORT_MAX);
+                    let _ = self.client.abort(&self.session.id).await;
+                }
+                () = until(deadline) => break,
+                () = until(offline) => self.give_up_network().await,
+                _ = spinner.tick() => self.show.tick(),
+            }
+        }
+        let exit = self.finish(answer, stopped).await;
+        self.show.end(started.elapsed().as_millis() as u64);
+        Ok(exit)
+    }
+
+    async fn finish(&mut self, answer: Option<Result<MessageWithParts, ClientError>>, stopped: Option<Exit>) -> Exit {
+        match answer {
+            Some(Ok(answer)) => self.last_message(&answer),
+            Some(Err(error)) if stopped.is_none() => self.broken(&error),
+            Some(Err(_)) | None => {}
+        }
+        if let Some(exit) = stopped {
+            return exit;
+        }
+        if self.refused {
+            let why = "something was refused because nobody was here to ask; --auto allows what is not denied";
+            self.show.error(self.session.id.as_str(), Value::String(why.into()));
+            return Exit::FAILED;
+        }
+        if self.failed { Exit::FAILED } else { Exit::OK }
+    }
+
+    fn last_message(&mut self, answer: &MessageWithParts) {
+        self.message(answer);
+        self.failed = false;
+        let Message::Assistant(info) = &answer.info else { return };
+        if let Some(error) = &info.error {
+            self.failed = true;
+            if !self.error_shown {
+                self.show.error(self.session.id.as_str(), as_value(error));
+            }
+        }
+    }
+
+    fn broken(&mut self, error: &ClientError) {
+        self.failed = true;
+        if self.error_shown {
+            return;
+        }
+        let body = match error {
+            ClientError::Refused { body, .. } if body.get("data").is_some() => body.clone(),
+            other => json!({"name": "UnknownError", "data": {"message": other.to_string()}}),
+        };
+        self.show.error(self.session.id.as_str(), body);
+    }
+
+    async fn take(&mut self, item: Item) -> Result<(), ClientError> {
+        match item {
+            Item::Event(event) => self.event(&event).await,
+            Item::Reopened { resumed: true } => Ok(()),
+            Item::Reopened { resumed: false } => self.catch_up().await,
+        }
+    }
+
+    /// Shows what happened while nobody listened, and answers what was asked.
+    async fn catch_up(&mut self) -> Result<(), ClientError> {
+        for message in self.client.messages(&self.session.id).await? {
+            if message.info.assistant().is_some() {
+                self.message(&message);
+            }
+        }
+        for request in self.client.permissions().await? {
+            self.permission(request).await?;
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, message: &MessageWithParts) {
+        for part in &message.parts {
+            if let Ok(part) = serde_json::to_value(part) {
+                self.part(&part);
+            }
+        }
+    }
+
+    async fn event(&mut self, event: &Event) -> Result<(), ClientError> {
+        let fields = &event.properties;
+        if matches!(event.name.as_str(), "session.created" | "session.updated") {
+            self.adopt(fields);
+        }
+        let Some(session) = event.session() else { return Ok(()) };
+        if !self.family.contains(session) {
+            return Ok(());
+        }
+        let own = session == self.session.id.as_str();
+        match event.name.as_str() {
+            "permission.asked" => {
+                if let Some(request) = read::<PermissionRequest>(fields) {
+                    self.permission(request).await?;
+                }
+            }
+            "question.asked" => {
+                if let Some(request) = read::<QuestionRequest>(fields) {
+                    self.show.notice("a question was dismissed, for nobody is here to answer it");
+                    settle(self.client.reject_question(&request.id).await)?;
+                }
+            }
+            "session.network.asked" => {
+                if let Some(request) = read::<NetworkRequest>(fields) {
+                    self.network(request).await?;
+                }
+            }
+            "session.drained" if own => self.drained |= text(fields, "/token") == self.token,
+            "message.updated" if own && text(fields, "/info/role") == "user" => {
+                self.users.insert(text(fields, "/info/id").to_owned());
+            }
+            "message.part.updated" if own => {
+                if let Some(part) = fields.get("part") {
+                    self.part(part);
+                }
+            }
+            "message.part.delta" if own => self.piece(fields),
+            "session.status" if own => self.status(fields),
+            "session.error" if own => self.error(fields),
+            "session.turn.close" if own => self.failed |= text(fields, "/reason") == "error",
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes a child of the family in.
+    fn adopt(&mut self, fields: &Value) {
+        let parent = text(fields, "/info/parentID");
+        if self.family.contains(parent) {
+            self.family.insert(text(fields, "/info/id").to_owned());
+        }
+    }
+
+    fn part(&mut self, part: &Value) {
+        let id = text(part, "/id");
+        if self.users.contains(text(part, "/messageID")) || self.shown.contains(id) {
+            return;
+        }
+        match part.get("type").and_then(Value::as_str) {
+            Some("reasoning") => drop(self.reasoning.insert(id.to_owned(), true)),
+            Some("text") => drop(self.reasoning.insert(id.to_owned(), false)),
+            Some("tool") if json::kind(part).is_none() => {
+                if let Some(call) = read::<ToolPart>(part) {
+                    self.show.running(&call);
+                }
+            }
+            _ => {}
+        }
+        if json::kind(part).is_some() {
+            self.shown.insert(id.to_owned());
+            self.show.part(self.session.id.as_str(), part);
+        }
+    }
+
+    fn piece(&mut self, fields: &Value) {
+        let id = text(fields, "/partID");
+        // Pieces of a part that was not announced are left out: the finished part brings them all.
+        if let Some(reasoning) = self.reasoning.get(id) {
+            self.show.piece(id, *reasoning, text(fields, "/delta"));
+        }
+    }
+
+    fn status(&mut self, fields: &Value) {
+        match fields.get("status").and_then(read::<Status>) {
+            Some(Status::Retry { attempt, message, next }) => {
+                let wait_s = next.saturating_sub(now()).div_ceil(1_000);
+                self.show.notice(&format!("the provider refused (attempt {attempt}): {message}; trying again in {wait_s} s"));
+            }
+            Some(Status::Busy) => self.offline = None,
+            _ => {}
+        }
+    }
+
+    fn error(&mut self, fields: &Value) {
+        let Some(error) = fields.get("error") else { return };
+        if error.get("name").and_then(Value::as_str) == Some("MessageAbortedError") {
+            return;
+        }
+        self.failed = true;
+        self.error_shown = true;
+        self.show.error(self.session.id.as_str(), error.clone());
+    }
+
+    async fn permission(&mut self, request: PermissionRequest) -> Result<(), ClientError> {
+        if !self.family.contains(request.session_id.as_str()) {
+            return Ok(());
+        }
+        let reply = match self.show.judge(&request).await {
+            Verdict::Settled => return Ok(()),
+            Verdict::Allow => Reply::Once,
+            Verdict::Refuse => Reply::Reject,
+        };
+        self.refused |= reply == Reply::Reject;
+        settle(self.client.reply_permission(&request.id, reply, None).await)
+    }
+
+    async fn network(&mut self, request: NetworkRequest) -> Result<(), ClientError> {
+        if self.show.waits_for_network() {
+            self.show.notice(&format!("the provider cannot be reached: {}; waiting up to 10 min", request.message));
+            self.offline = Some((request.id, Instant::now() + OFFLINE_MAX));
+            return Ok(());
+        }
+        self.show.notice(&format!("the provider cannot be reached: {}", request.message));
+        settle(self.client.reply_network(&request.id, false).await)
+    }
+
+    async fn give_up_network(&mut self) {
+        if let Some((id, _)) = self.offline.take() {
+            let _ = self.client.reply_network(&id, false).await;
+        }
+    }
+}
+
+/// An answer that comes too late was given by somebody else: that is fine.
+fn settle(result: Result<(), ClientError>) -> Result<(), ClientError> {
+    match result {
+        Err(error) if error.status() == Some(404) => Ok(()),
+        other => other,
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn text<'a>(value: &'a Value, place: &str) -> &'a str {
+    value.pointer(place).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn read<T: DeserializeOwned>(value: &Value) -> Option<T> {
+    serde_json::from_value(value.clone()).ok()
+}

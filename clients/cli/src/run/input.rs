@@ -1,0 +1,130 @@
+//! What is said: words of the command line, piped text, attached files.
+
+use anyhow::{Context as _, bail};
+use kilo_protocol::model::ModelRef;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+
+const PIPED_BYTES_MAX: u64 = 10 << 20;
+
+/// The message: the words, then what is piped in, a newline between them.
+///
+/// # Errors
+/// When what is piped in is over 10 MiB or cannot be read.
+pub fn message(words: &[String]) -> anyhow::Result<String> {
+    let said = words.join(" ");
+    let piped = piped()?;
+    Ok(match (said.is_empty(), piped.trim().is_empty()) {
+        (_, true) => said,
+        (true, false) => piped,
+        (false, false) => format!("{said}\n{piped}"),
+    })
+}
+
+fn piped() -> anyhow::Result<String> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return Ok(String::new());
+    }
+    let mut bytes = Vec::new();
+    stdin.lock().take(PIPED_BYTES_MAX + 1).read_to_end(&mut bytes).context("cannot read standard input")?;
+    if bytes.len() as u64 > PIPED_BYTES_MAX {
+        bail!("standard input is over {} MiB; attach it with --file instead", PIPED_BYTES_MAX >> 20);
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// `PROVIDER/MODEL` as the protocol has it; the model's id may hold slashes itself.
+///
+/// # Errors
+/// When there is no provider or no model in it.
+pub fn model(text: &str, variant: Option<&str>) -> anyhow::Result<ModelRef> {
+    match text.split_once('/') {
+        Some((provider, model)) if !provider.is_empty() && !model.is_empty() => Ok(ModelRef {
+            provider_id: provider.to_owned(),
+            model_id: model.to_owned(),
+            variant: variant.map(str::to_owned),
+        }),
+        _ => bail!("{text:?} is not a model: give it as PROVIDER/MODEL; `kilo models` lists them"),
+    }
+}
+
+/// The input parts of a prompt: the files first, then the text.
+///
+/// # Errors
+/// When a file does not exist.
+pub fn parts(text: &str, files: &[impl AsRef<Path>], directory: &Path) -> anyhow::Result<Vec<Value>> {
+    let mut parts = file_parts(files, directory)?;
+    if !text.is_empty() {
+        parts.push(json!({"type": "text", "text": text}));
+    }
+    Ok(parts)
+}
+
+/// `{type: "file", url, filename, mime}` for each file; relative paths are below `directory`.
+///
+/// # Errors
+/// When a file does not exist.
+pub fn file_parts(files: &[impl AsRef<Path>], directory: &Path) -> anyhow::Result<Vec<Value>> {
+    let mut parts = Vec::new();
+    for file in files {
+        let path = directory.join(file);
+        let path = path.canonicalize().with_context(|| format!("cannot attach {}", path.display()))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        parts.push(json!({"type": "file", "url": file_url(&path), "filename": name, "mime": mime(&path)}));
+    }
+    Ok(parts)
+}
+
+fn file_url(path: &Path) -> String {
+    let mut url = "file://".to_owned();
+    for byte in path.to_string_lossy().bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+            url.push(char::from(byte));
+        } else {
+            let _ = write!(url, "%{byte:02X}");
+        }
+    }
+    url
+}
+
+fn mime(path: &Path) -> &'static str {
+    if path.is_dir() {
+        return "application/x-directory";
+    }
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    match extension.as_str() {
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "pdf" => "application/pdf",
+        _ => "text/plain",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_a_provider_and_the_rest() {
+        let model_ref = model("openrouter/a/b", Some("high")).expect("a model");
+        assert_eq!((model_ref.provider_id.as_str(), model_ref.model_id.as_str()), ("openrouter", "a/b"));
+        assert!(model("gpt", None).is_err());
+        assert!(model("/gpt", None).is_err());
+    }
+
+    #[test]
+    fn files_come_before_the_text_as_urls() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().canonicalize().expect("a path");
+        std::fs::write(root.join("a b.PNG"), "").expect("a file");
+        let parts = parts("look", &["a b.PNG"], &root).expect("parts");
+        assert_eq!(parts[0]["url"], format!("file://{}/a%20b.PNG", root.display()));
+        assert_eq!((&parts[0]["mime"], &parts[1]["text"]), (&json!("image/png"), &json!("look")));
+        assert!(file_parts(&["none"], &root).is_err());
+    }
+}

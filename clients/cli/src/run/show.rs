@@ -1,0 +1,252 @@
+//! What a run shows: lines of JSON for programs, the bare answer for pipes, everything for a person.
+
+use crate::render::json;
+use crate::render::tool::{self, Detail};
+use crate::terminal::screen::Screen;
+use crate::terminal::{self, Terminal, harmless};
+use crate::time::{duration, now};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+use kilo_protocol::model::{PermissionRequest, Session, ToolPart, TurnError};
+use serde_json::{Value, json};
+use std::io::{Stdout, stdout};
+
+/// How a request for permission is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Yes, this one time.
+    Allow,
+    /// No.
+    Refuse,
+    /// Somebody else answered it.
+    Settled,
+}
+
+/// Somebody who watches a run and answers for the user. Parts come once, when they are finished; pieces come while a text
+/// grows.
+pub trait Audience {
+    /// Answers a request for permission.
+    fn judge<'a>(&'a mut self, request: &'a PermissionRequest) -> BoxFuture<'a, Verdict>;
+    /// Whether it has the patience to wait for a network that is gone.
+    fn waits_for_network(&self) -> bool;
+    /// The run begins.
+    fn begin(&mut self, session: &Session, agent: &str, model: &str);
+    /// A piece of the part `id`; `field` is `text` for both answers and reasoning.
+    fn piece(&mut self, id: &str, reasoning: bool, text: &str);
+    /// A tool call began or went on.
+    fn running(&mut self, call: &ToolPart);
+    /// A part is finished.
+    fn part(&mut self, session: &str, part: &Value);
+    /// Something that a person should know.
+    fn notice(&mut self, text: &str);
+    /// The run failed.
+    fn error(&mut self, session: &str, error: Value);
+    /// Time passes: a spinner moves.
+    fn tick(&mut self);
+    /// The run is over.
+    fn end(&mut self, took_ms: u64);
+}
+
+/// One JSON object a line.
+pub struct Lines {
+    /// Reasoning has lines too.
+    pub thinking: bool,
+    /// What would ask is allowed.
+    pub auto: bool,
+}
+
+impl Audience for Lines {
+    fn judge<'a>(&'a mut self, _: &'a PermissionRequest) -> BoxFuture<'a, Verdict> {
+        ready(if self.auto { Verdict::Allow } else { Verdict::Refuse }).boxed()
+    }
+
+    fn waits_for_network(&self) -> bool {
+        self.auto
+    }
+
+    fn begin(&mut self, _: &Session, _: &str, _: &str) {}
+    fn piece(&mut self, _: &str, _: bool, _: &str) {}
+    fn running(&mut self, _: &ToolPart) {}
+
+    fn part(&mut self, session: &str, part: &Value) {
+        match json::kind(part) {
+            None => {}
+            Some("reasoning") if !self.thinking => {}
+            Some(kind) => terminal::line(&json::line(kind, now(), session, "part", part.clone())),
+        }
+    }
+
+    fn notice(&mut self, _: &str) {}
+
+    fn error(&mut self, session: &str, error: Value) {
+        terminal::line(&json::line("error", now(), session, "error", error));
+    }
+
+    fn tick(&mut self) {}
+    fn end(&mut self, _: u64) {}
+}
+
+/// What a person wants to see and allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Wishes {
+    /// Reasoning is shown.
+    pub thinking: bool,
+    /// What would ask is allowed.
+    pub auto: bool,
+    /// Everything goes to standard output, even into a pipe.
+    pub together: bool,
+    /// How much of a tool's work is shown.
+    pub detail: Detail,
+}
+
+/// For people: everything on a terminal; the answer alone on a pipe, with the rest on standard error.
+pub struct People {
+    /// Standard output.
+    pub screen: Screen<Stdout>,
+    /// What standard error can show; used when standard output is a pipe.
+    side: Terminal,
+    wishes: Wishes,
+    /// The part whose pieces are being shown.
+    open: Option<String>,
+}
+
+impl People {
+    /// Shows on `terminal`, and beside it on `side`.
+    pub fn new(terminal: Terminal, side: Terminal, wishes: Wishes) -> Self {
+        Self { screen: Screen::new(stdout(), terminal), side, wishes, open: None }
+    }
+
+    fn live(&self) -> bool {
+        self.screen.terminal.live
+    }
+
+    fn together(&self) -> bool {
+        self.live() || self.wishes.together
+    }
+
+    /// A line that is not part of the answer.
+    fn aside(&mut self, line: &str) {
+        if self.together() {
+            self.screen.line(line);
+        } else {
+            terminal::note(line);
+        }
+    }
+
+    fn paint(&self) -> Terminal {
+        if self.together() { self.screen.terminal } else { self.side }
+    }
+
+    fn finished_text(&mut self, part: &Value, text: &str, reasoning: bool) {
+        let shown = self.open.take().is_some_and(|open| part.get("id").and_then(Value::as_str) == Some(&open));
+        if shown {
+            self.screen.end_text();
+        } else if reasoning {
+            for line in text.trim().lines() {
+                let line = self.paint().dim(&format!("  {}", harmless(line)));
+                self.aside(&line);
+            }
+        } else if !text.trim().is_empty() {
+            let text = if self.live() { harmless(text) } else { text.to_owned() };
+            self.screen.line(text.trim_end_matches('\n'));
+        }
+    }
+}
+
+impl Audience for People {
+    fn judge<'a>(&'a mut self, request: &'a PermissionRequest) -> BoxFuture<'a, Verdict> {
+        let paint = self.paint();
+        let asked = harmless(&format!("{} ({})", request.permission, request.patterns.join(", ")));
+        let (verdict, words) = if self.wishes.auto {
+            (Verdict::Allow, "allowed, for --auto was given")
+        } else {
+            (Verdict::Refuse, "refused, for nobody is here to ask")
+        };
+        self.aside(&format!("{} {asked}: {words}", paint.yellow("!")));
+        ready(verdict).boxed()
+    }
+
+    fn waits_for_network(&self) -> bool {
+        self.wishes.auto
+    }
+
+    fn begin(&mut self, _: &Session, agent: &str, model: &str) {
+        let line = self.paint().dim(&format!("> {agent} · {model}"));
+        self.aside(&line);
+        self.screen.wait_for("thinking");
+    }
+
+    fn piece(&mut self, id: &str, reasoning: bool, text: &str) {
+        if !self.live() || (reasoning && !self.wishes.thinking) {
+            return;
+        }
+        if self.open.as_deref() != Some(id) {
+            self.screen.end_text();
+            self.open = Some(id.to_owned());
+        }
+        let text = harmless(text);
+        let text = if reasoning { self.screen.terminal.dim(&text) } else { text };
+        self.screen.text(&text);
+    }
+
+    fn running(&mut self, call: &ToolPart) {
+        self.screen.wait_for(&tool::running(call));
+    }
+
+    fn part(&mut self, _: &str, part: &Value) {
+        let text = part.get("text").and_then(Value::as_str).unwrap_or_default();
+        match json::kind(part) {
+            Some("text") => self.finished_text(part, text, false),
+            Some("reasoning") if self.wishes.thinking => self.finished_text(part, text, true),
+            Some("tool_use") => {
+                let Ok(call) = serde_json::from_value::<ToolPart>(part.clone()) else { return };
+                for line in tool::lines(&call, self.wishes.detail, self.paint()) {
+                    self.aside(&line);
+                }
+                self.screen.wait_for("thinking");
+            }
+            _ => {}
+        }
+    }
+
+    fn notice(&mut self, text: &str) {
+        let line = format!("{} {}", self.paint().yellow("!"), harmless(text));
+        self.aside(&line);
+    }
+
+    fn error(&mut self, _: &str, error: Value) {
+        self.screen.end_text();
+        self.screen.stop_waiting();
+        let paint = self.paint();
+        let text = match &error {
+            Value::String(text) => text.clone(),
+            other => sentence(other),
+        };
+        terminal::note(&format!("{} {}", paint.red("error:"), harmless(&text)));
+    }
+
+    fn tick(&mut self) {
+        self.screen.tick();
+    }
+
+    fn end(&mut self, took_ms: u64) {
+        self.screen.stop_waiting();
+        self.screen.end_text();
+        if self.live() {
+            let line = self.screen.terminal.dim(&format!("  {}", duration(took_ms)));
+            self.screen.line(&line);
+        }
+    }
+}
+
+/// The sentence of an error `{name, data: {message}}`.
+pub fn sentence(error: &Value) -> String {
+    let message = error.pointer("/data/message").and_then(Value::as_str).unwrap_or_default();
+    let name = error.get("name").and_then(Value::as_str).unwrap_or("error");
+    if message.is_empty() { name.to_owned() } else { message.to_owned() }
+}
+
+/// An error as the protocol has it, for a line of JSON.
+pub fn as_value(error: &TurnError) -> Value {
+    json!({"name": error.name, "data": error.data})
+}

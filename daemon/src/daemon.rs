@@ -1,0 +1,104 @@
+//! What every handler has at hand.
+
+use crate::folders::{Folders, Instance};
+use crate::paths::absolute;
+use crate::toolbox::Builtin;
+use kilo_config::{Environment, Paths};
+use kilo_edge::{Door, Request};
+use kilo_ports::clock::Clock;
+use kilo_protocol::{Fault, SessionId};
+use kilo_session::Engine;
+use serde_json::{Value, json};
+use std::sync::{Arc, OnceLock};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+/// How far the start is.
+#[derive(Clone)]
+pub enum Readiness {
+    /// The log is being opened.
+    Opening,
+    /// Sessions can be used.
+    Ready(Arc<Engine>),
+    /// The log could not be opened.
+    Failed(String),
+}
+
+/// The daemon.
+pub struct Daemon {
+    pub(crate) environment: Arc<Environment>,
+    pub(crate) paths: Arc<Paths>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) folders: Arc<Folders>,
+    pub(crate) toolbox: Arc<Builtin>,
+    pub(crate) handle: Handle,
+    pub(crate) has_password: bool,
+    pub(crate) readiness: watch::Receiver<Readiness>,
+    pub(crate) door: OnceLock<Door>,
+    pub(crate) document: OnceLock<bytes::Bytes>,
+}
+
+impl Daemon {
+    /// The engine, once the log is open.
+    pub async fn engine(&self) -> Result<Arc<Engine>, Fault> {
+        if let Readiness::Ready(engine) = &*self.readiness.borrow() {
+            return Ok(Arc::clone(engine));
+        }
+        let mut readiness = self.readiness.clone();
+        let reached = readiness.wait_for(|state| !matches!(state, Readiness::Opening)).await;
+        match reached.map(|state| state.clone()) {
+            Ok(Readiness::Ready(engine)) => Ok(engine),
+            Ok(Readiness::Failed(why)) => Err(Fault::unavailable(why)),
+            _ => Err(Fault::unavailable("the daemon ends")),
+        }
+    }
+
+    /// The directory that a request is about, absolute.
+    pub fn directory(&self, request: &Request) -> String {
+        let named = request.directory.as_deref().unwrap_or_default();
+        absolute(&self.environment.cwd, named).display().to_string()
+    }
+
+    /// The folder that a request is about.
+    pub async fn instance(&self, request: &Request) -> Result<Instance, Fault> {
+        self.folders.instance(&self.directory(request)).await
+    }
+
+    /// Runs blocking work of a handler on the blocking pool.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.handle.spawn_blocking(work).await.map_err(|_| Fault::unknown("the work broke down"))?
+    }
+
+    /// Ends a folder's instance: its configuration is forgotten and its event streams end.
+    pub async fn dispose(&self, directory: &str) -> Result<(), Fault> {
+        self.folders.forget(directory);
+        self.announce_disposed(directory).await
+    }
+
+    /// Ends all instances.
+    pub async fn dispose_all(&self) -> Result<(), Fault> {
+        for directory in self.folders.forget_all() {
+            self.announce_disposed(&directory).await?;
+        }
+        Ok(())
+    }
+
+    async fn announce_disposed(&self, directory: &str) -> Result<(), Fault> {
+        let properties = json!({"directory": directory});
+        self.engine().await?.publish(Some(directory), None, "server.instance.disposed", &properties, true);
+        Ok(())
+    }
+
+    /// A session id from the path.
+    pub fn session_id(request: &Request) -> SessionId {
+        SessionId::from_wire(request.params.get("sessionID"))
+    }
+}
+
+/// A field of a JSON body as text.
+pub fn text<'a>(body: &'a Value, field: &str) -> Option<&'a str> {
+    body.get(field).and_then(Value::as_str)
+}

@@ -1,0 +1,224 @@
+//! Event streams: from the log where a client was away, from the ring while it is here, without a gap between.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use kilo_edge::sse;
+use kilo_protocol::Frame;
+use kilo_runtime::{Received, Subscription, limits};
+use kilo_session::Engine;
+use serde_json::json;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, Interval, interval_at};
+
+/// Pause between two heartbeats.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Bytes of frames that leave in one piece.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// Which events a stream shows.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    /// Those of one directory, bare.
+    Directory(String),
+    /// All, each wrapped with its directory and project.
+    Global,
+}
+
+/// One client's stream.
+pub struct Follower {
+    engine: Arc<Engine>,
+    handle: Handle,
+    scope: Scope,
+    subscription: Subscription,
+    epoch: String,
+    /// Everything up to here was sent.
+    sent: u64,
+    /// Records between `sent` and here are to be read from the log.
+    behind: Option<u64>,
+    ready: VecDeque<Bytes>,
+    heartbeat: Interval,
+    ended: bool,
+}
+
+impl Follower {
+    /// A stream that begins now, or after the position that the client names in `Last-Event-ID`.
+    pub fn new(engine: Arc<Engine>, handle: Handle, scope: Scope, last_event_id: Option<&str>) -> Self {
+        let (subscription, newest) = engine.journal().subscribe();
+        let epoch = format!("{:x}", engine.store().epoch());
+        let mut follower = Self {
+            engine,
+            handle,
+            scope,
+            subscription,
+            epoch,
+            sent: newest,
+            behind: None,
+            ready: VecDeque::new(),
+            heartbeat: interval_at(Instant::now() + HEARTBEAT, HEARTBEAT),
+            ended: false,
+        };
+        follower.announce("server.connected", json!({}));
+        if let Some(id) = last_event_id {
+            follower.resume(id, newest);
+        }
+        follower
+    }
+
+    /// Goes back to the client's position, or tells it to read everything anew when the position means nothing here.
+    fn resume(&mut self, id: &str, newest: u64) {
+        let pos = id.rsplit_once('-').filter(|(epoch, _)| *epoch == self.epoch).and_then(|(_, pos)| pos.parse().ok());
+        match pos {
+            Some(pos) if pos <= newest => {
+                self.sent = pos;
+                self.behind = Some(newest);
+            }
+            _ => self.announce("server.resync", json!({"reason": "the position is unknown here, read everything again"})),
+        }
+    }
+
+    /// Queues an event of the stream's own.
+    fn announce(&mut self, name: &str, properties: serde_json::Value) {
+        let now = kilo_ports::clock::Clock::now(&kilo_ports::clock::SystemClock);
+        let event = json!({"id": self.engine.ids().event(now), "type": name, "properties": properties}).to_string();
+        let framed = match self.scope {
+            Scope::Directory(_) => sse::frame(None, event.as_bytes()),
+            Scope::Global => sse::wrapped(br#"{"payload":"#, event.as_bytes(), b"}"),
+        };
+        self.ready.push_back(framed);
+    }
+
+    /// The frames as a body.
+    pub fn into_stream(self) -> BoxStream<'static, Bytes> {
+        stream::unfold(self, |mut follower| async move {
+            let piece = follower.next().await?;
+            Some((piece, follower))
+        })
+        .boxed()
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(piece) = self.take_ready() {
+                return Some(piece);
+            }
+            if self.ended {
+                return None;
+            }
+            if let Some(target) = self.behind {
+                self.catch_up(target).await;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                received = self.subscription.next() => self.take(received),
+                _ = self.heartbeat.tick() => self.announce("server.heartbeat", json!({})),
+            }
+            // What else is there already leaves in the same piece.
+            let mut bytes = 0;
+            while bytes < PIECE_BYTES && !self.ended && self.behind.is_none() {
+                let Some(received) = self.subscription.try_next() else { break };
+                self.take(received);
+                bytes = self.ready.iter().map(Bytes::len).sum();
+            }
+        }
+    }
+
+    fn take_ready(&mut self) -> Option<Bytes> {
+        let first = self.ready.pop_front()?;
+        if self.ready.is_empty() {
+            return Some(first);
+        }
+        let mut piece = BytesMut::with_capacity(PIECE_BYTES.min(first.len() * (self.ready.len() + 1)));
+        piece.extend_from_slice(&first);
+        while piece.len() < PIECE_BYTES {
+            let Some(more) = self.ready.pop_front() else { break };
+            piece.extend_from_slice(&more);
+        }
+        Some(piece.freeze())
+    }
+
+    fn take(&mut self, received: Received) {
+        match received {
+            Received::Frame(frame) => self.show(&frame),
+            Received::Lagged(_) => {
+                // The ring has gone on: join it anew and read what was missed from the log.
+                let (subscription, newest) = self.engine.journal().subscribe();
+                self.subscription = subscription;
+                self.behind = Some(newest);
+            }
+            Received::Closed => self.ended = true,
+        }
+    }
+
+    fn show(&mut self, frame: &Frame) {
+        if frame.pos.is_some_and(|pos| pos <= self.sent) {
+            return;
+        }
+        if let Some(pos) = frame.pos {
+            self.sent = pos;
+        }
+        if let Some(framed) = self.framed(frame) {
+            self.ready.push_back(framed);
+        }
+        if frame.last
+            && let Scope::Directory(directory) = &self.scope
+            && frame.directory.as_deref() == Some(directory.as_str())
+        {
+            self.ended = true;
+        }
+    }
+
+    fn framed(&self, frame: &Frame) -> Option<Bytes> {
+        let id = frame.pos.map(|pos| format!("{}-{pos}", self.epoch));
+        match &self.scope {
+            Scope::Directory(directory) => {
+                let shown = frame.directory.as_deref().is_none_or(|place| place == directory);
+                shown.then(|| sse::frame(id.as_deref(), &frame.json))
+            }
+            Scope::Global => {
+                let directory = frame.directory.as_deref().unwrap_or("global");
+                let mut head = format!("{{\"directory\":{},", json!(directory));
+                if let Some(project) = &frame.project {
+                    head.push_str(&format!("\"project\":{},", json!(project)));
+                }
+                head.push_str("\"payload\":");
+                Some(sse::wrapped_at(id.as_deref(), head.as_bytes(), &frame.json, b"}"))
+            }
+        }
+    }
+
+    /// Reads the next records up to `target` from the log.
+    async fn catch_up(&mut self, target: u64) {
+        let (engine, after) = (Arc::clone(&self.engine), self.sent);
+        let read = self
+            .handle
+            .spawn_blocking(move || engine.store().after(after, limits::CATCH_UP_RECORDS))
+            .await;
+        let Ok(Ok(records)) = read else {
+            self.ended = true;
+            return;
+        };
+        if records.is_empty() || after >= target {
+            self.behind = None;
+            self.sent = self.sent.max(target);
+            return;
+        }
+        for record in records {
+            if record.pos > target {
+                break;
+            }
+            for frame in self.engine.frames_of(&record) {
+                if let Some(framed) = self.framed(&frame) {
+                    self.ready.push_back(framed);
+                }
+            }
+            self.sent = record.pos;
+        }
+        if self.sent >= target {
+            self.behind = None;
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Folders in use: their place, configuration, agents and models, read again when a file behind them changes.
+
+use kilo_config::{AuthFile, Environment, Paths};
+use kilo_ports::BoxFuture;
+use kilo_ports::clock::Clock;
+use kilo_ports::provider::ModelInfo;
+use kilo_protocol::model::ModelRef;
+use kilo_protocol::{Fault, Millis};
+use kilo_provider::Catalog;
+use kilo_provider::local::{self, LocalServer, Ports};
+use kilo_provider::resolve::{self, Sources};
+use kilo_session::surroundings::{Folder, Models, Surroundings};
+use kilo_worktree::project::{ProjectFacts, Projects};
+use parking_lot::{Mutex, RwLock};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::runtime::Handle;
+
+/// A folder's configuration is looked at again at most this often.
+const FRESH_MS: Millis = 20;
+/// Local servers are looked for at most this often.
+const LOCAL_MS: Millis = 30_000;
+/// Folders that are kept; the one that was not used for longest goes.
+const FOLDERS_MAX: usize = 512;
+
+/// All folders in use.
+pub struct Folders {
+    environment: Arc<Environment>,
+    paths: Arc<Paths>,
+    auth: AuthFile,
+    catalog: Arc<Catalog>,
+    clock: Arc<dyn Clock>,
+    projects: Projects,
+    handle: Handle,
+    known: Mutex<HashMap<String, Known>>,
+    local: Arc<RwLock<Vec<LocalServer>>>,
+    local_at: AtomicU64,
+}
+
+struct Known {
+    folder: Arc<Folder>,
+    facts: ProjectFacts,
+    checked: Millis,
+}
+
+/// A folder with what only the daemon needs of it.
+#[derive(Clone)]
+pub struct Instance {
+    /// The folder.
+    pub folder: Arc<Folder>,
+    /// Its project.
+    pub facts: ProjectFacts,
+}
+
+impl Folders {
+    /// No folder yet.
+    pub fn new(environment: Arc<Environment>, paths: Arc<Paths>, clock: Arc<dyn Clock>, handle: Handle) -> Self {
+        let auth = AuthFile::new(&environment, &paths);
+        let catalog = Arc::new(match environment.get("KILO_MODELS_PATH") {
+            Some(path) => Catalog::from_path(Path::new(path)).unwrap_or_else(|error| {
+                tracing::warn!(path, %error, "model catalogue cannot be read, the built-in one is used");
+                Catalog::builtin()
+            }),
+            None => Catalog::builtin(),
+        });
+        Self {
+            projects: Projects::new(paths.data.join("project")),
+            environment,
+            paths,
+            auth,
+            catalog,
+            clock,
+            handle,
+            known: Mutex::default(),
+            local: Arc::default(),
+            local_at: AtomicU64::new(0),
+        }
+    }
+
+    /// The stored credentials.
+    pub fn auth(&self) -> &AuthFile {
+        &self.auth
+    }
+
+    /// Forgets a folder. False when it was not in use.
+    pub fn forget(&self, directory: &str) -> bool {
+        self.known.lock().remove(directory).is_some()
+    }
+
+    /// Forgets all folders and names them.
+    pub fn forget_all(&self) -> Vec<String> {
+        self.known.lock().drain().map(|(directory, _)| directory).collect()
+    }
+
+    /// The folder as it is now.
+    pub fn instance(self: &Arc<Self>, directory: &str) -> BoxFuture<'static, Result<Instance, Fault>> {
+        let now = self.clock.now();
+        if let Some(known) = self.known.lock().get(directory)
+            && known.checked + FRESH_MS > now
+        {
+            let instance = Instance { folder: Arc::clone(&known.folder), facts: known.facts.clone() };
+            return Box::pin(std::future::ready(Ok(instance)));
+        }
+        let (folders, directory) = (Arc::clone(self), directory.to_string());
+        let handle = self.handle.clone();
+        Box::pin(async move {
+            let loading = Arc::clone(&folders);
+            let loaded = handle.spawn_blocking(move || loading.load(&directory, now)).await;
+            let instance = loaded.map_err(|_| Fault::unknown("reading the configuration failed"))?;
+            if instance.folder.loaded.config.model.is_none() {
+                folders.look_for_servers().await;
+            }
+            Ok(instance)
+        })
+    }
+
+    fn load(&self, directory: &str, now: Millis) -> Instance {
+        if let Some(known) = self.known.lock().get_mut(directory)
+            && !known.folder.loaded.is_stale()
+        {
+            known.checked = now;
+            return Instance { folder: Arc::clone(&known.folder), facts: known.facts.clone() };
+        }
+        let path = PathBuf::from(directory);
+        let facts = self.projects.identify(&path);
+        let is_git = facts.vcs.is_some();
+        let worktree = if is_git { facts.worktree.clone() } else { path.clone() };
+        let loaded = kilo_config::load(&self.environment, &self.paths, &path, &worktree);
+        let agents = kilo_config::agents(&self.environment, &self.paths, &loaded);
+        let models = FolderModels {
+            merged: loaded.merged.clone(),
+            auth: self.auth_map(),
+            environment: Arc::clone(&self.environment),
+            catalog: Arc::clone(&self.catalog),
+            local: Arc::clone(&self.local),
+            resolved: Mutex::default(),
+        };
+        let folder = Arc::new(Folder {
+            directory: path,
+            worktree,
+            is_git,
+            project: Arc::new(facts.project_id.clone()),
+            loaded,
+            agents,
+            models: Arc::new(models),
+            environment: Arc::clone(&self.environment),
+            paths: Arc::clone(&self.paths),
+        });
+        self.keep(directory, Known { folder: Arc::clone(&folder), facts: facts.clone(), checked: now });
+        Instance { folder, facts }
+    }
+
+    fn keep(&self, directory: &str, entry: Known) {
+        let mut known = self.known.lock();
+        if known.len() >= FOLDERS_MAX
+            && let Some(oldest) = known.iter().min_by_key(|(_, known)| known.checked).map(|(name, _)| name.clone())
+        {
+            known.remove(&oldest);
+        }
+        known.insert(directory.to_string(), entry);
+    }
+
+    fn auth_map(&self) -> BTreeMap<String, Value> {
+        match self.auth.read() {
+            Ok(entries) => entries.into_iter().collect(),
+            Err(error) => {
+                tracing::warn!(%error, "stored credentials cannot be read");
+                BTreeMap::new()
+            }
+        }
+    }
+
+    /// Looks for model servers on this machine, unless somebody just did.
+    pub async fn look_for_servers(&self) {
+        let now = self.clock.now();
+        let last = self.local_at.swap(now, Ordering::Relaxed);
+        if last + LOCAL_MS > now {
+            self.local_at.store(last, Ordering::Relaxed);
+            return;
+        }
+        if self.environment.is_on("KILO_DISABLE_LOCAL_DISCOVERY") {
+            return;
+        }
+        let found = self.handle.spawn(async { local::discover(&Ports::default()).await }).await.unwrap_or_default();
+        *self.local.write() = found;
+    }
+
+    /// Calls `read` with everything that decides about models in this folder.
+    pub fn with_sources<T>(&self, folder: &Folder, read: impl FnOnce(&Sources) -> T) -> T {
+        let auth = self.auth_map();
+        let local = self.local.read();
+        read(&Sources {
+            config: &folder.loaded.merged,
+            auth: &auth,
+            env: &self.environment.vars,
+            catalog: &self.catalog,
+            local: &local,
+        })
+    }
+}
+
+/// The daemon's folders as the engine sees them.
+pub struct EngineFolders(pub Arc<Folders>);
+
+impl Surroundings for EngineFolders {
+    fn folder(&self, directory: &str) -> BoxFuture<'static, Result<Arc<Folder>, Fault>> {
+        let instance = self.0.instance(directory);
+        Box::pin(async move { Ok(instance.await?.folder) })
+    }
+}
+
+/// The models of one folder.
+struct FolderModels {
+    merged: Value,
+    auth: BTreeMap<String, Value>,
+    environment: Arc<Environment>,
+    catalog: Arc<Catalog>,
+    local: Arc<RwLock<Vec<LocalServer>>>,
+    resolved: Mutex<HashMap<(String, String), Arc<ModelInfo>>>,
+}
+
+impl FolderModels {
+    fn with_sources<T>(&self, read: impl FnOnce(&Sources) -> T) -> T {
+        let local = self.local.read();
+        read(&Sources {
+            config: &self.merged,
+            auth: &self.auth,
+            env: &self.environment.vars,
+            catalog: &self.catalog,
+            local: &local,
+        })
+    }
+}
+
+fn reference((provider_id, model_id): (String, String)) -> ModelRef {
+    ModelRef { provider_id, model_id, variant: None }
+}
+
+impl Models for FolderModels {
+    fn resolve(&self, model: &ModelRef) -> Result<Arc<ModelInfo>, String> {
+        let key = (model.provider_id.clone(), model.model_id.clone());
+        if let Some(info) = self.resolved.lock().get(&key) {
+            return Ok(Arc::clone(info));
+        }
+        let info = self
+            .with_sources(|sources| resolve::resolve_model(sources, &model.provider_id, &model.model_id))
+            .map_err(|error| error.to_string())?;
+        let info = Arc::new(info);
+        self.resolved.lock().insert(key, Arc::clone(&info));
+        Ok(info)
+    }
+
+    fn default_model(&self) -> Option<ModelRef> {
+        self.with_sources(resolve::default_model).map(reference)
+    }
+
+    fn small_model(&self, provider: &str) -> Option<ModelRef> {
+        self.with_sources(|sources| resolve::small_model(sources, provider)).map(reference)
+    }
+}

@@ -1,0 +1,189 @@
+//! Who may do what: permissions, questions, waits for the network.
+
+use super::routes;
+use crate::daemon::{Daemon, text};
+use kilo_edge::{Reply, Request, Router};
+use kilo_ports::tool::QuestionAnswer;
+use kilo_protocol::model::{Action, Rule};
+use kilo_protocol::{Fault, FaultKind, PermissionId, QuestionId};
+use kilo_session::input::Reply as Decision;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+type Answer = Result<Reply, Fault>;
+
+pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
+    routes! { router, daemon,
+        "permission.list" => permissions;
+        "permission.reply" => reply_permission;
+        "permission.respond" => respond_permission;
+        "permission.saveAlwaysRules" => save_rules;
+        "permission.allowEverything" => allow_everything;
+        "question.list" => questions;
+        "question.reply" => reply_question;
+        "question.reject" => reject_question;
+        "network.list" => networks;
+        "network.reply" => reply_network;
+        "network.reject" => reject_network;
+        "suggestion.list" => suggestions;
+    }
+}
+
+async fn permissions(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let directory = daemon.directory(&request);
+    let open = daemon.engine().await?.board().permissions();
+    let mine: Vec<_> = open.into_iter().filter(|open| *open.directory == *directory).map(|open| open.request).collect();
+    Reply::json(&mine)
+}
+
+fn decision(word: Option<&str>, field: &str) -> Result<Decision, Fault> {
+    match word {
+        Some("once") => Ok(Decision::Once),
+        Some("always") => Ok(Decision::Always),
+        Some("reject") => Ok(Decision::Reject),
+        _ => Err(Fault::bad_field("\"once\" | \"always\" | \"reject\"", field)),
+    }
+}
+
+fn no_permission(id: &PermissionId) -> Fault {
+    Fault::tagged(
+        FaultKind::NotFound,
+        "PermissionNotFoundError",
+        format!("Permission request not found: {id}"),
+        json!({"requestID": id}),
+    )
+}
+
+async fn answer(daemon: &Daemon, id: &str, reply: Decision, message: Option<String>) -> Answer {
+    let id = PermissionId::from_wire(id);
+    match daemon.engine().await?.reply_permission(&id, reply, message).await? {
+        Some(()) => Reply::json(&true),
+        None => Err(no_permission(&id)),
+    }
+}
+
+async fn reply_permission(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let body = request.value()?;
+    let reply = decision(text(&body, "reply"), "reply")?;
+    let message = text(&body, "message").map(str::to_string);
+    answer(&daemon, request.params.get("requestID"), reply, message).await
+}
+
+async fn respond_permission(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let body = request.value()?;
+    let reply = decision(text(&body, "response"), "response")?;
+    answer(&daemon, request.params.get("permissionID"), reply, None).await
+}
+
+/// Saves chosen patterns of an open request for the project, and refuses others there.
+async fn save_rules(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let body = request.value()?;
+    let engine = daemon.engine().await?;
+    let id = PermissionId::from_wire(request.params.get("requestID"));
+    let open = engine.board().permissions().into_iter().find(|open| open.request.id == id);
+    let open = open.ok_or_else(|| no_permission(&id))?.request;
+    let patterns = |field: &str| -> Vec<String> {
+        body.get(field)
+            .and_then(Value::as_array)
+            .map(|list| list.iter().filter_map(Value::as_str).map(str::to_string).collect())
+            .unwrap_or_default()
+    };
+    let rule = |pattern: String, action| Rule { permission: open.permission.clone(), pattern, action };
+    let mut rules: Vec<Rule> =
+        patterns("approvedAlways").into_iter().map(|pattern| rule(pattern, Action::Allow)).collect();
+    rules.extend(patterns("deniedAlways").into_iter().map(|pattern| rule(pattern, Action::Deny)));
+    let project = engine.session(&open.session_id)?.project_id;
+    engine.save_rules(&project, rules);
+    Reply::json(&true)
+}
+
+/// Allows everything in a session. Needs a server with a password, as in the reference.
+async fn allow_everything(daemon: Arc<Daemon>, request: Request) -> Answer {
+    if !daemon.has_password {
+        return Ok(Reply::Empty(401));
+    }
+    let body = request.value()?;
+    let enable =
+        body.get("enable").and_then(Value::as_bool).ok_or_else(|| Fault::bad_field("a boolean", "enable"))?;
+    let session = text(&body, "sessionID").ok_or_else(|| Fault::not_implemented("permission.allowEverything for all sessions"))?;
+    let rule = Rule { permission: "*".into(), pattern: "*".into(), action: Action::Allow };
+    let engine = daemon.engine().await?;
+    engine
+        .change_head(
+            &kilo_protocol::SessionId::from_wire(session),
+            false,
+            Box::new(move |info| {
+                let rules = info.permission.get_or_insert_default();
+                rules.retain(|other| *other != rule);
+                if enable {
+                    rules.push(rule);
+                }
+            }),
+        )
+        .await?;
+    if let Some(id) = text(&body, "requestID") {
+        return answer(&daemon, id, Decision::Once, None).await;
+    }
+    Reply::json(&true)
+}
+
+async fn questions(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let directory = daemon.directory(&request);
+    let open = daemon.engine().await?.board().questions();
+    let mine: Vec<_> = open.into_iter().filter(|open| *open.directory == *directory).map(|open| open.request).collect();
+    Reply::json(&mine)
+}
+
+async fn answer_question(daemon: &Daemon, id: &str, answer: QuestionAnswer) -> Answer {
+    let id = QuestionId::from_wire(id);
+    match daemon.engine().await?.reply_question(&id, answer).await? {
+        Some(()) => Reply::json(&true),
+        None => Err(Fault::tagged(
+            FaultKind::NotFound,
+            "QuestionNotFoundError",
+            format!("Question not found: {id}"),
+            json!({"requestID": id}),
+        )),
+    }
+}
+
+async fn reply_question(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let body = request.value()?;
+    let answers: Vec<Vec<String>> = body
+        .get("answers")
+        .and_then(|answers| serde_json::from_value(answers.clone()).ok())
+        .ok_or_else(|| Fault::bad_field("an array of arrays of strings", "answers"))?;
+    answer_question(&daemon, request.params.get("requestID"), QuestionAnswer::Answered(answers)).await
+}
+
+async fn reject_question(daemon: Arc<Daemon>, request: Request) -> Answer {
+    answer_question(&daemon, request.params.get("requestID"), QuestionAnswer::Dismissed).await
+}
+
+async fn networks(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let directory = daemon.directory(&request);
+    let open = daemon.engine().await?.board().networks();
+    let mine: Vec<_> = open.into_iter().filter(|open| *open.directory == *directory).map(|open| open.request).collect();
+    Reply::json(&mine)
+}
+
+async fn answer_network(daemon: &Daemon, id: &str, again: bool) -> Answer {
+    let id = QuestionId::from_wire(id);
+    match daemon.engine().await?.reply_network(&id, again).await? {
+        Some(()) => Reply::json(&true),
+        None => Err(Fault::not_found("Network request", id)),
+    }
+}
+
+async fn reply_network(daemon: Arc<Daemon>, request: Request) -> Answer {
+    answer_network(&daemon, request.params.get("requestID"), true).await
+}
+
+async fn reject_network(daemon: Arc<Daemon>, request: Request) -> Answer {
+    answer_network(&daemon, request.params.get("requestID"), false).await
+}
+
+/// No tool makes suggestions yet, so there are none.
+async fn suggestions(_: Arc<Daemon>, _: Request) -> Answer {
+    Reply::json(&Vec::<Value>::new())
+}

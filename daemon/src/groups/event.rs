@@ -1,0 +1,80 @@
+//! Event streams and the recorded events.
+
+use super::routes;
+use crate::daemon::Daemon;
+use crate::events::{Follower, Scope};
+use kilo_edge::{Reply, Request, Router};
+use kilo_protocol::Fault;
+use kilo_session::record::Logged;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+type Answer = Result<Reply, Fault>;
+
+/// Records that one answer of `/sync/history` reads at a time.
+const READ_AT_ONCE: usize = 2_048;
+/// Events in one answer of `/sync/history`.
+const EVENTS_MAX: usize = 20_000;
+
+pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
+    routes! { router, daemon,
+        "event.subscribe" => of_directory;
+        "global.event" => of_all;
+        "sync.history.list" => history;
+    }
+}
+
+async fn follow(daemon: Arc<Daemon>, request: Request, scope: Scope) -> Answer {
+    let engine = daemon.engine().await?;
+    let last = request.headers.last_event_id();
+    Ok(Reply::Events(Follower::new(engine, daemon.handle.clone(), scope, last).into_stream()))
+}
+
+async fn of_directory(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let directory = daemon.directory(&request);
+    daemon.folders.instance(&directory).await?;
+    follow(daemon, request, Scope::Directory(directory)).await
+}
+
+async fn of_all(daemon: Arc<Daemon>, request: Request) -> Answer {
+    follow(daemon, request, Scope::Global).await
+}
+
+/// Durable events after the numbers that the client has: the body is `{sessionID: seq}`.
+async fn history(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let have = request.value()?;
+    let engine = daemon.engine().await?;
+    let events = daemon
+        .blocking(move || {
+            let mut events = Vec::new();
+            let mut after = 0;
+            loop {
+                let records = engine.store().after(after, READ_AT_ONCE)?;
+                let Some(last) = records.last() else { return Ok(events) };
+                after = last.pos;
+                for record in &records {
+                    let Ok(logged) = serde_json::from_slice::<Logged>(&record.body) else { continue };
+                    let Some(seq) = logged.sync else { continue };
+                    let known = have.get(record.session.as_str()).and_then(Value::as_u64);
+                    if known.is_some_and(|known| seq <= known) {
+                        continue;
+                    }
+                    let frames = engine.frames_of(record);
+                    let mirror = frames.last().and_then(|frame| serde_json::from_slice::<Value>(&frame.json).ok());
+                    let Some(event) = mirror.as_ref().and_then(|mirror| mirror.get("syncEvent")) else { continue };
+                    events.push(json!({
+                        "id": event["id"],
+                        "aggregate_id": event["aggregateID"],
+                        "seq": event["seq"],
+                        "type": event["type"],
+                        "data": event["data"],
+                    }));
+                    if events.len() >= EVENTS_MAX {
+                        return Ok(events);
+                    }
+                }
+            }
+        })
+        .await?;
+    Reply::json(&events)
+}

@@ -1,0 +1,142 @@
+//! Files, search and version control of a folder.
+
+use super::routes;
+use crate::daemon::Daemon;
+use kilo_edge::{Reply, Request, Router};
+use kilo_protocol::{Fault, FaultKind};
+use kilo_worktree::{files, find, vcs};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+type Answer = Result<Reply, Fault>;
+
+/// Matches in one answer of `/find`.
+const MATCHES_MAX: usize = 10;
+/// Names in one answer of `/find/file`, when the client names no limit.
+const NAMES_MAX: u64 = 10;
+
+pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
+    routes! { router, daemon,
+        "file.list" => list;
+        "file.read" => read;
+        "file.status" => status;
+        "find.text" => find_text;
+        "find.files" => find_files;
+        "find.symbols" => find_symbols;
+        "vcs.get" => vcs_info;
+        "vcs.status" => vcs_status;
+        "vcs.diff" => vcs_diff;
+        "vcs.diff.raw" => vcs_raw;
+        "vcs.apply" => vcs_apply;
+    }
+}
+
+fn folder(daemon: &Daemon, request: &Request) -> PathBuf {
+    PathBuf::from(daemon.directory(request))
+}
+
+/// A path outside the project is refused as such (the reference answers 500).
+fn file_fault(error: files::FileError) -> Fault {
+    let message = error.to_string();
+    match error {
+        files::FileError::Outside(_) => Fault::forbidden(message),
+        files::FileError::TooLarge(_) => Fault::named(FaultKind::TooLarge, "TooLarge", message),
+        files::FileError::NotAFile(_) => Fault::bad_request("Query", message),
+        files::FileError::Io { .. } | files::FileError::Vcs(_) => Fault::unknown(message),
+    }
+}
+
+async fn list(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let path = request.query.require("path")?.to_string();
+    let folder = folder(&daemon, &request);
+    Reply::json(&daemon.blocking(move || files::list(&folder, &path).map_err(file_fault)).await?)
+}
+
+async fn read(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let path = request.query.require("path")?.to_string();
+    let folder = folder(&daemon, &request);
+    Reply::json(&daemon.blocking(move || files::content(&folder, &path).map_err(file_fault)).await?)
+}
+
+async fn status(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let folder = folder(&daemon, &request);
+    Reply::json(&daemon.blocking(move || files::status(&folder).map_err(file_fault)).await?)
+}
+
+async fn find_text(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let pattern = request.query.require("pattern")?.to_string();
+    let folder = folder(&daemon, &request);
+    let found = daemon
+        .blocking(move || {
+            find::text(&folder, &pattern, MATCHES_MAX).map_err(|error| Fault::bad_request("Query", error.to_string()))
+        })
+        .await?;
+    Reply::json(&found)
+}
+
+async fn find_files(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let query = request.query.require("query")?.to_string();
+    let limit = request.query.number("limit")?.unwrap_or(NAMES_MAX) as usize;
+    let kind = match (request.query.get("type"), request.query.get("dirs")) {
+        (Some("file"), _) | (None, Some("false")) => find::NameKind::File,
+        (Some("directory"), _) => find::NameKind::Folder,
+        _ => find::NameKind::Any,
+    };
+    let folder = folder(&daemon, &request);
+    Reply::json(&daemon.blocking(move || Ok(find::files(&folder, &query, kind, limit))).await?)
+}
+
+/// No language server runs yet, so there are no symbols (the reference answers the same).
+async fn find_symbols(_: Arc<Daemon>, request: Request) -> Answer {
+    request.query.require("query")?;
+    Reply::json(&Vec::<Value>::new())
+}
+
+async fn vcs_info(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let folder = folder(&daemon, &request);
+    Reply::json(&daemon.blocking(move || Ok(vcs::info(&folder))).await?)
+}
+
+fn vcs_fault(error: vcs::VcsError) -> Fault {
+    Fault::unknown(error.to_string())
+}
+
+async fn vcs_status(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let folder = folder(&daemon, &request);
+    Reply::json(&daemon.blocking(move || vcs::status(&folder).map_err(vcs_fault)).await?)
+}
+
+async fn vcs_diff(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let mode = request.query.require("mode")?;
+    let mode = vcs::DiffMode::from_wire(mode).ok_or_else(|| Fault::bad_query("\"git\" | \"branch\"", "mode"))?;
+    let context = request.query.number("context")?.unwrap_or(3).min(1_000_000) as u32;
+    let folder = folder(&daemon, &request);
+    Reply::json(&daemon.blocking(move || vcs::diff(&folder, mode, context).map_err(vcs_fault)).await?)
+}
+
+async fn vcs_raw(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let folder = folder(&daemon, &request);
+    let text = daemon.blocking(move || vcs::raw_diff(&folder).map_err(vcs_fault)).await?;
+    Ok(Reply::Text { status: 200, content_type: "text/x-diff; charset=utf-8", body: text.into() })
+}
+
+async fn vcs_apply(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let body = request.value()?;
+    let patch = body
+        .get("patch")
+        .and_then(Value::as_str)
+        .map(str::to_string)
+        .ok_or_else(|| Fault::bad_field("a string", "patch"))?;
+    let folder = folder(&daemon, &request);
+    daemon
+        .blocking(move || {
+            vcs::apply(&folder, &patch).map_err(|error| {
+                let mut fault = Fault::bad_request("Payload", error.to_string());
+                fault.body = json!({"name": "VcsApplyError", "data": {"message": error.to_string(), "reason": error.reason()}});
+                fault
+            })
+        })
+        .await?;
+    Reply::json(&json!({"applied": true}))
+}

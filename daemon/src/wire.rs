@@ -1,0 +1,295 @@
+//! What starts, in which order: bind, open the log beside the first answers, build the engine, serve; and the way back.
+
+use crate::daemon::{Daemon, Readiness};
+use crate::folders::{EngineFolders, Folders};
+use crate::groups;
+use crate::toolbox::Builtin;
+use kilo_config::{Environment, Paths};
+use kilo_edge::{BindError, Bound, Door, EdgeOptions, IsChild, Secret, bind, token_file};
+use kilo_ports::clock::{Clock, SystemClock};
+use kilo_ports::sandbox::Sandbox;
+use kilo_ports::store::StoreError;
+use kilo_runtime::{Bus, Journal, Placement};
+use kilo_sandbox::{ProcessSandbox, Settings};
+use kilo_session::{Engine, Parts};
+use kilo_store::{LogStore, Options as StoreOptions};
+use kilo_tool::Registry;
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
+
+/// How to start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The process's environment.
+    pub environment: Environment,
+    /// The host to listen on; anything but loopback needs a password.
+    pub hostname: String,
+    /// The port; 0 for a free one.
+    pub port: u16,
+    /// Origins that are allowed beside the built-in ones.
+    pub cors: Vec<String>,
+    /// For one command in this process only: the token is not written to a file.
+    pub embedded: bool,
+}
+
+/// A daemon that runs.
+pub struct Running {
+    /// Where clients go.
+    pub url: String,
+    /// Opens everything; `None` when a password is set.
+    pub token: Option<String>,
+    /// The front door, for one-time links.
+    pub door: Door,
+    stop: Option<oneshot::Sender<()>>,
+    ended: watch::Receiver<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Why it did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be used.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A thread, file or process facility is missing.
+    #[error("cannot start: {what}")]
+    System {
+        /// What.
+        what: &'static str,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The engine's thread ended before it was ready.
+    #[error("the engine ended while it started: {0}")]
+    Engine(String),
+}
+
+fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> StartError {
+    move |source| StartError::System { what, source }
+}
+
+/// Starts a daemon. Requests are answered from the first accept; this returns once the log is open.
+pub async fn start(options: Options) -> Result<Running, StartError> {
+    let environment = Arc::new(options.environment.clone());
+    let paths = Arc::new(Paths::of(&environment));
+    let password = environment.get("KILO_SERVER_PASSWORD").filter(|text| !text.is_empty()).map(str::to_string);
+    let token = match (&password, options.embedded) {
+        (Some(_), _) => None,
+        (None, true) => Some(Secret::random()),
+        (None, false) => {
+            std::fs::create_dir_all(&paths.state).map_err(system("the state folder"))?;
+            Some(token_file(&paths.state.join("token")).map_err(system("the token file"))?)
+        }
+    };
+    let sandbox = ProcessSandbox::new(sandbox_settings(&environment)).map_err(system("the process runner"))?;
+    let _ = kilo_sandbox::become_subreaper();
+    let guard = sandbox.clone();
+    let is_child: IsChild = Arc::new(move |inode| guard.owned_by_child(inode));
+    let edge = EdgeOptions {
+        host: options.hostname.clone(),
+        port: options.port,
+        password: password.as_deref().map(Secret::from),
+        username: environment.get("KILO_SERVER_USERNAME").unwrap_or("kilo").to_string(),
+        token: token.clone(),
+        cors: options.cors.clone(),
+        is_child: Some(is_child),
+        workers: workers(),
+        ..EdgeOptions::default()
+    };
+    let bound = bind(&edge)?;
+    let (url, door) = (bound.url(), bound.door());
+    let (ready, readiness) = watch::channel(Readiness::Opening);
+    let (stop, stopped) = oneshot::channel();
+    let (end, ended) = watch::channel(false);
+    let context = Context { environment, paths, sandbox, password: password.is_some(), readiness: readiness.clone(), url: url.clone() };
+    let thread = std::thread::Builder::new()
+        .name("kilo-system".into())
+        .spawn(move || {
+            run_system(context, bound, edge, ready, stopped);
+            let _ = end.send(true);
+        })
+        .map_err(system("the engine's thread"))?;
+    let running =
+        Running { url, token: token.map(|token| token.reveal().to_string()), door, stop: Some(stop), ended, thread: Some(thread) };
+    running.until_ready(readiness).await
+}
+
+impl Running {
+    async fn until_ready(self, mut readiness: watch::Receiver<Readiness>) -> Result<Self, StartError> {
+        let reached = readiness.wait_for(|state| !matches!(state, Readiness::Opening)).await.map(|state| state.clone());
+        match reached {
+            Ok(Readiness::Ready(_)) => Ok(self),
+            Ok(Readiness::Failed(why)) => Err(StartError::Engine(why)),
+            _ => Err(StartError::Engine("no word from it".into())),
+        }
+    }
+
+    /// Waits until it has ended.
+    pub async fn wait(mut self) {
+        let _ = self.ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Waits until it has ended by itself, and leaves it to be stopped. Cancel safe.
+    pub async fn ended(&mut self) {
+        let _ = self.ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Ends it: turns are stopped, children ended, the log synced.
+    pub async fn stop(mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        let _ = self.ended.wait_for(|ended| *ended).await;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Threads that serve HTTP: one on two cores, eight at most.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 8).clamp(1, 8))
+}
+
+fn sandbox_settings(environment: &Environment) -> Settings {
+    let mut settings =
+        Settings::new(environment.vars.iter().map(|(name, value)| (name.clone().into(), value.clone().into())));
+    settings.denied_env = environment
+        .vars
+        .keys()
+        .filter(|name| name.starts_with("KILO_SERVER_") || *name == "KILO_AUTH_CONTENT" || *name == "KILO_CONFIG_CONTENT")
+        .cloned()
+        .collect();
+    settings
+}
+
+/// What the engine's thread takes along.
+struct Context {
+    environment: Arc<Environment>,
+    paths: Arc<Paths>,
+    sandbox: ProcessSandbox,
+    password: bool,
+    readiness: watch::Receiver<Readiness>,
+    url: String,
+}
+
+/// The thread that the actix system lives on.
+fn run_system(
+    context: Context,
+    bound: Bound,
+    edge: EdgeOptions,
+    ready: watch::Sender<Readiness>,
+    stopped: oneshot::Receiver<()>,
+) {
+    let pool = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(8)
+        .thread_name("kilo-pool")
+        .thread_stack_size(1 << 20)
+        .enable_all()
+        .build();
+    let pool = match pool {
+        Ok(pool) => pool,
+        Err(error) => {
+            let _ = ready.send(Readiness::Failed(error.to_string()));
+            return;
+        }
+    };
+    let handle = pool.handle().clone();
+    let sandbox = context.sandbox.clone();
+    let daemon = Arc::new(build_daemon(&context, handle.clone()));
+    actix::System::new().block_on(async move {
+        let placement = Placement::start(Placement::threads_for(
+            std::thread::available_parallelism().map_or(2, |cores| cores.get()),
+        ));
+        let opening = Opening { context, daemon: Arc::clone(&daemon), handle: handle.clone(), placement };
+        let opened = handle.spawn_blocking(move || opening.open());
+        let readier = async {
+            match opened.await {
+                Ok(Ok((engine, open))) => {
+                    let _ = ready.send(Readiness::Ready(Arc::clone(&engine)));
+                    handle.spawn(async move { engine.recover(open).await });
+                }
+                Ok(Err(error)) => {
+                    let _ = ready.send(Readiness::Failed(error.to_string()));
+                }
+                Err(error) => {
+                    let _ = ready.send(Readiness::Failed(error.to_string()));
+                }
+            }
+            let _ = stopped.await;
+        };
+        let serving = Arc::clone(&daemon);
+        let served = kilo_edge::serve(bound, &edge, move || groups::router(&serving), readier).await;
+        if let Err(error) = served {
+            tracing::error!(%error, "serving ended");
+        }
+        if let Ok(engine) = daemon.engine().await {
+            engine.shut_down().await;
+        }
+        let _ = handle.spawn_blocking(move || sandbox.kill_all()).await;
+    });
+    pool.shutdown_timeout(std::time::Duration::from_millis(200));
+}
+
+fn build_daemon(context: &Context, handle: Handle) -> Daemon {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let folders = Arc::new(Folders::new(
+        Arc::clone(&context.environment),
+        Arc::clone(&context.paths),
+        Arc::clone(&clock),
+        handle.clone(),
+    ));
+    let client = context.environment.get("KILO_CLIENT").unwrap_or("cli").to_string();
+    Daemon {
+        environment: Arc::clone(&context.environment),
+        paths: Arc::clone(&context.paths),
+        clock,
+        folders,
+        toolbox: Arc::new(Builtin::new(Registry::builtin(Default::default()), client)),
+        handle,
+        has_password: context.password,
+        readiness: context.readiness.clone(),
+        door: OnceLock::new(),
+        document: OnceLock::new(),
+    }
+}
+
+/// Opens the log and builds the engine, beside the first answers.
+struct Opening {
+    context: Context,
+    daemon: Arc<Daemon>,
+    handle: Handle,
+    placement: Placement,
+}
+
+impl Opening {
+    fn open(self) -> Result<(Arc<Engine>, Vec<kilo_protocol::SessionId>), StoreError> {
+        let Self { context, daemon, handle, placement } = self;
+        let store = LogStore::open(StoreOptions::new(&context.paths.engine, std::process::id()))?;
+        store.set_address(&context.url);
+        let journal = Journal::new(Arc::new(store), Bus::default());
+        let sandbox: Arc<dyn Sandbox> = Arc::new(context.sandbox);
+        let models = kilo_provider::Client::new(kilo_provider::ClientOptions { version: kilo_protocol::VERSION.into() })
+            .on(handle.clone());
+        Engine::new(Parts {
+            journal,
+            models: Arc::new(models),
+            toolbox: Arc::clone(&daemon.toolbox) as _,
+            sandbox,
+            checkpoints: Arc::new(kilo_worktree::GitCheckpoints::new(context.paths.snapshots.clone())),
+            clock: Arc::clone(&daemon.clock),
+            surroundings: Arc::new(EngineFolders(Arc::clone(&daemon.folders))),
+            placement,
+            handle,
+            output_dir: context.paths.tool_output.clone(),
+            home: context.paths.home.clone(),
+        })
+    }
+}
