@@ -10,6 +10,8 @@ pub const SESSION_MAILBOX: usize = 32;
 pub const RUNNER_MAILBOX: usize = 64;
 /// Batches of a provider's stream that a session takes at once.
 pub const BATCHES_AT_ONCE: usize = 16;
+/// Pieces of text that a session shows one by one; more at once are joined.
+pub const PIECES_APART: usize = 8;
 /// Prompts that may wait behind a running turn.
 pub const QUEUE_MAX: usize = 64;
 /// Model calls in one turn, when the agent sets no bound.

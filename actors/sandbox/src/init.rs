@@ -13,7 +13,8 @@
 //! mebibyte of heap) and double the memory that the daemon changes while the command runs; `exec` of a helper costs a
 //! millisecond. Init is made with `CLONE_VM` (not `CLONE_THREAD`, not `CLONE_FILES`, not `CLONE_SIGHAND`): a process of
 //! its own with its own file table and signals that runs on a stack of its own inside the daemon's memory. `posix_spawn`
-//! does the same for the short time until `exec`. The price is a rule: **between its start and its end init may not
+//! does the same for the short time until `exec`. Measured with a heap of 200 MiB: `bash -c true` takes 1.32 ms this way,
+//! 1.16 ms with a bare `posix_spawn`, 8.6 ms after a `fork`; the first two do not grow with the heap. The price is a rule: **between its start and its end init may not
 //! allocate, panic, lock, use thread-local storage or look at `errno`.** Hence: numbers, stack buffers and `rustix`
 //! (whose Linux backend makes raw system calls) only. Until [`start`] returns, the thread that called it is blocked, so
 //! libc's `errno` of that thread may be touched; afterwards not.

@@ -322,9 +322,11 @@ impl StreamHandler<Streamed> for SessionActor {
     fn handle(&mut self, item: Streamed, ctx: &mut Self::Context) {
         let mut chunks: Vec<Chunk> = Vec::new();
         let mut failed = None;
+        let pieces: usize = item.batches.iter().flatten().map(Vec::len).sum();
+        let joins = pieces > limits::PIECES_APART;
         for batch in item.batches {
             match batch {
-                Ok(batch) => batch.into_iter().for_each(|chunk| join(&mut chunks, chunk)),
+                Ok(batch) => batch.into_iter().for_each(|chunk| join(&mut chunks, chunk, joins)),
                 Err(error) => failed = Some(error),
             }
         }
@@ -340,11 +342,11 @@ impl StreamHandler<Streamed> for SessionActor {
     fn finished(&mut self, _: &mut Self::Context) {}
 }
 
-/// Adds a chunk, joined to the one before where both are pieces of the same text.
-fn join(chunks: &mut Vec<Chunk>, chunk: Chunk) {
+/// Adds a chunk, joined to the one before where both are pieces of the same text and the stream is fast.
+fn join(chunks: &mut Vec<Chunk>, chunk: Chunk, joins: bool) {
     match (chunks.last_mut(), chunk) {
-        (Some(Chunk::Text(text)), Chunk::Text(more)) => text.push_str(&more),
-        (Some(Chunk::Reasoning(text)), Chunk::Reasoning(more)) => text.push_str(&more),
+        (Some(Chunk::Text(text)), Chunk::Text(more)) if joins => text.push_str(&more),
+        (Some(Chunk::Reasoning(text)), Chunk::Reasoning(more)) if joins => text.push_str(&more),
         (_, chunk) => chunks.push(chunk),
     }
 }

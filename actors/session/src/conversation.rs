@@ -1,7 +1,7 @@
 //! The conversation as a model gets it, from the session's messages. Pure.
 //!
 //! Answers stand right after the prompt that they answer, whatever came between; prompts that still wait are left out;
-//! what a compaction summarised is replaced by its summary.
+//! what a compaction summarised is replaced by its summary, but for prompts that were answered after it.
 
 use crate::state::{Entry, State};
 use kilo_ports::provider::{AssistantContent, ModelInfo, ModelMessage, ToolResult, UserContent};
@@ -32,7 +32,87 @@ pub fn conversation(
             Message::Assistant(_) => push_answer(&mut out, entry),
         }
     }
+    if messages.iter().any(|entry| entry.info.id() == selection.prompt && is_compaction(entry)) {
+        shorten(&mut out, model);
+    }
+    if matches!(out.last(), Some(ModelMessage::Assistant(_))) {
+        // The turn was interrupted after this text; a conversation ends with what the model is to answer.
+        out.push(ModelMessage::User(vec![UserContent::Text(crate::texts::GO_ON.into())]));
+    }
     out
+}
+
+/// Bytes of one tool output in the material for a summary.
+const SUMMARY_OUTPUT_BYTES: usize = 4_000;
+/// Bytes that surely make a token; an estimate that rather leaves too much out.
+const BYTES_PER_TOKEN: u64 = 3;
+
+/// Makes room in the material for a summary: long tool outputs keep their beginning and end, files go, and where that is
+/// not enough the oldest messages go, up to where a user's message begins.
+fn shorten(out: &mut Vec<ModelMessage>, model: &ModelInfo) {
+    for message in out.iter_mut() {
+        match message {
+            ModelMessage::Tool(results) => results.iter_mut().for_each(shorten_result),
+            ModelMessage::User(content) => content.iter_mut().for_each(name_file),
+            ModelMessage::Assistant(_) => {}
+        }
+    }
+    if model.context == 0 {
+        return;
+    }
+    let output = model.output.min(model.context / 4);
+    let room = model.input_limit.unwrap_or(model.context - output).saturating_mul(BYTES_PER_TOKEN);
+    let sizes: Vec<u64> = out.iter().map(size).collect();
+    let mut total: u64 = sizes.iter().sum();
+    let mut from = 0;
+    // The last message is the request itself.
+    while total > room && from + 1 < out.len() {
+        total -= sizes[from];
+        from += 1;
+    }
+    while from > 0 && from + 1 < out.len() && !matches!(out[from], ModelMessage::User(_)) {
+        from += 1;
+    }
+    out.drain(..from);
+}
+
+fn shorten_result(result: &mut ToolResult) {
+    result.files.clear();
+    let text = &result.output;
+    if text.len() <= SUMMARY_OUTPUT_BYTES {
+        return;
+    }
+    let head = text.floor_char_boundary(SUMMARY_OUTPUT_BYTES / 2);
+    let tail = text.ceil_char_boundary(text.len() - SUMMARY_OUTPUT_BYTES / 2);
+    result.output = format!("{}\n(… {} bytes left out …)\n{}", &text[..head], tail - head, &text[tail..]);
+}
+
+fn name_file(content: &mut UserContent) {
+    if let UserContent::File { filename, mime, .. } = content {
+        let name = filename.as_deref().unwrap_or("a file");
+        *content = UserContent::Text(format!("(The user attached {name} ({mime}).)"));
+    }
+}
+
+fn size(message: &ModelMessage) -> u64 {
+    let bytes: usize = match message {
+        ModelMessage::User(content) => content
+            .iter()
+            .map(|item| match item {
+                UserContent::Text(text) => text.len(),
+                UserContent::File { data, .. } => data.len(),
+            })
+            .sum(),
+        ModelMessage::Assistant(content) => content
+            .iter()
+            .map(|item| match item {
+                AssistantContent::Text(text) | AssistantContent::Reasoning { text, .. } => text.len(),
+                AssistantContent::ToolCall { name, input, .. } => name.len() + input.to_string().len(),
+            })
+            .sum(),
+        ModelMessage::Tool(results) => results.iter().map(|result| result.output.len()).sum(),
+    };
+    bytes as u64
 }
 
 /// The entries that count, each answer behind its prompt.
@@ -43,10 +123,11 @@ fn ordered<'a>(
 ) -> Vec<&'a Arc<Entry>> {
     let start = Start::find(messages, selection);
     let mut answers: HashMap<&MessageId, Vec<&Arc<Entry>>> = HashMap::new();
-    for entry in messages {
+    for (place, entry) in messages.iter().enumerate() {
         if let Some(answer) = entry.info.assistant()
             && answer.id != *selection.answer
             && !answer.summary
+            && start.keeps(place)
         {
             answers.entry(&answer.parent_id).or_default().push(entry);
         }
@@ -54,7 +135,11 @@ fn ordered<'a>(
     let mut out: Vec<&Arc<Entry>> = start.summary.into_iter().collect();
     for (place, entry) in messages.iter().enumerate() {
         let Some(user) = entry.info.user() else { continue };
-        if queue.contains(&user.id) || !start.keeps(place) {
+        let selected = user.id == *selection.prompt;
+        let counts = !queue.contains(&user.id)
+            && !is_compaction(entry)
+            && (start.keeps(place) || answers.contains_key(&user.id));
+        if !selected && !counts {
             continue;
         }
         out.push(entry);
@@ -65,6 +150,11 @@ fn ordered<'a>(
         out.into_iter().partition(|entry| !belongs_to(entry, selection.prompt));
     rest.extend(turn);
     rest
+}
+
+/// The message stands for a request to summarise.
+fn is_compaction(entry: &Entry) -> bool {
+    entry.parts.iter().any(|part| matches!(part.body, PartBody::Compaction(_)))
 }
 
 fn belongs_to(entry: &Entry, prompt: &MessageId) -> bool {

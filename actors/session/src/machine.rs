@@ -83,6 +83,8 @@ struct Call {
     started: bool,
     done: bool,
     approval: Option<Value>,
+    /// Its open request is one that only a person may answer.
+    must_ask: bool,
 }
 
 /// What one input led to.
@@ -216,11 +218,7 @@ impl Machine {
             }
             Input::ToolDone(_, call, _, files, _) => self.late_files(cx, &call, files),
             Input::Ask(stamp, call, ask, saved) if self.is_current(stamp) => self.ask(cx, &call, *ask, &saved),
-            Input::Ask(_, call, ..) => {
-                cx.effect(Effect::AnswerNow(call, Err(kilo_ports::tool::ToolError::Aborted {
-                    metadata: serde_json::Map::new(),
-                })));
-            }
+            Input::Ask(_, call, ..) => cx.effect(ask::too_late(call)),
             Input::Answer(request, reply, message) => self.answer(cx, &request, reply, message),
             Input::Question(stamp, call, questions) if self.is_current(stamp) => {
                 self.question(cx, &call, questions);

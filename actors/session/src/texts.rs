@@ -13,3 +13,6 @@ pub const SUMMARY_INTRO: &str =
 /// Told to the model in the last step that its agent may take.
 pub const LAST_STEP: &str = "This is the last step you may take in this turn: no tools are available now. Say what was done, \
 what is left, and what you would do next.";
+
+/// Stands behind an answer that was cut off, when its turn is resumed.
+pub const GO_ON: &str = "Your answer was interrupted here. Go on where you stopped.";

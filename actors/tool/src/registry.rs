@@ -1,7 +1,7 @@
 //! The list of tools, and which of them a model is offered.
 
 use crate::builtin::{
-    apply_patch, edit, glob, grep, question, read, skill, task, todowrite, webfetch, write,
+    apply_patch, bash, edit, glob, grep, question, read, skill, task, todowrite, webfetch, write,
 };
 use crate::output::Bounded;
 use crate::search::Searches;
@@ -64,6 +64,7 @@ impl Registry {
         let searches = Searches::new(options.searches_max);
         let tools: Vec<Arc<dyn Tool>> = vec![
             Arc::new(Bounded(question::Question)),
+            Arc::new(bash::Bash),
             Arc::new(read::Read),
             Arc::new(Bounded(glob::Glob::new(searches.clone()))),
             Arc::new(Bounded(grep::Grep::new(searches))),
@@ -167,10 +168,15 @@ mod tests {
                 );
             }
         }
+        let mut names: Vec<&str> = registry.specs().iter().map(|spec| spec.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), registry.specs().len());
         for name in [
             "read",
             "write",
             "edit",
+            "bash",
             "glob",
             "grep",
             "task",

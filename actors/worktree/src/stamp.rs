@@ -34,7 +34,7 @@ impl Stamp {
         let newest = self.mtime_ns.max(self.ctime_ns);
         let whole_seconds =
             self.mtime_ns % 1_000_000_000 == 0 && self.ctime_ns % 1_000_000_000 == 0;
-        newest + if whole_seconds { COARSE_NS } else { TICK_NS } < seen_at_ns || true
+        newest + if whole_seconds { COARSE_NS } else { TICK_NS } < seen_at_ns
     }
 
     pub fn file_type(&self) -> FileType {
@@ -59,4 +59,44 @@ pub(crate) fn kernel_now_ns() -> i64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_nanos() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Stamp;
+
+    fn stamp(mtime_ns: i64, ctime_ns: i64) -> Stamp {
+        Stamp {
+            mtime_ns,
+            ctime_ns,
+            size: 1,
+            inode: 1,
+            mode: 0o100_644,
+        }
+    }
+
+    #[test]
+    fn stamp_is_trusted_only_once_the_clock_has_moved_on() {
+        const NOW: i64 = 1_700_000_000_123_456_789;
+        assert!(!stamp(NOW, NOW).is_settled(NOW), "written as we look");
+        assert!(
+            !stamp(NOW + 5_000_000_000, NOW).is_settled(NOW),
+            "a server's clock is ahead"
+        );
+        assert!(
+            !stamp(NOW - 10_000_000, NOW - 10_000_000).is_settled(NOW),
+            "one step ago"
+        );
+        assert!(stamp(NOW - 50_000_000, NOW - 50_000_000).is_settled(NOW));
+        assert!(
+            !stamp(0, NOW).is_settled(NOW),
+            "an old time was put on a new content"
+        );
+        let whole = 1_700_000_000_000_000_000;
+        assert!(
+            !stamp(whole, whole).is_settled(whole + 2_000_000_000),
+            "times in whole seconds"
+        );
+        assert!(stamp(whole, whole).is_settled(whole + 3_000_000_000));
+    }
 }

@@ -5,7 +5,7 @@
 use crate::beneath::Beneath;
 use crate::patch;
 use crate::place::Place;
-use git2::{ApplyLocation, ApplyOptions, Commit, Diff, DiffOptions, Repository, Tree};
+use git2::{ApplyLocation, ApplyOptions, Commit, Delta, Diff, DiffOptions, Repository, Tree};
 use kilo_protocol::model::FileDiff;
 use serde::Serialize;
 use std::collections::HashSet;
@@ -238,6 +238,7 @@ fn stays_inside(place: &Place, diff: &Diff<'_>) -> bool {
     };
     let written: HashSet<_> = diff
         .deltas()
+        .filter(|delta| delta.status() != Delta::Deleted)
         .filter_map(|delta| delta.new_file().path())
         .collect();
     for delta in diff.deltas() {

@@ -123,6 +123,34 @@ async fn same_size_rewrite_in_the_same_instant_is_seen() {
 }
 
 #[tokio::test]
+async fn files_are_kept_byte_by_byte_where_git_converts_line_ends() {
+    let project = Project::empty();
+    project
+        .repo
+        .config()
+        .unwrap()
+        .set_bool("core.autocrlf", true)
+        .unwrap();
+    project.write("a.txt", "one\r\ntwo\r\n");
+    let file = fs::File::options()
+        .write(true)
+        .open(project.path("a.txt"))
+        .unwrap();
+    file.set_modified(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000))
+        .unwrap();
+    project.commit("git keeps it with plain line ends");
+    let before = project.track().await;
+    project.remove("a.txt");
+    let files = vec![project.path("a.txt")];
+    project
+        .keeper
+        .restore(project.root.clone(), before, files)
+        .await
+        .unwrap();
+    assert_eq!(project.read("a.txt"), "one\r\ntwo\r\n");
+}
+
+#[tokio::test]
 async fn large_untracked_file_is_left_out_but_a_tracked_one_counts() {
     let large = "x".repeat((2 << 20) + 1);
     let project = Project::with(&[("tracked.bin", &large)]);

@@ -30,6 +30,7 @@ pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
         "session.prompt_async" => prompt_async;
         "session.abort" => abort;
         "session.summarize" => summarize;
+        "session.shell" => shell;
         "session.viewed" => viewed;
         "kilocode.resumeSession" => resume;
         "kilocode.drainSession" => drain;
@@ -224,6 +225,17 @@ async fn summarize(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     engine.summarize(&Daemon::session_id(&request), model, auto).await?;
     Reply::json(&true)
+}
+
+/// A command of the user's own, beside the model. Refused while a turn runs; else not built yet.
+async fn shell(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let engine = daemon.engine().await?;
+    let session = Daemon::session_id(&request);
+    engine.head(&session)?;
+    if engine.board().is_busy(&session) {
+        return Err(Fault::busy(&session));
+    }
+    Err(Fault::not_implemented("session.shell"))
 }
 
 async fn viewed(_: Arc<Daemon>, _: Request) -> Answer {

@@ -88,7 +88,11 @@ impl Decoder {
     }
 }
 
-/// The chunks of one read; neighbouring pieces of the same kind are joined.
+/// Chunks of a read that stay as the provider sent them. A reader sees them one by one, as at reading speed; what comes
+/// after them in the same read came too fast to be seen apart and is joined.
+const APART: usize = 4;
+
+/// The chunks of one read; neighbouring pieces of the same kind are joined after the first few.
 #[derive(Debug, Default)]
 pub struct Batch {
     chunks: Vec<Chunk>,
@@ -97,7 +101,8 @@ pub struct Batch {
 impl Batch {
     /// Appends text.
     pub fn text(&mut self, piece: &str) {
-        if let Some(Chunk::Text(text)) = self.chunks.last_mut() {
+        let joins = self.chunks.len() >= APART;
+        if joins && let Some(Chunk::Text(text)) = self.chunks.last_mut() {
             text.push_str(piece);
         } else if !piece.is_empty() {
             self.chunks.push(Chunk::Text(piece.to_owned()));
@@ -106,7 +111,8 @@ impl Batch {
 
     /// Appends reasoning.
     pub fn reasoning(&mut self, piece: &str) {
-        if let Some(Chunk::Reasoning(text)) = self.chunks.last_mut() {
+        let joins = self.chunks.len() >= APART;
+        if joins && let Some(Chunk::Reasoning(text)) = self.chunks.last_mut() {
             text.push_str(piece);
         } else if !piece.is_empty() {
             self.chunks.push(Chunk::Reasoning(piece.to_owned()));

@@ -1,17 +1,29 @@
 //! Permissions and questions.
 
-use super::{Cx, Machine};
+use super::{Call, Cx, Machine};
 use crate::input::{Effect, Reply};
 use crate::record::Record;
 use kilo_config::permission::{Decision as Judged, evaluate};
 use kilo_ports::tool::{Ask, QuestionAnswer, ToolError};
-use kilo_protocol::model::{Action, CallRef, PermissionRequest, QuestionRequest, Rule};
+use kilo_protocol::model::{Action, CallRef, PermissionRequest, QuestionRequest, Rule, ToolState};
 use kilo_protocol::{CallId, PermissionId, QuestionId};
 use serde_json::{Value, json};
 
+/// The refusal for a request of a call that ended already.
+pub(super) fn too_late(call: CallId) -> Effect {
+    Effect::AnswerNow(call, Err(ToolError::Aborted { metadata: Default::default() }))
+}
+
 impl Machine {
     /// Judges a request: allowed and refused ones are answered at once, the rest waits for a person.
-    pub(super) fn ask(&mut self, cx: &mut Cx, call: &CallId, ask: Ask, saved: &[Rule]) {
+    pub(super) fn ask(&mut self, cx: &mut Cx, call: &CallId, mut ask: Ask, saved: &[Rule]) {
+        if !matches!(self.call_state(call), Some(ToolState::Running { .. })) {
+            return cx.effect(too_late(call.clone()));
+        }
+        if ask.patterns.is_empty() {
+            // A request about nothing in particular is one about everything, never one that needs no rule.
+            ask.patterns.push("*".into());
+        }
         let judged: Vec<(String, Judged)> =
             ask.patterns.iter().map(|pattern| (pattern.clone(), self.judge(&ask.permission, pattern, saved))).collect();
         if let Some((pattern, denied)) = judged.iter().find(|(_, judged)| judged.action == Action::Deny) {
@@ -28,7 +40,7 @@ impl Machine {
             .filter(|(_, judged)| ask.must_ask || judged.action == Action::Ask)
             .map(|(pattern, _)| pattern.clone())
             .collect();
-        if open.is_empty() && !ask.must_ask {
+        if open.is_empty() {
             if let Some((_, judged)) = judged.last() {
                 self.approve(call, "config", &judged.rule);
             }
@@ -40,12 +52,19 @@ impl Machine {
             id: cx.ids.permission(cx.now),
             session_id: self.state.info.id.clone(),
             permission: ask.permission,
-            patterns: if open.is_empty() { ask.patterns } else { open },
+            patterns: open,
             metadata: ask.metadata,
             always: ask.always,
             tool: Some(CallRef { message_id: message, call_id: call.clone() }),
         };
         cx.record(&mut self.state, Record::PermissionAsked(Box::new(request)));
+        if let Some(call) = self.call_mut(call) {
+            call.must_ask = ask.must_ask;
+        }
+    }
+
+    fn call_mut(&mut self, id: &CallId) -> Option<&mut Call> {
+        self.run.as_mut()?.calls.iter_mut().find(|call| call.id == *id)
     }
 
     /// What the rules say: agent and session rules decide; an answer "always" turns only an ask into an allow.
@@ -61,9 +80,7 @@ impl Machine {
     }
 
     fn approve(&mut self, call: &CallId, source: &str, rule: &Rule) {
-        if let Some(run) = &mut self.run
-            && let Some(call) = run.calls.iter_mut().find(|candidate| candidate.id == *call)
-        {
+        if let Some(call) = self.call_mut(call) {
             call.approval = Some(json!({"source": source, "rule": rule}));
         }
     }
@@ -98,9 +115,13 @@ impl Machine {
         }
     }
 
-    /// The other open requests that `rules` allow now.
+    /// The other open requests that `rules` allow now, but for those that a person must answer.
     fn settle_covered(&mut self, cx: &mut Cx, rules: &[Rule]) {
         for other in self.state.permissions.clone() {
+            let call = other.tool.as_ref().map(|tool| tool.call_id.clone());
+            if call.and_then(|call| self.call_mut(&call)).is_some_and(|call| call.must_ask) {
+                continue;
+            }
             let covered = other
                 .patterns
                 .iter()
@@ -133,8 +154,22 @@ impl Machine {
         cx.effect(Effect::AnswerAsk(request.id.clone(), result));
     }
 
+    /// A call ended: what it still asked is closed, so that no client waits for it any more.
+    pub(super) fn close_requests_of(&mut self, cx: &mut Cx, call: &CallId) {
+        let is_its = |tool: &Option<CallRef>| tool.as_ref().is_some_and(|tool| tool.call_id == *call);
+        for request in self.state.permissions.clone().into_iter().filter(|request| is_its(&request.tool)) {
+            cx.record(&mut self.state, Record::PermissionReplied(request.id, Reply::Reject.as_str().into()));
+        }
+        for question in self.state.questions.clone().into_iter().filter(|question| is_its(&question.tool)) {
+            cx.record(&mut self.state, Record::QuestionRejected(question.id));
+        }
+    }
+
     /// A call asks the user.
     pub(super) fn question(&mut self, cx: &mut Cx, call: &CallId, questions: Vec<Value>) {
+        if !matches!(self.call_state(call), Some(ToolState::Running { .. })) {
+            return;
+        }
         let Some(message) = self.run.as_ref().and_then(|run| run.answer.clone()) else { return };
         let request = QuestionRequest {
             id: cx.ids.question(cx.now),

@@ -163,6 +163,7 @@ impl Machine {
                 started: false,
                 done: false,
                 approval: None,
+                must_ask: false,
             });
         }
     }

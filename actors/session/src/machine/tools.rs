@@ -180,6 +180,7 @@ impl Machine {
         let (input, live, start) = (input.clone(), metadata.clone().unwrap_or_default(), time.start);
         let time = ToolSpan { start, end: cx.now, compacted: None };
         cx.durable();
+        self.close_requests_of(cx, id);
         let Some(run) = &mut self.run else { return };
         if snapshot.is_some() {
             run.snapshot = snapshot;
@@ -242,8 +243,12 @@ impl Machine {
                 entry.parts.iter().any(|part| matches!(&part.body, PartBody::Tool(tool) if tool.call_id == *id))
             })
             .map(|entry| entry.info.id().clone());
-        if let Some(message) = message {
-            cx.record(&mut self.state, Record::FilesChanged(message, files));
+        let Some(message) = message else { return };
+        let prompt = self.state.entry(&message).and_then(|entry| entry.info.assistant()).map(|answer| answer.parent_id.clone());
+        cx.durable();
+        cx.record(&mut self.state, Record::FilesChanged(message, files));
+        if let Some(prompt) = prompt {
+            self.order_diff(cx, &prompt);
         }
     }
 }

@@ -43,7 +43,7 @@ impl Machine {
 
     /// Goes on with the last turn that was interrupted or failed, else with the queue; nothing when there is neither.
     pub(super) fn resume(&mut self, cx: &mut Cx) {
-        if self.state.is_busy() {
+        if self.state.is_busy() || (self.state.unfinished.is_none() && self.state.queue.is_empty()) {
             return;
         }
         cx.durable();

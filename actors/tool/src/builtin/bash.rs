@@ -97,7 +97,10 @@ async fn folder(input: &Input, cx: &ToolCx) -> Result<PathBuf, ToolError> {
     };
     let place = Place::find(cx, wanted).await?;
     if !place.real.is_dir() {
-        return Err(ToolError::failed(format!("{} is not a folder", place.shown())));
+        return Err(ToolError::failed(format!(
+            "{} is not a folder",
+            place.shown()
+        )));
     }
     Ok(place.absolute)
 }
@@ -113,7 +116,12 @@ async fn permit(input: &Input, folder: &Path, cx: &ToolCx) -> Result<(), ToolErr
             worktree: &judged.worktree,
             home: &judged.home,
         };
-        Ok(requests(&command, description.as_deref(), surroundings, &rules))
+        Ok(requests(
+            &command,
+            description.as_deref(),
+            surroundings,
+            &rules,
+        ))
     })
     .await?;
     for ask in asks {
@@ -177,7 +185,13 @@ async fn execute(
 
 fn shell() -> &'static str {
     static SHELL: std::sync::OnceLock<&'static str> = std::sync::OnceLock::new();
-    SHELL.get_or_init(|| if Path::new("/bin/bash").exists() { "/bin/bash" } else { "/bin/sh" })
+    SHELL.get_or_init(|| {
+        if Path::new("/bin/bash").exists() {
+            "/bin/bash"
+        } else {
+            "/bin/sh"
+        }
+    })
 }
 
 fn sentence(error: &SandboxError) -> String {
@@ -209,12 +223,23 @@ fn aborted(input: &Input, kept: Kept) -> ToolError {
 fn answer(input: &Input, kept: Kept, exit: Exit, timeout_ms: u64) -> ToolOutput {
     let (code, note) = match exit {
         Exit::Code(0) => (json!(0), None),
-        Exit::Code(code) => (json!(code), Some(format!("The command ended with exit code {code}."))),
-        Exit::Signal(signal) => (json!(128 + signal), Some(format!("The command was ended by signal {signal}."))),
+        Exit::Code(code) => (
+            json!(code),
+            Some(format!("The command ended with exit code {code}.")),
+        ),
+        Exit::Signal(signal) => (
+            json!(128 + signal),
+            Some(format!("The command was ended by signal {signal}.")),
+        ),
         Exit::TimedOut | Exit::Cancelled => (Value::Null, Some(timed_out(timeout_ms))),
     };
     let metadata = facts(input, &kept, code);
-    ToolOutput { title: title(input), output: text(kept, note), metadata, ..ToolOutput::default() }
+    ToolOutput {
+        title: title(input),
+        output: text(kept, note),
+        metadata,
+        ..ToolOutput::default()
+    }
 }
 
 fn timed_out(timeout_ms: u64) -> String {
@@ -244,15 +269,27 @@ fn text(kept: Kept, note: Option<String>) -> String {
     }
     text.push_str(&kept.tail);
     if let Some(note) = note {
-        let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        let gap = if text.is_empty() || text.ends_with('\n') {
+            ""
+        } else {
+            "\n"
+        };
         text.push_str(&format!("{gap}\n[{note}]"));
     }
     text
 }
 
 fn title(input: &Input) -> String {
-    let words = input.description.as_deref().filter(|description| !description.trim().is_empty());
-    let line = words.unwrap_or(&input.command).trim().lines().next().unwrap_or_default();
+    let words = input
+        .description
+        .as_deref()
+        .filter(|description| !description.trim().is_empty());
+    let line = words
+        .unwrap_or(&input.command)
+        .trim()
+        .lines()
+        .next()
+        .unwrap_or_default();
     line.chars().take(TITLE_CHARS_MAX).collect()
 }
 

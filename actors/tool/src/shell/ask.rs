@@ -34,11 +34,22 @@ pub struct Surroundings<'a> {
 /// `rules` are those in force: a file is asked for as `read` or `edit` beyond the built-in cases only where a rule names
 /// such files. The metadata carries `command`, `description` if given, and `reason` where a person must look.
 /// Reads the disk: not for an async thread.
-pub fn requests(text: &str, description: Option<&str>, surroundings: Surroundings<'_>, rules: &[Rule]) -> Vec<Ask> {
+pub fn requests(
+    text: &str,
+    description: Option<&str>,
+    surroundings: Surroundings<'_>,
+    rules: &[Rule],
+) -> Vec<Ask> {
     let plan = parse(text);
     let roots = Roots::new(&[surroundings.directory, surroundings.worktree]);
     let judge = Judge::new(&plan, surroundings.start, surroundings.home, roots);
-    let mut asking = Asking { plan: &plan, judge, surroundings, rules, found: Found::default() };
+    let mut asking = Asking {
+        plan: &plan,
+        judge,
+        surroundings,
+        rules,
+        found: Found::default(),
+    };
     asking.start();
     asking.visits();
     asking.redirects();
@@ -46,7 +57,9 @@ pub fn requests(text: &str, description: Option<&str>, surroundings: Surrounding
         asking.command(command);
     }
     if plan.parse_error {
-        asking.found.must_ask("the text could not be read for certain");
+        asking
+            .found
+            .must_ask("the text could not be read for certain");
         if asking.found.patterns.is_empty() {
             asking.found.pattern(text.trim().to_owned(), None);
         }
@@ -85,30 +98,77 @@ impl Found {
             about.insert("description".into(), description.into());
         }
         let mut asks = Vec::new();
-        let mut push = |permission: &str, patterns: &[String], always: &[String], extra: &[(&str, String)], must_ask| {
+        let mut push = |permission: &str,
+                        patterns: &[String],
+                        always: &[String],
+                        extra: &[(&str, String)],
+                        must_ask| {
             let mut metadata = about.clone();
-            metadata.extend(extra.iter().map(|(key, value)| ((*key).to_owned(), Value::from(value.clone()))));
+            metadata.extend(
+                extra
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), Value::from(value.clone()))),
+            );
             let (patterns, always) = (patterns.to_vec(), always.to_vec());
-            asks.push(Ask { permission: permission.into(), patterns, always, metadata, must_ask });
+            asks.push(Ask {
+                permission: permission.into(),
+                patterns,
+                always,
+                metadata,
+                must_ask,
+            });
         };
         if let Some(first) = self.external.first() {
-            let folder = first.strip_suffix("/*").filter(|folder| !folder.is_empty()).unwrap_or("/").to_owned();
+            let folder = first
+                .strip_suffix("/*")
+                .filter(|folder| !folder.is_empty())
+                .unwrap_or("/")
+                .to_owned();
             let path = self.external_path.clone().unwrap_or_else(|| folder.clone());
             let extra = [("filepath", path), ("parentDir", folder)];
-            push("external_directory", &self.external, &self.external, &extra, false);
+            push(
+                "external_directory",
+                &self.external,
+                &self.external,
+                &extra,
+                false,
+            );
         }
         if let Some(first) = self.reads.first() {
-            push("read", &self.reads, &self.reads, &[("filepath", first.clone())], false);
+            push(
+                "read",
+                &self.reads,
+                &self.reads,
+                &[("filepath", first.clone())],
+                false,
+            );
         }
         if !self.edits.is_empty() {
-            let extra = [("filepath", self.edit_path.clone().unwrap_or_default()), ("diff", String::new())];
+            let extra = [
+                ("filepath", self.edit_path.clone().unwrap_or_default()),
+                ("diff", String::new()),
+            ];
             push("edit", &self.edits, &self.edits, &extra, false);
         }
-        let reason: Vec<(&str, String)> = self.reason.iter().map(|reason| ("reason", (*reason).to_owned())).collect();
+        let reason: Vec<(&str, String)> = self
+            .reason
+            .iter()
+            .map(|reason| ("reason", (*reason).to_owned()))
+            .collect();
         if !self.patterns.is_empty() || self.reason.is_some() {
             let whole = [text.trim().to_owned()];
-            let patterns = if self.patterns.is_empty() { &whole[..] } else { &self.patterns };
-            push("bash", patterns, &self.always, &reason, self.reason.is_some());
+            let patterns = if self.patterns.is_empty() {
+                &whole[..]
+            } else {
+                &self.patterns
+            };
+            push(
+                "bash",
+                patterns,
+                &self.always,
+                &reason,
+                self.reason.is_some(),
+            );
         }
         asks
     }
@@ -131,7 +191,10 @@ struct Asking<'a> {
 impl Asking<'_> {
     fn start(&mut self) {
         let start = self.surroundings.start;
-        self.leave(&Place { shown: disk::flat(start), real: disk::real(start) });
+        self.leave(&Place {
+            shown: disk::flat(start),
+            real: disk::real(start),
+        });
     }
 
     fn visits(&mut self) {
@@ -139,7 +202,11 @@ impl Asking<'_> {
             match &visit.target {
                 Some(target) => {
                     let places = self.judge.places(target, visit.at, &visit.cwds);
-                    places.known.iter().chain(&places.folders).for_each(|place| self.leave(place));
+                    places
+                        .known
+                        .iter()
+                        .chain(&places.folders)
+                        .for_each(|place| self.leave(place));
                 }
                 None => self.leave(&self.judge.home()),
             }
@@ -148,11 +215,21 @@ impl Asking<'_> {
 
     fn redirects(&mut self) {
         for redirect in &self.plan.redirects {
-            if redirect.target.literal().is_some_and(|path| disk::is_free(&path)) {
+            if redirect
+                .target
+                .literal()
+                .is_some_and(|path| disk::is_free(&path))
+            {
                 continue;
             }
-            let places = self.judge.places(&redirect.target, redirect.at, &redirect.cwds);
-            let role = if redirect.writes { Role::Edit } else { Role::Read };
+            let places = self
+                .judge
+                .places(&redirect.target, redirect.at, &redirect.cwds);
+            let role = if redirect.writes {
+                Role::Edit
+            } else {
+                Role::Read
+            };
             self.files(&places, role, &redirect.target);
         }
     }
@@ -168,17 +245,27 @@ impl Asking<'_> {
         }
         let always = suggestion(&command.words, "");
         self.found.pattern(command.text.clone(), always);
-        if let Some(plain) = prefix::plainest(&command.words).filter(|_| command.program.is_some()) {
-            self.found.pattern(pattern(&plain, &command.redirections), suggestion(&plain, ""));
+        if let Some(plain) = prefix::plainest(&command.words).filter(|_| command.program.is_some())
+        {
+            self.found.pattern(
+                pattern(&plain, &command.redirections),
+                suggestion(&plain, ""),
+            );
         }
         if !command.settings.is_empty() {
             let settings = format!("{} ", command.settings.join(" "));
-            self.found.pattern(format!("{settings}{}", command.text), suggestion(&command.words, &settings));
+            self.found.pattern(
+                format!("{settings}{}", command.text),
+                suggestion(&command.words, &settings),
+            );
         }
     }
 
     fn operand(&mut self, operand: &Operand, command: &SimpleCommand) {
-        let free = operand.word.literal().is_some_and(|path| disk::is_free(&path));
+        let free = operand
+            .word
+            .literal()
+            .is_some_and(|path| disk::is_free(&path));
         // What `find -exec` and `xargs` put in was found by them.
         if free || operand.word.source == "{}" {
             return;
@@ -203,9 +290,13 @@ impl Asking<'_> {
             }
         }
         match role {
-            Role::Edit if places.unknown => self.found.must_ask("it writes to a file that only the running shell knows"),
+            Role::Edit if places.unknown => self
+                .found
+                .must_ask("it writes to a file that only the running shell knows"),
             // No rule for the program can speak for a file that nobody knows: the word is a pattern of its own.
-            Role::Read | Role::Write if places.unknown => self.found.pattern(word.source.clone(), None),
+            Role::Read | Role::Write if places.unknown => {
+                self.found.pattern(word.source.clone(), None)
+            }
             _ => {}
         }
     }
@@ -214,16 +305,30 @@ impl Asking<'_> {
         if self.judge.inside(&place.real) {
             return;
         }
-        let folder = if place.real.is_dir() { &place.real } else { place.real.parent().unwrap_or(&place.real) };
-        add(&mut self.found.external, format!("{}/*", folder.display().to_string().trim_end_matches('/')));
-        self.found.external_path.get_or_insert_with(|| place.shown.display().to_string());
+        let folder = if place.real.is_dir() {
+            &place.real
+        } else {
+            place.real.parent().unwrap_or(&place.real)
+        };
+        add(
+            &mut self.found.external,
+            format!("{}/*", folder.display().to_string().trim_end_matches('/')),
+        );
+        self.found
+            .external_path
+            .get_or_insert_with(|| place.shown.display().to_string());
     }
 
     fn read(&mut self, place: &Place) {
-        let named = |path: &Path| path.file_name().is_some_and(|name| is_env(&name.to_string_lossy()));
+        let named = |path: &Path| {
+            path.file_name()
+                .is_some_and(|name| is_env(&name.to_string_lossy()))
+        };
         let patterns = self.patterns(place);
         if named(&place.shown) || named(&place.real) || self.is_guarded("read", &patterns) {
-            patterns.into_iter().for_each(|pattern| add(&mut self.found.reads, pattern));
+            patterns
+                .into_iter()
+                .for_each(|pattern| add(&mut self.found.reads, pattern));
         }
     }
 
@@ -238,7 +343,9 @@ impl Asking<'_> {
         for pattern in self.patterns(place) {
             add(&mut self.found.edits, pattern);
         }
-        self.found.edit_path.get_or_insert_with(|| place.shown.display().to_string());
+        self.found
+            .edit_path
+            .get_or_insert_with(|| place.shown.display().to_string());
     }
 
     /// A folder that is read whole: the first file with secrets in it stands for all.
@@ -247,9 +354,14 @@ impl Asking<'_> {
         for place in &places.known {
             if self.judge.inside(&place.real)
                 && place.real.is_dir()
-                && let Some(path) = disk::first_below(&place.real, FOLDER_ENTRIES_MAX, |name| is_env(name) && only(name))
+                && let Some(path) = disk::first_below(&place.real, FOLDER_ENTRIES_MAX, |name| {
+                    is_env(name) && only(name)
+                })
             {
-                self.read(&Place { real: disk::real(&path), shown: path });
+                self.read(&Place {
+                    real: disk::real(&path),
+                    shown: path,
+                });
             }
         }
     }
@@ -259,7 +371,10 @@ impl Asking<'_> {
         let roots = [self.surroundings.worktree, self.surroundings.directory];
         let real_roots = roots.map(disk::real);
         let mut patterns = vec![relative(&place.shown, &roots)];
-        let real = relative(&place.real, &real_roots.each_ref().map(|root| root.as_path()));
+        let real = relative(
+            &place.real,
+            &real_roots.each_ref().map(|root| root.as_path()),
+        );
         add(&mut patterns, real);
         patterns
     }
@@ -270,14 +385,20 @@ impl Asking<'_> {
             rule.permission == permission
                 && rule.pattern != "*"
                 && rule.action != Action::Allow
-                && patterns.iter().any(|pattern| crate::rules::matches(&rule.pattern, pattern))
+                && patterns
+                    .iter()
+                    .any(|pattern| crate::rules::matches(&rule.pattern, pattern))
         })
     }
 
     /// Whether a rule speaks of the wrapper itself.
     fn is_ruled(&self, command: &SimpleCommand) -> bool {
-        let Some(program) = &command.program else { return false };
-        self.rules.iter().any(|rule| rule.permission == "bash" && rule.pattern.split(' ').next() == Some(program))
+        let Some(program) = &command.program else {
+            return false;
+        };
+        self.rules.iter().any(|rule| {
+            rule.permission == "bash" && rule.pattern.split(' ').next() == Some(program)
+        })
     }
 }
 
@@ -286,16 +407,27 @@ fn suggestion(words: &[Word], settings: &str) -> Option<String> {
 }
 
 fn relative(path: &Path, roots: &[&Path]) -> String {
-    let root = roots.iter().find(|root| root.parent().is_some() && path.starts_with(root));
-    let shown = root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path).display().to_string();
+    let root = roots
+        .iter()
+        .find(|root| root.parent().is_some() && path.starts_with(root));
+    let shown = root
+        .and_then(|root| path.strip_prefix(root).ok())
+        .unwrap_or(path)
+        .display()
+        .to_string();
     if shown.is_empty() { ".".into() } else { shown }
 }
 
 /// Whether `--include` of grep or `-name` of find let a file through; without any, all are.
 fn includes(words: &[Word], name: &str) -> bool {
-    let text = |word: &Word| word.literal().unwrap_or_else(|| word.source.replace(['\'', '"'], ""));
+    let text = |word: &Word| {
+        word.literal()
+            .unwrap_or_else(|| word.source.replace(['\'', '"'], ""))
+    };
     let texts: Vec<String> = words.iter().map(text).collect();
-    let included = texts.iter().filter_map(|text| text.strip_prefix("--include="));
+    let included = texts
+        .iter()
+        .filter_map(|text| text.strip_prefix("--include="));
     let named = texts.windows(2).filter_map(|pair| match pair {
         [option, pattern] if option == "-name" => Some(pattern.as_str()),
         _ => None,

@@ -17,12 +17,22 @@ impl Scene {
         for path in ["project/src/deep", "outside", "home"] {
             std::fs::create_dir_all(base.join(path)).unwrap();
         }
-        for path in ["src/a.ts", "src/b.ts", ".env", "prod.env", ".env.example", "script.py"] {
+        for path in [
+            "src/a.ts",
+            "src/b.ts",
+            ".env",
+            "prod.env",
+            ".env.example",
+            "script.py",
+        ] {
             std::fs::write(base.join("project").join(path), "x").unwrap();
         }
         symlink(base.join("outside"), base.join("project/link")).unwrap();
         symlink(".env", base.join("project/envlink")).unwrap();
-        Self { _folder: folder, base }
+        Self {
+            _folder: folder,
+            base,
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -34,7 +44,10 @@ impl Scene {
         let long = |text: &str, letter: &str, path: &Path| {
             let path = path.display().to_string();
             let at = |text: String, before: &str, after: &str| {
-                text.replace(&format!("{before}{letter}{after}"), &format!("{before}{path}{after}"))
+                text.replace(
+                    &format!("{before}{letter}{after}"),
+                    &format!("{before}{path}{after}"),
+                )
             };
             let mut text = text.to_owned();
             for before in [" ", "=", "'"] {
@@ -46,10 +59,18 @@ impl Scene {
                 None => text,
             }
         };
-        let text = long(&long(text, "P", &self.path("project")), "O", &self.path("outside"));
+        let text = long(
+            &long(text, "P", &self.path("project")),
+            "O",
+            &self.path("outside"),
+        );
         let project = self.path("project");
-        let surroundings =
-            Surroundings { start: &project, directory: &project, worktree: &project, home: &self.path("home") };
+        let surroundings = Surroundings {
+            start: &project,
+            directory: &project,
+            worktree: &project,
+            home: &self.path("home"),
+        };
         requests(&text, None, surroundings, rules)
     }
 
@@ -64,7 +85,11 @@ impl Scene {
     fn answer(&self, text: &str) -> String {
         let mut parts = Vec::new();
         for ask in self.asks(text, &[]) {
-            let name = if ask.permission == "external_directory" { "out" } else { &ask.permission };
+            let name = if ask.permission == "external_directory" {
+                "out"
+            } else {
+                &ask.permission
+            };
             let must = if ask.must_ask { "!" } else { "" };
             parts.push(format!("{name}{must}: {}", ask.patterns.join(" + ")));
         }
@@ -76,10 +101,15 @@ impl Scene {
 fn corpus() -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     let mut text: Vec<&str> = Vec::new();
-    let lines = include_str!("corpus.txt").lines().skip_while(|line| line.starts_with("# ") || *line == "#");
+    let lines = include_str!("corpus.txt")
+        .lines()
+        .skip_while(|line| line.starts_with("# ") || *line == "#");
     for line in lines {
         match line.strip_prefix("=>") {
-            Some(answer) => pairs.push((text.drain(..).collect::<Vec<_>>().join("\n"), answer.trim().to_owned())),
+            Some(answer) => pairs.push((
+                text.drain(..).collect::<Vec<_>>().join("\n"),
+                answer.trim().to_owned(),
+            )),
             None if line.is_empty() && text.is_empty() => {}
             None => text.push(line),
         }
@@ -104,22 +134,31 @@ fn every_text_raises_its_requests() {
 #[test]
 fn always_covers_the_command_not_the_program() {
     let scene = Scene::new();
-    let always = |text: &str| scene.asks(text, &[]).last().map(|ask| ask.always.join(" + ")).unwrap_or_default();
+    let always = |text: &str| {
+        scene
+            .asks(text, &[])
+            .last()
+            .map(|ask| ask.always.join(" + "))
+            .unwrap_or_default()
+    };
     for (text, wanted) in [
         ("mkdir p1", "mkdir *"),
         ("git commit -m x", "git commit *"),
         ("git remote add x y", "git remote add *"),
         ("npm run build -- --watch", "npm run build *"),
-        ("npm --prefix web run build", "npm --prefix web run build * + npm run build *"),
+        (
+            "npm --prefix web run build",
+            "npm --prefix web run build * + npm run build *",
+        ),
         ("docker compose up -d", "docker compose up *"),
         ("git -C src push", "git -C src push * + git push *"),
         ("FOO=1 npm test", "npm test * + FOO=1 npm test *"),
         ("CI=1 npm test", "npm test *"),
         ("git", "git"),
         ("ls && rm x", "ls * + rm *"),
-        ("python3 -c 'x'", "python3 -c 'x'"),
+        ("python3 -c 'x y'", "python3 -c 'x y'"),
         ("sudo rm x", "sudo rm x + rm *"),
-        ("bash -c 'ls'", "bash -c 'ls' + ls *"),
+        ("bash -c 'ls -l'", "bash -c 'ls -l' + ls *"),
         ("$X y", "$X y"),
         ("cat $F", "$F + cat *"),
     ] {
@@ -136,13 +175,26 @@ fn rules_that_name_files_hold_for_commands_too() {
         pattern: pattern.into(),
         action: Action::Deny,
     };
-    let rules = [rule("read", "src/*"), rule("edit", "*.lock"), rule("bash", "nohup *"), rule("edit", "*")];
+    let rules = [
+        rule("read", "src/*"),
+        rule("edit", "*.lock"),
+        rule("bash", "nohup *"),
+        rule("edit", "*"),
+    ];
     let asked = |text: &str| {
         let asks = scene.asks(text, &rules);
-        asks.into_iter().map(|ask| format!("{} {}", ask.permission, ask.patterns.join(" + "))).collect::<Vec<_>>()
+        asks.into_iter()
+            .map(|ask| format!("{} {}", ask.permission, ask.patterns.join(" + ")))
+            .collect::<Vec<_>>()
     };
-    assert_eq!(asked("cat src/a.ts"), ["read src/a.ts", "bash cat src/a.ts"]);
-    assert_eq!(asked("cp script.py Cargo.lock"), ["edit Cargo.lock", "bash cp script.py Cargo.lock"]);
+    assert_eq!(
+        asked("cat src/a.ts"),
+        ["read src/a.ts", "bash cat src/a.ts"]
+    );
+    assert_eq!(
+        asked("cp script.py Cargo.lock"),
+        ["edit Cargo.lock", "bash cp script.py Cargo.lock"]
+    );
     assert_eq!(asked("touch x"), ["bash touch x"]);
     assert_eq!(asked("nohup ls"), ["bash nohup ls + ls"]);
 }
@@ -152,7 +204,12 @@ fn a_request_tells_what_it_is_about() {
     let scene = Scene::new();
     let start = scene.path("project");
     let home = scene.path("home");
-    let surroundings = Surroundings { start: &start, directory: &start, worktree: &start, home: &home };
+    let surroundings = Surroundings {
+        start: &start,
+        directory: &start,
+        worktree: &start,
+        home: &home,
+    };
     let asks = requests("cat /etc/hostname > $X", Some("look"), surroundings, &[]);
     let about = |index: usize| serde_json::to_value(&asks[index].metadata).unwrap();
     let command = "cat /etc/hostname > $X";
@@ -162,18 +219,33 @@ fn a_request_tells_what_it_is_about() {
             "command": command, "description": "look", "filepath": "/etc/hostname", "parentDir": "/etc",
         })
     );
-    assert_eq!(about(1)["reason"], "it writes to a file that only the running shell knows");
+    assert_eq!(
+        about(1)["reason"],
+        "it writes to a file that only the running shell knows"
+    );
     assert_eq!((asks[0].must_ask, asks[1].must_ask), (false, true));
 }
 
 #[test]
 fn a_start_outside_is_asked_for() {
     let scene = Scene::new();
-    let (start, project, home) = (scene.path("outside"), scene.path("project"), scene.path("home"));
-    let surroundings = Surroundings { start: &start, directory: &project, worktree: &project, home: &home };
+    let (start, project, home) = (
+        scene.path("outside"),
+        scene.path("project"),
+        scene.path("home"),
+    );
+    let surroundings = Surroundings {
+        start: &start,
+        directory: &project,
+        worktree: &project,
+        home: &home,
+    };
     let asks = requests("cat ../project/src/a.ts x", None, surroundings, &[]);
     let outside = format!("{}/*", start.display());
-    assert_eq!((asks[0].permission.as_str(), &asks[0].patterns), ("external_directory", &vec![outside]));
+    assert_eq!(
+        (asks[0].permission.as_str(), &asks[0].patterns),
+        ("external_directory", &vec![outside])
+    );
 }
 
 #[test]
@@ -183,9 +255,31 @@ fn odd_and_huge_texts_end_and_must_be_looked_at() {
     let nested = (0..10).fold("ls".to_owned(), |text, _| format!("eval {}", quote(&text)));
     let chain = vec!["ls"; 5_000].join(" && ");
     let braces = format!("echo x > {}", "{a,b}".repeat(20));
-    for text in [deep, nested, chain, braces, "a".repeat(300_000), "ls \0".to_owned(), "<<<<<< ((( `".to_owned()] {
+    for text in [
+        deep,
+        nested,
+        chain,
+        braces,
+        "a".repeat(300_000),
+        "ls \0".to_owned(),
+        "<<<<<< ((( `".to_owned(),
+    ] {
         let last = scene.asks(&text, &[]).pop();
-        assert!(last.is_some_and(|ask| ask.must_ask), "{}", text.get(..40).unwrap_or(&text));
+        assert!(
+            last.is_some_and(|ask| ask.must_ask),
+            "{}",
+            text.get(..40).unwrap_or(&text)
+        );
+    }
+}
+
+#[test]
+fn every_beginning_of_every_text_can_be_read() {
+    let scene = Scene::new();
+    for (text, _) in corpus() {
+        for (end, _) in text.char_indices() {
+            scene.asks(&text[..end], &[]);
+        }
     }
 }
 

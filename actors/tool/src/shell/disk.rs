@@ -15,8 +15,12 @@ const MATCHES_MAX: usize = 1_000;
 /// Whether a redirection there touches no file.
 pub fn is_free(path: &str) -> bool {
     let device = path.strip_prefix("/dev/").unwrap_or_default();
-    matches!(device, "null" | "stdin" | "stdout" | "stderr" | "tty" | "zero" | "full" | "random" | "urandom")
-        || device.strip_prefix("fd/").is_some_and(|fd| !fd.is_empty() && fd.chars().all(|c| c.is_ascii_digit()))
+    matches!(
+        device,
+        "null" | "stdin" | "stdout" | "stderr" | "tty" | "zero" | "full" | "random" | "urandom"
+    ) || device
+        .strip_prefix("fd/")
+        .is_some_and(|fd| !fd.is_empty() && fd.chars().all(|c| c.is_ascii_digit()))
 }
 
 /// The folders whose inside is the project.
@@ -26,7 +30,13 @@ pub struct Roots(Vec<PathBuf>);
 impl Roots {
     /// Roots by their real paths; the whole disk is no project.
     pub fn new(folders: &[&Path]) -> Self {
-        Self(folders.iter().map(|folder| real(folder)).filter(|folder| folder.parent().is_some()).collect())
+        Self(
+            folders
+                .iter()
+                .map(|folder| real(folder))
+                .filter(|folder| folder.parent().is_some())
+                .collect(),
+        )
     }
 
     /// Whether a real path is inside.
@@ -55,7 +65,9 @@ pub fn real(path: &Path) -> PathBuf {
         if is_kernel(&done) {
             continue;
         }
-        let Ok(target) = std::fs::read_link(&done) else { continue };
+        let Ok(target) = std::fs::read_link(&done) else {
+            continue;
+        };
         links += 1;
         if links > LINKS_MAX {
             return PathBuf::from("/");
@@ -97,9 +109,17 @@ pub fn flat(path: &Path) -> PathBuf {
 /// The files that a text with wildcards names now, as absolute paths; the text itself when there are none. `None` when
 /// there are too many to look at.
 pub fn matches(folder: &Path, text: &Text) -> Option<Vec<PathBuf>> {
-    let mut found = vec![if text.0.first().is_some_and(|(c, _)| *c == '/') { "/".into() } else { folder.to_path_buf() }];
+    let mut found = vec![if text.0.first().is_some_and(|(c, _)| *c == '/') {
+        "/".into()
+    } else {
+        folder.to_path_buf()
+    }];
     let mut budget = ENTRIES_MAX;
-    for part in text.0.split(|(c, _)| *c == '/').filter(|part| !part.is_empty()) {
+    for part in text
+        .0
+        .split(|(c, _)| *c == '/')
+        .filter(|part| !part.is_empty())
+    {
         let part = Text(part.to_vec());
         if !part.has_wildcard() {
             for path in &mut found {
@@ -109,7 +129,9 @@ pub fn matches(folder: &Path, text: &Text) -> Option<Vec<PathBuf>> {
         }
         let mut next = Vec::new();
         for path in &found {
-            let Ok(entries) = std::fs::read_dir(path) else { continue };
+            let Ok(entries) = std::fs::read_dir(path) else {
+                continue;
+            };
             for entry in entries.flatten() {
                 budget = budget.checked_sub(1)?;
                 let name: Vec<char> = entry.file_name().to_string_lossy().chars().collect();
@@ -129,10 +151,22 @@ pub fn matches(folder: &Path, text: &Text) -> Option<Vec<PathBuf>> {
 
 /// The folder of a text up to its first wildcard.
 pub fn base(folder: &Path, text: &Text) -> PathBuf {
-    let wild = text.0.iter().position(|(c, active)| *active && matches!(c, '*' | '?' | '[')).unwrap_or(text.0.len());
+    let wild = text
+        .0
+        .iter()
+        .position(|(c, active)| *active && matches!(c, '*' | '?' | '['))
+        .unwrap_or(text.0.len());
     let head = text.0.get(..wild).unwrap_or_default();
-    let slash = head.iter().rposition(|(c, _)| *c == '/').map_or(0, |at| at + 1);
-    let head: String = head.get(..slash).unwrap_or_default().iter().map(|(c, _)| c).collect();
+    let slash = head
+        .iter()
+        .rposition(|(c, _)| *c == '/')
+        .map_or(0, |at| at + 1);
+    let head: String = head
+        .get(..slash)
+        .unwrap_or_default()
+        .iter()
+        .map(|(c, _)| c)
+        .collect();
     folder.join(head)
 }
 
@@ -189,22 +223,34 @@ fn fits_from(tokens: &[Token], name: &[char]) -> bool {
             Some(Token::Any) => (t, n) = (t + 1, n + 1),
             Some(Token::Char(wanted)) if wanted == c => (t, n) = (t + 1, n + 1),
             _ => {
-                let Some((at, taken)) = star else { return false };
+                let Some((at, taken)) = star else {
+                    return false;
+                };
                 star = Some((at, taken + 1));
                 (t, n) = (at + 1, taken + 1);
             }
         }
     }
-    tokens.get(t..).unwrap_or_default().iter().all(|token| *token == Token::Run)
+    tokens
+        .get(t..)
+        .unwrap_or_default()
+        .iter()
+        .all(|token| *token == Token::Run)
 }
 
 /// The first file below `folder` whose name `wanted` accepts; at most `entries_max` entries are looked at, the nearest
 /// folders first.
-pub fn first_below(folder: &Path, entries_max: usize, wanted: impl Fn(&str) -> bool) -> Option<PathBuf> {
+pub fn first_below(
+    folder: &Path,
+    entries_max: usize,
+    wanted: impl Fn(&str) -> bool,
+) -> Option<PathBuf> {
     let mut folders = VecDeque::from([folder.to_path_buf()]);
     let mut left = entries_max;
     while let Some(folder) = folders.pop_front() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
         for entry in entries.flatten() {
             left = left.checked_sub(1)?;
             let name = entry.file_name().to_string_lossy().into_owned();

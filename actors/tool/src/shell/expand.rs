@@ -40,7 +40,9 @@ impl Text {
 
     /// Whether it names several files at once.
     pub fn has_wildcard(&self) -> bool {
-        self.0.iter().any(|(c, active)| *active && matches!(c, '*' | '?' | '['))
+        self.0
+            .iter()
+            .any(|(c, active)| *active && matches!(c, '*' | '?' | '['))
     }
 }
 
@@ -58,7 +60,10 @@ pub fn expand(word: &Word, at: usize, scope: Scope<'_>) -> Expanded {
         }
     }
     texts.truncate(TEXTS_MAX);
-    Expanded { texts, unknown: expanded.unknown }
+    Expanded {
+        texts,
+        unknown: expanded.unknown,
+    }
 }
 
 fn pieces(word: &Word, at: usize, scope: Scope<'_>, depth: usize) -> Expanded {
@@ -117,7 +122,11 @@ fn fields(text: &Text) -> Vec<Text> {
     if !text.0.iter().any(blank) {
         return Vec::new();
     }
-    text.0.split(blank).filter(|part| !part.is_empty()).map(|part| Text(part.to_vec())).collect()
+    text.0
+        .split(blank)
+        .filter(|part| !part.is_empty())
+        .map(|part| Text(part.to_vec()))
+        .collect()
 }
 
 fn value(name: &str, at: usize, scope: Scope<'_>, depth: usize) -> Option<Vec<Text>> {
@@ -139,7 +148,13 @@ fn value(name: &str, at: usize, scope: Scope<'_>, depth: usize) -> Option<Vec<Te
         if expanded.unknown {
             return None;
         }
-        values.extend(expanded.texts.into_iter().flat_map(braces).map(|text| tilde(text, scope.home)));
+        values.extend(
+            expanded
+                .texts
+                .into_iter()
+                .flat_map(braces)
+                .map(|text| tilde(text, scope.home)),
+        );
     }
     Some(values)
 }
@@ -150,7 +165,9 @@ fn braces(text: Text) -> Vec<Text> {
     let mut open = vec![text];
     while let Some(text) = open.pop() {
         match first_brace(&text) {
-            Some(parts) if done.len() + open.len() + parts.len() <= TEXTS_MAX * 2 => open.extend(parts),
+            Some(parts) if done.len() + open.len() + parts.len() <= TEXTS_MAX * 2 => {
+                open.extend(parts)
+            }
             _ => done.push(text),
         }
     }
@@ -180,12 +197,21 @@ fn first_brace(text: &Text) -> Option<Vec<Text>> {
 }
 
 fn alternatives(text: &Text, marks: &[usize]) -> Vec<Text> {
-    let (Some(start), Some(end)) = (marks.first(), marks.last()) else { return Vec::new() };
+    let (Some(start), Some(end)) = (marks.first(), marks.last()) else {
+        return Vec::new();
+    };
     let part = |from: usize, to: usize| text.0.get(from..to).unwrap_or_default().iter().copied();
     marks
         .windows(2)
         .filter_map(|pair| Some((*pair.first()?, *pair.last()?)))
-        .map(|(from, to)| Text(part(0, *start).chain(part(from + 1, to)).chain(part(end + 1, text.0.len())).collect()))
+        .map(|(from, to)| {
+            Text(
+                part(0, *start)
+                    .chain(part(from + 1, to))
+                    .chain(part(end + 1, text.0.len()))
+                    .collect(),
+            )
+        })
         .collect()
 }
 
@@ -194,12 +220,28 @@ fn tilde(text: Text, home: &Path) -> Text {
     if text.0.first() != Some(&('~', true)) {
         return text;
     }
-    let end = text.0.iter().position(|(c, _)| *c == '/').unwrap_or(text.0.len());
-    let name: String = text.0.get(1..end).unwrap_or_default().iter().map(|(c, _)| c).collect();
+    let end = text
+        .0
+        .iter()
+        .position(|(c, _)| *c == '/')
+        .unwrap_or(text.0.len());
+    let name: String = text
+        .0
+        .get(1..end)
+        .unwrap_or_default()
+        .iter()
+        .map(|(c, _)| c)
+        .collect();
     let folder = match name.as_str() {
         "" => home.to_string_lossy().into_owned(),
         "root" => "/root".to_owned(),
         name => format!("/home/{name}"),
     };
-    Text(folder.chars().map(|c| (c, false)).chain(text.0.iter().skip(end).copied()).collect())
+    Text(
+        folder
+            .chars()
+            .map(|c| (c, false))
+            .chain(text.0.iter().skip(end).copied())
+            .collect(),
+    )
 }

@@ -40,73 +40,288 @@ enum Shape {
 }
 
 const READERS: &[&str] = &[
-    "cat", "tac", "nl", "head", "tail", "less", "more", "most", "bat", "batcat", "view", "vi", "vim", "nvim", "nano", "emacs",
-    "strings", "od", "xxd", "hexdump", "hd", "wc", "sum", "cksum", "md5sum", "sha1sum", "sha224sum", "sha256sum", "sha384sum",
-    "sha512sum", "b2sum", "base32", "base64", "basenc", "rev", "fold", "fmt", "pr", "cut", "paste", "join", "comm", "cmp",
-    "diff", "sdiff", "diff3", "colordiff", "delta", "sort", "uniq", "tsort", "shuf", "split", "csplit", "column", "expand",
-    "unexpand", "iconv", "zcat", "bzcat", "xzcat", "zstdcat", "zless", "look", "xmllint", "source", ".", "mapfile", "gzip",
-    "gunzip", "bzip2", "bunzip2", "xz", "unxz", "zstd", "tar", "bsdtar", "zip", "unzip", "7z", "7za", "cpio", "gpg", "pandoc",
+    "cat",
+    "tac",
+    "nl",
+    "head",
+    "tail",
+    "less",
+    "more",
+    "most",
+    "bat",
+    "batcat",
+    "view",
+    "vi",
+    "vim",
+    "nvim",
+    "nano",
+    "emacs",
+    "strings",
+    "od",
+    "xxd",
+    "hexdump",
+    "hd",
+    "wc",
+    "sum",
+    "cksum",
+    "md5sum",
+    "sha1sum",
+    "sha224sum",
+    "sha256sum",
+    "sha384sum",
+    "sha512sum",
+    "b2sum",
+    "base32",
+    "base64",
+    "basenc",
+    "rev",
+    "fold",
+    "fmt",
+    "pr",
+    "cut",
+    "paste",
+    "join",
+    "comm",
+    "cmp",
+    "diff",
+    "sdiff",
+    "diff3",
+    "colordiff",
+    "delta",
+    "sort",
+    "uniq",
+    "tsort",
+    "shuf",
+    "split",
+    "csplit",
+    "column",
+    "expand",
+    "unexpand",
+    "iconv",
+    "zcat",
+    "bzcat",
+    "xzcat",
+    "zstdcat",
+    "zless",
+    "look",
+    "xmllint",
+    "source",
+    ".",
+    "mapfile",
+    "gzip",
+    "gunzip",
+    "bzip2",
+    "bunzip2",
+    "xz",
+    "unxz",
+    "zstd",
+    "tar",
+    "bsdtar",
+    "zip",
+    "unzip",
+    "7z",
+    "7za",
+    "cpio",
+    "gpg",
+    "pandoc",
 ];
-const PATTERN_FIRST: &[&str] =
-    &["grep", "egrep", "fgrep", "zgrep", "rg", "ag", "ack", "sed", "gsed", "awk", "gawk", "mawk", "nawk", "jq", "yq"];
-const WRITERS: &[&str] =
-    &["rm", "rmdir", "unlink", "shred", "mkdir", "touch", "mkfifo", "mknod", "fallocate", "patch", "trash"];
+const PATTERN_FIRST: &[&str] = &[
+    "grep", "egrep", "fgrep", "zgrep", "rg", "ag", "ack", "sed", "gsed", "awk", "gawk", "mawk",
+    "nawk", "jq", "yq",
+];
+const WRITERS: &[&str] = &[
+    "rm",
+    "rmdir",
+    "unlink",
+    "shred",
+    "mkdir",
+    "touch",
+    "mkfifo",
+    "mknod",
+    "fallocate",
+    "patch",
+    "trash",
+];
 const MODE_FIRST: &[&str] = &["chmod", "chown", "chgrp", "setfacl", "chattr", "chcon"];
 const EDITORS: &[&str] = &["tee", "sponge", "truncate", "ed", "ex"];
 const COPIERS: &[&str] = &["cp", "mv", "ln", "install", "rsync", "scp", "gcp", "gmv"];
 const LISTERS: &[&str] = &[
-    "ls", "ll", "dir", "vdir", "exa", "eza", "lsd", "tree", "find", "fd", "fdfind", "du", "df", "stat", "file", "readlink",
-    "realpath", "test", "pushd",
+    "ls", "ll", "dir", "vdir", "exa", "eza", "lsd", "tree", "find", "fd", "fdfind", "du", "df",
+    "stat", "file", "readlink", "realpath", "test", "pushd",
 ];
 const SCRIPTED: &[&str] = &[
-    "python", "python2", "python3", "pypy", "pypy3", "node", "nodejs", "perl", "ruby", "php", "lua", "luajit", "bash", "sh",
-    "dash", "zsh", "ksh", "fish", "tsx", "ts-node", "Rscript", "osascript",
+    "python",
+    "python2",
+    "python3",
+    "pypy",
+    "pypy3",
+    "node",
+    "nodejs",
+    "perl",
+    "ruby",
+    "php",
+    "lua",
+    "luajit",
+    "bash",
+    "sh",
+    "dash",
+    "zsh",
+    "ksh",
+    "fish",
+    "tsx",
+    "ts-node",
+    "Rscript",
+    "osascript",
 ];
 /// Programs that may be given a name like `.env` without ever showing what is inside.
 const BLIND: &[&str] = &[
-    "echo", "printf", "true", "false", "which", "type", "basename", "dirname", "git", "cd", "popd", "export", "read", "return",
-    "exit", "sleep", "kill", "hash", "alias", "unset", "set", "shift", "man", "help", "[",
+    "echo", "printf", "true", "false", "which", "type", "basename", "dirname", "git", "cd", "popd",
+    "export", "read", "return", "exit", "sleep", "kill", "hash", "alias", "unset", "set", "shift",
+    "man", "help", "[",
 ];
 /// Subcommands of git that show contents.
-const GIT_READERS: &[&str] = &["show", "diff", "blame", "annotate", "grep", "cat-file", "archive", "log", "difftool"];
+const GIT_READERS: &[&str] = &[
+    "show", "diff", "blame", "annotate", "grep", "cat-file", "archive", "log", "difftool",
+];
 
 /// Options whose value is a file or a folder: program, option, what happens to it.
 const VALUES: &[(&[&str], &[&str], Role)] = &[
-    (&["git", "make", "gmake", "tar", "go", "ninja", "pnpm", "env"], &["-C", "--directory", "--chdir"], Role::List),
+    (
+        &["git", "make", "gmake", "tar", "go", "ninja", "pnpm", "env"],
+        &["-C", "--directory", "--chdir"],
+        Role::List,
+    ),
     (&["git"], &["--git-dir", "--work-tree"], Role::List),
-    (&["npm", "pnpm", "yarn", "bun"], &["--prefix", "--cwd", "--dir"], Role::List),
-    (&["make", "gmake", "grep", "sed", "awk", "gawk", "jq", "docker-compose"], &["-f", "--file"], Role::Read),
-    (&["docker", "docker-compose", "podman", "node"], &["--env-file"], Role::Read),
-    (&["curl"], &["-T", "--upload-file", "-K", "--config", "--cert", "--key", "--cacert", "--netrc-file"], Role::Read),
-    (&["curl"], &["-o", "--output", "-D", "--dump-header", "-c", "--cookie-jar", "--output-dir"], Role::Edit),
-    (&["wget"], &["-O", "--output-document", "-o", "--output-file", "-P", "--directory-prefix"], Role::Edit),
-    (&["wget"], &["-i", "--input-file", "--post-file", "--body-file"], Role::Read),
-    (&["sort", "gcc", "g++", "cc", "c++", "clang", "clang++", "rustc", "ld", "go", "pandoc"], &["-o", "--output"], Role::Write),
+    (
+        &["npm", "pnpm", "yarn", "bun"],
+        &["--prefix", "--cwd", "--dir"],
+        Role::List,
+    ),
+    (
+        &[
+            "make",
+            "gmake",
+            "grep",
+            "sed",
+            "awk",
+            "gawk",
+            "jq",
+            "docker-compose",
+        ],
+        &["-f", "--file"],
+        Role::Read,
+    ),
+    (
+        &["docker", "docker-compose", "podman", "node"],
+        &["--env-file"],
+        Role::Read,
+    ),
+    (
+        &["curl"],
+        &[
+            "-T",
+            "--upload-file",
+            "-K",
+            "--config",
+            "--cert",
+            "--key",
+            "--cacert",
+            "--netrc-file",
+        ],
+        Role::Read,
+    ),
+    (
+        &["curl"],
+        &[
+            "-o",
+            "--output",
+            "-D",
+            "--dump-header",
+            "-c",
+            "--cookie-jar",
+            "--output-dir",
+        ],
+        Role::Edit,
+    ),
+    (
+        &["wget"],
+        &[
+            "-O",
+            "--output-document",
+            "-o",
+            "--output-file",
+            "-P",
+            "--directory-prefix",
+        ],
+        Role::Edit,
+    ),
+    (
+        &["wget"],
+        &["-i", "--input-file", "--post-file", "--body-file"],
+        Role::Read,
+    ),
+    (
+        &[
+            "sort", "gcc", "g++", "cc", "c++", "clang", "clang++", "rustc", "ld", "go", "pandoc",
+        ],
+        &["-o", "--output"],
+        Role::Write,
+    ),
     (&["tar", "bsdtar"], &["-f", "--file"], Role::Write),
     (&["unzip"], &["-d"], Role::Write),
-    (&["cp", "mv", "ln", "install"], &["-t", "--target-directory"], Role::Write),
+    (
+        &["cp", "mv", "ln", "install"],
+        &["-t", "--target-directory"],
+        Role::Write,
+    ),
     (&["cargo"], &["--manifest-path", "--target-dir"], Role::List),
     (&["touch", "truncate"], &["-r", "--reference"], Role::List),
 ];
 
 /// Letters and names of options with values that are no files.
 const OTHER_VALUES: &[(&[&str], &str, &[&str])] = &[
-    (&["grep", "egrep", "fgrep", "zgrep"], "ABCmed", &["--regexp", "--max-count", "--context"]),
-    (&["rg"], "ABCmegtTjMEr", &["--regexp", "--glob", "--type", "--type-not", "--max-count", "--max-depth", "--replace"]),
+    (
+        &["grep", "egrep", "fgrep", "zgrep"],
+        "ABCmed",
+        &["--regexp", "--max-count", "--context"],
+    ),
+    (
+        &["rg"],
+        "ABCmegtTjMEr",
+        &[
+            "--regexp",
+            "--glob",
+            "--type",
+            "--type-not",
+            "--max-count",
+            "--max-depth",
+            "--replace",
+        ],
+    ),
     (&["ag", "ack"], "ABCmGgp", &["--depth"]),
     (&["sed", "gsed"], "el", &["--expression"]),
-    (&["awk", "gawk", "mawk", "nawk"], "vFe", &["--assign", "--field-separator", "--source"]),
+    (
+        &["awk", "gawk", "mawk", "nawk"],
+        "vFe",
+        &["--assign", "--field-separator", "--source"],
+    ),
     (&["jq", "yq"], "L", &["--indent", "--arg", "--argjson"]),
     (&["head", "tail"], "nc", &["--lines", "--bytes"]),
     (&["truncate"], "s", &["--size"]),
-    (&["mkdir", "install", "mkfifo"], "mog", &["--mode", "--owner", "--group"]),
+    (
+        &["mkdir", "install", "mkfifo"],
+        "mog",
+        &["--mode", "--owner", "--group"],
+    ),
     (&["touch"], "dt", &["--date"]),
     (&["cut", "sort", "split", "paste"], "dfbckltna", &[]),
 ];
 
 /// The files that a command names.
 pub fn operands(words: &[Word]) -> Vec<Operand> {
-    let Some((first, rest)) = words.split_first() else { return Vec::new() };
+    let Some((first, rest)) = words.split_first() else {
+        return Vec::new();
+    };
     let program = first.literal().unwrap_or_default();
     let name = base_name(&program);
     let mut found = option_values(name, rest);
@@ -150,28 +365,43 @@ fn shape(name: &str, rest: &[Word]) -> Option<Shape> {
 
 fn is_in_place(word: &Word) -> bool {
     let head = word.head();
-    head.starts_with("--in-place") || (head.starts_with('-') && !head.starts_with("--") && head.contains('i'))
+    head.starts_with("--in-place")
+        || (head.starts_with('-') && !head.starts_with("--") && head.contains('i'))
 }
 
 fn has_program_text(rest: &[Word]) -> bool {
-    let text = |head: &str| head.starts_with('-') && !head.starts_with("--") && head.contains(['e', 'E', 'n', 'p']);
+    let text = |head: &str| {
+        head.starts_with('-') && !head.starts_with("--") && head.contains(['e', 'E', 'n', 'p'])
+    };
     rest.iter().any(|word| text(word.head()))
 }
 
 fn by_shape(name: &str, shape: Shape, rest: &[Word]) -> Vec<Operand> {
     let recursive = is_recursive(name, rest);
     let plain = plain_operands(name, rest);
-    let of = |word: &Word, role| Operand { word: word.clone(), role, recursive };
+    let of = |word: &Word, role| Operand {
+        word: word.clone(),
+        role,
+        recursive,
+    };
     match shape {
-        Shape::All(role) if matches!(name, "find" | "fd" | "fdfind") => {
-            plain.iter().take_while(|word| !word.head().starts_with(['-', '(', '!'])).map(|word| of(word, role)).collect()
-        }
+        Shape::All(role) if matches!(name, "find" | "fd" | "fdfind") => plain
+            .iter()
+            .take_while(|word| !word.head().starts_with(['-', '(', '!']))
+            .map(|word| of(word, role))
+            .collect(),
         // A program text of perl or ruby is no file; judged as one it is a strange name inside the project.
-        Shape::All(role) if matches!(name, "perl" | "ruby") => plain.iter().skip(1).map(|word| of(word, role)).collect(),
+        Shape::All(role) if matches!(name, "perl" | "ruby") => {
+            plain.iter().skip(1).map(|word| of(word, role)).collect()
+        }
         Shape::All(role) => plain.iter().map(|word| of(word, role)).collect(),
         Shape::AfterFirst(role) => {
             let skipped = usize::from(!pattern_by_option(name, rest));
-            let mut found: Vec<Operand> = plain.iter().skip(skipped).map(|word| of(word, role)).collect();
+            let mut found: Vec<Operand> = plain
+                .iter()
+                .skip(skipped)
+                .map(|word| of(word, role))
+                .collect();
             if found.is_empty() && recursive {
                 found.push(of(&Word::quoted("."), role));
             }
@@ -179,11 +409,35 @@ fn by_shape(name: &str, shape: Shape, rest: &[Word]) -> Vec<Operand> {
         }
         Shape::Copy => {
             let count = plain.len();
-            let role = |index| if index + 1 == count && count > 1 { Role::Write } else { Role::Read };
-            plain.iter().enumerate().map(|(index, word)| Operand { word: (*word).clone(), role: role(index), recursive: false }).collect()
+            let role = |index| {
+                if index + 1 == count && count > 1 {
+                    Role::Write
+                } else {
+                    Role::Read
+                }
+            };
+            plain
+                .iter()
+                .enumerate()
+                .map(|(index, word)| Operand {
+                    word: (*word).clone(),
+                    role: role(index),
+                    recursive: false,
+                })
+                .collect()
         }
-        Shape::Script if rest.iter().any(|word| matches!(word.head(), "-c" | "-e" | "-m" | "--eval" | "-p" | "-r")) => Vec::new(),
-        Shape::Script => plain.first().map(|word| of(word, Role::Read)).into_iter().collect(),
+        Shape::Script
+            if rest
+                .iter()
+                .any(|word| matches!(word.head(), "-c" | "-e" | "-m" | "--eval" | "-p" | "-r")) =>
+        {
+            Vec::new()
+        }
+        Shape::Script => plain
+            .first()
+            .map(|word| of(word, Role::Read))
+            .into_iter()
+            .collect(),
     }
 }
 
@@ -192,11 +446,14 @@ fn is_recursive(name: &str, rest: &[Word]) -> bool {
     let flag = |letters: &[char], names: &[&str]| {
         rest.iter().any(|word| {
             let head = word.head();
-            names.contains(&head) || (head.starts_with('-') && !head.starts_with("--") && head.contains(letters))
+            names.contains(&head)
+                || (head.starts_with('-') && !head.starts_with("--") && head.contains(letters))
         })
     };
     match name {
-        "grep" | "egrep" | "fgrep" | "zgrep" => flag(&['r', 'R'], &["--recursive", "--dereference-recursive"]),
+        "grep" | "egrep" | "fgrep" | "zgrep" => {
+            flag(&['r', 'R'], &["--recursive", "--dereference-recursive"])
+        }
         "rg" => flag(&['u', '.'], &["--hidden", "--unrestricted", "--no-ignore"]),
         "ag" | "ack" => flag(&['u'], &["--hidden", "--unrestricted", "--all-types"]),
         "diff" => flag(&['r'], &["--recursive"]),
@@ -236,19 +493,30 @@ fn takes_value(head: &str, letters: &str, long: &[&str]) -> bool {
     if head.starts_with("--") {
         return long.contains(&head);
     }
-    head.len() == 2 && head.chars().next_back().is_some_and(|letter| letters.contains(letter))
+    head.len() == 2
+        && head
+            .chars()
+            .next_back()
+            .is_some_and(|letter| letters.contains(letter))
 }
 
 fn is_file_option(name: &str, head: &str) -> bool {
-    VALUES.iter().any(|(programs, options, _)| programs.contains(&name) && options.contains(&head))
+    VALUES
+        .iter()
+        .any(|(programs, options, _)| programs.contains(&name) && options.contains(&head))
 }
 
 /// `grep -e PATTERN`: then the first operand is a file.
 fn pattern_by_option(name: &str, rest: &[Word]) -> bool {
-    let given = |options: &[&str]| rest.iter().any(|word| options.iter().any(|option| word.head().starts_with(option)));
+    let given = |options: &[&str]| {
+        rest.iter()
+            .any(|word| options.iter().any(|option| word.head().starts_with(option)))
+    };
     match name {
         "grep" | "egrep" | "fgrep" | "zgrep" | "rg" => given(&["-e", "-f", "--regexp", "--file"]),
-        "sed" | "gsed" => given(&["-e", "-f", "--expression", "--file"]) || exact(rest, &["-ne", "-ie", "-Ee"]),
+        "sed" | "gsed" => {
+            given(&["-e", "-f", "--expression", "--file"]) || exact(rest, &["-ne", "-ie", "-Ee"])
+        }
         "awk" | "gawk" | "mawk" | "nawk" => given(&["-f", "--file"]),
         "jq" | "yq" => given(&["-f", "--from-file"]),
         _ => false,
@@ -263,21 +531,37 @@ fn exact(rest: &[Word], options: &[&str]) -> bool {
 fn option_values(name: &str, rest: &[Word]) -> Vec<Operand> {
     let mut found = Vec::new();
     let role_of = |option: &str| {
-        let fits = |(programs, options, _): &&(&[&str], &[&str], Role)| programs.contains(&name) && options.contains(&option);
+        let fits = |(programs, options, _): &&(&[&str], &[&str], Role)| {
+            programs.contains(&name) && options.contains(&option)
+        };
         VALUES.iter().find(fits).map(|(.., role)| *role)
     };
-    let known = shape(name, rest).is_some() || VALUES.iter().any(|(programs, ..)| programs.contains(&name));
+    let known =
+        shape(name, rest).is_some() || VALUES.iter().any(|(programs, ..)| programs.contains(&name));
     for (index, word) in rest.iter().enumerate() {
         let head = word.head();
         if let Some(role) = role_of(head) {
-            found.extend(rest.get(index + 1).map(|value| Operand { word: value.clone(), role, recursive: false }));
+            found.extend(rest.get(index + 1).map(|value| Operand {
+                word: value.clone(),
+                role,
+                recursive: false,
+            }));
         } else if let Some((option, _)) = head.split_once('=').filter(|_| head.starts_with("--")) {
-            let role = role_of(option).or_else(|| leads_away(head.get(option.len() + 1..)?, known).then_some(Role::Read));
+            let role = role_of(option)
+                .or_else(|| leads_away(head.get(option.len() + 1..)?, known).then_some(Role::Read));
             let value = word.without_prefix(option.len() + 1);
-            found.extend(role.zip(value).map(|(role, word)| Operand { word, role, recursive: false }));
+            found.extend(role.zip(value).map(|(role, word)| Operand {
+                word,
+                role,
+                recursive: false,
+            }));
         } else if let Some(at) = glued(name, head).filter(|_| known) {
             let role = head.get(..2).and_then(role_of).unwrap_or(Role::Read);
-            found.extend(word.without_prefix(at).map(|word| Operand { word, role, recursive: false }));
+            found.extend(word.without_prefix(at).map(|word| Operand {
+                word,
+                role,
+                recursive: false,
+            }));
         }
     }
     found
@@ -285,8 +569,13 @@ fn option_values(name: &str, rest: &[Word]) -> Vec<Operand> {
 
 /// Where a path begins that is glued to short options: `-C/etc`, `-at../x`. A program text may look like one.
 fn glued(name: &str, head: &str) -> Option<usize> {
-    let letters = head.strip_prefix('-').filter(|rest| !rest.starts_with('-') && !PATTERN_FIRST.contains(&name))?;
-    let count = letters.chars().take_while(char::is_ascii_alphabetic).count();
+    let letters = head
+        .strip_prefix('-')
+        .filter(|rest| !rest.starts_with('-') && !PATTERN_FIRST.contains(&name))?;
+    let count = letters
+        .chars()
+        .take_while(char::is_ascii_alphabetic)
+        .count();
     (count > 0 && leads_away(letters.get(count..)?, true)).then_some(count + 1)
 }
 
@@ -299,7 +588,11 @@ fn dd(rest: &[Word]) -> Vec<Operand> {
     for word in rest {
         for (key, role) in [("if=", Role::Read), ("of=", Role::Edit)] {
             if word.head().starts_with(key) {
-                found.extend(word.without_prefix(key.len()).map(|word| Operand { word, role, recursive: false }));
+                found.extend(word.without_prefix(key.len()).map(|word| Operand {
+                    word,
+                    role,
+                    recursive: false,
+                }));
             }
         }
     }
@@ -308,18 +601,32 @@ fn dd(rest: &[Word]) -> Vec<Operand> {
 
 /// Contents of files that git shows (`REVISION:FILE` too), and folders elsewhere that it makes.
 fn git(rest: &[Word]) -> Vec<Operand> {
-    let rest = super::unwrap::skip_options(rest, "Cc", &["--git-dir", "--work-tree", "--namespace"]);
-    let Some((subcommand, rest)) = rest.split_first() else { return Vec::new() };
+    let rest =
+        super::unwrap::skip_options(rest, "Cc", &["--git-dir", "--work-tree", "--namespace"]);
+    let Some((subcommand, rest)) = rest.split_first() else {
+        return Vec::new();
+    };
     let reads = GIT_READERS.contains(&subcommand.head());
-    let makes = matches!(subcommand.head(), "clone" | "init" | "worktree" | "submodule");
+    let makes = matches!(
+        subcommand.head(),
+        "clone" | "init" | "worktree" | "submodule"
+    );
     let mut found = Vec::new();
     for word in rest.iter().filter(|word| !word.head().starts_with('-')) {
         let head = word.head();
         let after_colon = head.find(':').map_or(0, |at| at + 1);
         if reads && is_env(head) {
-            found.extend(word.without_prefix(after_colon).map(|word| Operand { word, role: Role::Read, recursive: false }));
+            found.extend(word.without_prefix(after_colon).map(|word| Operand {
+                word,
+                role: Role::Read,
+                recursive: false,
+            }));
         } else if makes && leads_away(head, true) {
-            found.push(Operand { word: word.clone(), role: Role::Write, recursive: false });
+            found.push(Operand {
+                word: word.clone(),
+                role: Role::Write,
+                recursive: false,
+            });
         }
     }
     found
@@ -327,13 +634,38 @@ fn git(rest: &[Word]) -> Vec<Operand> {
 
 /// `curl -d @FILE`, `-F name=@FILE`.
 fn uploads(rest: &[Word]) -> Vec<Operand> {
-    let at = |word: &Word| word.head().find('@').filter(|at| *at == 0 || word.head().get(..*at).is_some_and(|head| head.ends_with('=')));
+    let at = |word: &Word| {
+        word.head().find('@').filter(|at| {
+            *at == 0
+                || word
+                    .head()
+                    .get(..*at)
+                    .is_some_and(|head| head.ends_with('='))
+        })
+    };
     let value = |word: &Word| word.without_prefix(at(word)? + 1);
-    rest.iter().filter_map(value).map(|word| Operand { word, role: Role::Read, recursive: false }).collect()
+    rest.iter()
+        .filter_map(value)
+        .map(|word| Operand {
+            word,
+            role: Role::Read,
+            recursive: false,
+        })
+        .collect()
 }
 
 /// A program that is not known: only names that speak for themselves count.
 fn by_name(rest: &[Word]) -> Vec<Operand> {
-    let speaks = |word: &&Word| word.literal().is_some_and(|text| is_env(base_name(&text)) && !text.starts_with('-'));
-    rest.iter().filter(speaks).map(|word| Operand { word: word.clone(), role: Role::Read, recursive: false }).collect()
+    let speaks = |word: &&Word| {
+        word.literal()
+            .is_some_and(|text| is_env(base_name(&text)) && !text.starts_with('-'))
+    };
+    rest.iter()
+        .filter(speaks)
+        .map(|word| Operand {
+            word: word.clone(),
+            role: Role::Read,
+            recursive: false,
+        })
+        .collect()
 }

@@ -38,7 +38,12 @@ pub struct Places {
 impl<'a> Judge<'a> {
     /// A judge for the plan of a text that starts in `start`.
     pub fn new(plan: &'a ShellPlan, start: &'a Path, home: &'a Path, roots: Roots) -> Self {
-        Self { plan, home, start, roots }
+        Self {
+            plan,
+            home,
+            start,
+            roots,
+        }
     }
 
     /// Whether a real path is in the project.
@@ -49,12 +54,17 @@ impl<'a> Judge<'a> {
     /// The places that `word` may name, seen at the place `at` of the text from the folders `cwds`.
     pub fn places(&self, word: &Word, at: usize, cwds: &[Cwd]) -> Places {
         let expanded = expand(word, at, self.scope());
-        let mut places = Places { unknown: expanded.unknown, ..Places::default() };
+        let mut places = Places {
+            unknown: expanded.unknown,
+            ..Places::default()
+        };
         let (folders, anywhere) = self.folders(cwds);
         for text in &expanded.texts {
             let absolute = text.0.first().is_some_and(|(c, _)| *c == '/');
             if expanded.unknown {
-                places.folders.extend(known_folder(text).map(|text| place(Path::new(&text))));
+                places
+                    .folders
+                    .extend(known_folder(text).map(|text| place(Path::new(&text))));
                 continue;
             }
             if text.0.is_empty() {
@@ -78,7 +88,10 @@ impl<'a> Judge<'a> {
     }
 
     fn scope(&self) -> Scope<'a> {
-        Scope { variables: &self.plan.variables, home: self.home }
+        Scope {
+            variables: &self.plan.variables,
+            home: self.home,
+        }
     }
 
     fn add(&self, places: &mut Places, folder: &Path, text: &Text) {
@@ -100,7 +113,11 @@ impl<'a> Judge<'a> {
     fn folders(&self, cwds: &[Cwd]) -> (Vec<PathBuf>, bool) {
         let reached = self.reached(cwds, true);
         // What should never run may still run, for a reason that cannot be seen from here.
-        if reached.0.is_empty() && !reached.1 { self.reached(cwds, false) } else { reached }
+        if reached.0.is_empty() && !reached.1 {
+            self.reached(cwds, false)
+        } else {
+            reached
+        }
     }
 
     fn reached(&self, cwds: &[Cwd], careful: bool) -> (Vec<PathBuf>, bool) {
@@ -117,11 +134,15 @@ impl<'a> Judge<'a> {
     }
 
     fn folder(&self, cwd: &Cwd, careful: bool) -> Reached {
-        let Some(moves) = &cwd.moves else { return Reached::Anywhere };
+        let Some(moves) = &cwd.moves else {
+            return Reached::Anywhere;
+        };
         let mut folder = self.start.to_path_buf();
         for change in moves {
             let (Move::To(target, at) | Move::Missing(target, at)) = change;
-            let Some(next) = self.destination(&folder, target.as_ref(), *at) else { return Reached::Anywhere };
+            let Some(next) = self.destination(&folder, target.as_ref(), *at) else {
+                return Reached::Anywhere;
+            };
             match change {
                 Move::To(..) => folder = next,
                 Move::Missing(..) if careful && next.is_dir() => return Reached::Never,
@@ -132,10 +153,14 @@ impl<'a> Judge<'a> {
     }
 
     fn destination(&self, folder: &Path, target: Option<&Word>, at: usize) -> Option<PathBuf> {
-        let Some(target) = target else { return Some(self.home.to_path_buf()) };
+        let Some(target) = target else {
+            return Some(self.home.to_path_buf());
+        };
         let expanded = expand(target, at, self.scope());
         match expanded.texts.as_slice() {
-            [text] if !expanded.unknown && !text.has_wildcard() => Some(disk::flat(&folder.join(text.plain()))),
+            [text] if !expanded.unknown && !text.has_wildcard() => {
+                Some(disk::flat(&folder.join(text.plain())))
+            }
             _ => None,
         }
     }
@@ -152,11 +177,16 @@ enum Reached {
 fn known_folder(text: &Text) -> Option<String> {
     let plain = text.plain();
     let slash = plain.rfind('/')?;
-    plain.starts_with('/').then(|| plain.get(..=slash).unwrap_or_default().to_owned())
+    plain
+        .starts_with('/')
+        .then(|| plain.get(..=slash).unwrap_or_default().to_owned())
 }
 
 fn place(path: &Path) -> Place {
-    Place { shown: disk::flat(path), real: disk::real(path) }
+    Place {
+        shown: disk::flat(path),
+        real: disk::real(path),
+    }
 }
 
 fn push(places: &mut Places, place: Place) {

@@ -113,7 +113,9 @@ pub enum Move {
 impl Cwd {
     /// Where the text starts.
     pub fn start() -> Self {
-        Self { moves: Some(Vec::new()) }
+        Self {
+            moves: Some(Vec::new()),
+        }
     }
 
     /// Anywhere.
@@ -123,7 +125,10 @@ impl Cwd {
 
     /// One change later.
     pub fn then(&self, change: Move) -> Self {
-        let moves = self.moves.as_ref().map(|moves| moves.iter().cloned().chain([change]).collect());
+        let moves = self
+            .moves
+            .as_ref()
+            .map(|moves| moves.iter().cloned().chain([change]).collect());
         Self { moves }
     }
 }
@@ -141,13 +146,23 @@ pub fn tree(text: &str) -> Option<Tree> {
         return None;
     }
     let mut parser = Parser::new();
-    parser.set_language(&tree_sitter_bash::LANGUAGE.into()).ok()?;
+    parser
+        .set_language(&tree_sitter_bash::LANGUAGE.into())
+        .ok()?;
     let mut ticks = 0;
     let mut patience = |_: &_| {
         ticks += 1;
-        if ticks > PARSER_TICKS_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if ticks > PARSER_TICKS_MAX {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     };
     let bytes = text.as_bytes();
     let mut read = |at: usize, _| bytes.get(at..).unwrap_or_default();
-    parser.parse_with_options(&mut read, None, Some(ParseOptions::new().progress_callback(&mut patience)))
+    parser.parse_with_options(
+        &mut read,
+        None,
+        Some(ParseOptions::new().progress_callback(&mut patience)),
+    )
 }

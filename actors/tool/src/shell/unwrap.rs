@@ -28,21 +28,131 @@ struct Form {
 }
 
 const FORMS: &[Form] = &[
-    Form { names: &["time"], letters: "fo", long: &["--format", "--output"], operands: 0, transparent: true },
-    Form { names: &["nohup", "builtin", "exec", "command", "setsid", "coproc", "chronic"], letters: "a", long: &[], operands: 0, transparent: true },
-    Form { names: &["nice"], letters: "n", long: &["--adjustment"], operands: 0, transparent: true },
-    Form { names: &["ionice"], letters: "cn", long: &["--class", "--classdata"], operands: 0, transparent: true },
-    Form { names: &["timeout"], letters: "ks", long: &["--kill-after", "--signal"], operands: 1, transparent: true },
-    Form { names: &["stdbuf"], letters: "ioe", long: &["--input", "--output", "--error"], operands: 0, transparent: true },
-    Form { names: &["env"], letters: "uC", long: &["--unset", "--chdir"], operands: 0, transparent: true },
-    Form { names: &["sudo"], letters: "ugpCcrtThDRU", long: &["--user", "--group", "--prompt", "--chdir", "--host", "--role", "--type", "--chroot"], operands: 0, transparent: false },
-    Form { names: &["doas"], letters: "uC", long: &[], operands: 0, transparent: false },
-    Form { names: &["xargs"], letters: "adEILnPs", long: &["--arg-file", "--delimiter", "--max-args", "--max-procs", "--max-lines", "--max-chars"], operands: 0, transparent: false },
-    Form { names: &["strace", "ltrace"], letters: "oepsufaEIOPSUXb", long: &[], operands: 0, transparent: false },
-    Form { names: &["chroot"], letters: "", long: &[], operands: 1, transparent: false },
-    Form { names: &["unshare", "systemd-run", "busybox", "toybox", "proot", "parallel", "prlimit", "runuser"], letters: "upS", long: &["--unit", "--property", "--user"], operands: 0, transparent: false },
-    Form { names: &["taskset", "chrt"], letters: "", long: &[], operands: 1, transparent: false },
-    Form { names: &["flock"], letters: "wE", long: &["--timeout"], operands: 1, transparent: false },
+    Form {
+        names: &["time"],
+        letters: "fo",
+        long: &["--format", "--output"],
+        operands: 0,
+        transparent: true,
+    },
+    Form {
+        names: &[
+            "nohup", "builtin", "exec", "command", "setsid", "coproc", "chronic",
+        ],
+        letters: "a",
+        long: &[],
+        operands: 0,
+        transparent: true,
+    },
+    Form {
+        names: &["nice"],
+        letters: "n",
+        long: &["--adjustment"],
+        operands: 0,
+        transparent: true,
+    },
+    Form {
+        names: &["ionice"],
+        letters: "cn",
+        long: &["--class", "--classdata"],
+        operands: 0,
+        transparent: true,
+    },
+    Form {
+        names: &["timeout"],
+        letters: "ks",
+        long: &["--kill-after", "--signal"],
+        operands: 1,
+        transparent: true,
+    },
+    Form {
+        names: &["stdbuf"],
+        letters: "ioe",
+        long: &["--input", "--output", "--error"],
+        operands: 0,
+        transparent: true,
+    },
+    Form {
+        names: &["env"],
+        letters: "uC",
+        long: &["--unset", "--chdir"],
+        operands: 0,
+        transparent: true,
+    },
+    Form {
+        names: &["sudo"],
+        letters: "ugpCcrtThDRU",
+        long: &[
+            "--user", "--group", "--prompt", "--chdir", "--host", "--role", "--type", "--chroot",
+        ],
+        operands: 0,
+        transparent: false,
+    },
+    Form {
+        names: &["doas"],
+        letters: "uC",
+        long: &[],
+        operands: 0,
+        transparent: false,
+    },
+    Form {
+        names: &["xargs"],
+        letters: "adEILnPs",
+        long: &[
+            "--arg-file",
+            "--delimiter",
+            "--max-args",
+            "--max-procs",
+            "--max-lines",
+            "--max-chars",
+        ],
+        operands: 0,
+        transparent: false,
+    },
+    Form {
+        names: &["strace", "ltrace"],
+        letters: "oepsufaEIOPSUXb",
+        long: &[],
+        operands: 0,
+        transparent: false,
+    },
+    Form {
+        names: &["chroot"],
+        letters: "",
+        long: &[],
+        operands: 1,
+        transparent: false,
+    },
+    Form {
+        names: &[
+            "unshare",
+            "systemd-run",
+            "busybox",
+            "toybox",
+            "proot",
+            "parallel",
+            "prlimit",
+            "runuser",
+        ],
+        letters: "upS",
+        long: &["--unit", "--property", "--user"],
+        operands: 0,
+        transparent: false,
+    },
+    Form {
+        names: &["taskset", "chrt"],
+        letters: "",
+        long: &[],
+        operands: 1,
+        transparent: false,
+    },
+    Form {
+        names: &["flock"],
+        letters: "wE",
+        long: &["--timeout"],
+        operands: 1,
+        transparent: false,
+    },
 ];
 
 const SHELLS: [&str; 7] = ["bash", "sh", "dash", "zsh", "ksh", "ash", "mksh"];
@@ -54,13 +164,25 @@ pub fn inner(words: &[Word], stdin: Option<&str>) -> Option<Inner> {
     let rest = words.get(1..)?;
     match name {
         "find" => found(rest),
-        "fd" | "fdfind" => after_option(rest, &["-x", "-X", "--exec", "--exec-batch"]).map(Inner::Command),
+        "fd" | "fdfind" => {
+            after_option(rest, &["-x", "-X", "--exec", "--exec-batch"]).map(Inner::Command)
+        }
         "eval" => joined(rest).map(Inner::Here),
-        "trap" => rest.iter().find(|word| !word.head().starts_with('-'))?.literal().map(Inner::Text),
+        "trap" => rest
+            .iter()
+            .find(|word| !word.head().starts_with('-'))?
+            .literal()
+            .map(Inner::Text),
         "su" | "script" | "flock" if has_text(rest) => text_after(rest, 'c').map(Inner::Text),
         "watch" => joined(skip_options(rest, "n", &["--interval"])).map(Inner::Text),
         "env" if rest.iter().any(|word| split_string(word)) => env_split(rest),
-        "command" if rest.first().is_some_and(|word| matches!(word.head(), "-v" | "-V")) => None,
+        "command"
+            if rest
+                .first()
+                .is_some_and(|word| matches!(word.head(), "-v" | "-V")) =>
+        {
+            None
+        }
         "ionice" | "taskset" if rest.iter().any(|word| word.head() == "-p") => None,
         _ if SHELLS.contains(&name) => shell(rest, stdin),
         _ => wrapped(name, rest),
@@ -75,8 +197,15 @@ pub fn base_name(program: &str) -> &str {
 fn wrapped(name: &str, rest: &[Word]) -> Option<Inner> {
     let form = FORMS.iter().find(|form| form.names.contains(&name))?;
     let after = skip_options(rest, form.letters, form.long);
-    let command = after.get(form.operands..).filter(|command| !command.is_empty())?.to_vec();
-    Some(if form.transparent { Inner::Transparent(command) } else { Inner::Command(command) })
+    let command = after
+        .get(form.operands..)
+        .filter(|command| !command.is_empty())?
+        .to_vec();
+    Some(if form.transparent {
+        Inner::Transparent(command)
+    } else {
+        Inner::Command(command)
+    })
 }
 
 /// The words after a program's own options.
@@ -94,7 +223,9 @@ pub fn skip_options<'a>(words: &'a [Word], letters: &str, long: &[&str]) -> &'a 
         let takes_value = if text.starts_with("--") {
             long.contains(&text.as_str())
         } else {
-            text.chars().next_back().is_some_and(|letter| letters.contains(letter))
+            text.chars()
+                .next_back()
+                .is_some_and(|letter| letters.contains(letter))
         };
         index += if takes_value { 2 } else { 1 };
     }
@@ -107,8 +238,11 @@ fn shell(rest: &[Word], stdin: Option<&str>) -> Option<Inner> {
         return text_after(rest, 'c').map(Inner::Text);
     }
     let script = skip_options(rest, "oO", &["--rcfile", "--init-file"]);
-    let reads_stdin = script.is_empty() || rest.iter().any(|word| word.head() == "-s") || script[0].head() == "-";
-    stdin.filter(|_| reads_stdin).map(|text| Inner::Text(text.to_owned()))
+    let reads_stdin =
+        script.is_empty() || rest.iter().any(|word| word.head() == "-s") || script[0].head() == "-";
+    stdin
+        .filter(|_| reads_stdin)
+        .map(|text| Inner::Text(text.to_owned()))
 }
 
 fn has_text(rest: &[Word]) -> bool {
@@ -124,17 +258,26 @@ fn is_cluster(word: &Word, letter: char) -> bool {
 /// The first word after the option with `letter` that is no option itself.
 fn text_after(rest: &[Word], letter: char) -> Option<String> {
     let at = rest.iter().position(|word| is_cluster(word, letter))?;
-    rest.get(at + 1..)?.iter().find(|word| !word.head().starts_with(['-', '+']))?.literal()
+    rest.get(at + 1..)?
+        .iter()
+        .find(|word| !word.head().starts_with(['-', '+']))?
+        .literal()
 }
 
 fn after_option(rest: &[Word], options: &[&str]) -> Option<Vec<Word>> {
-    let at = rest.iter().position(|word| options.contains(&word.head()))?;
-    rest.get(at + 1..).filter(|command| !command.is_empty()).map(<[Word]>::to_vec)
+    let at = rest
+        .iter()
+        .position(|word| options.contains(&word.head()))?;
+    rest.get(at + 1..)
+        .filter(|command| !command.is_empty())
+        .map(<[Word]>::to_vec)
 }
 
 fn joined(rest: &[Word]) -> Option<String> {
     let texts: Option<Vec<String>> = rest.iter().map(Word::literal).collect();
-    texts.filter(|texts| !texts.is_empty()).map(|texts| texts.join(" "))
+    texts
+        .filter(|texts| !texts.is_empty())
+        .map(|texts| texts.join(" "))
 }
 
 /// All commands of `find`'s actions; each ends with `;` or `+`.
@@ -165,7 +308,10 @@ fn split_string(word: &Word) -> bool {
 fn env_split(rest: &[Word]) -> Option<Inner> {
     let at = rest.iter().position(split_string)?;
     let own = rest.get(at)?.literal()?;
-    let glued = own.strip_prefix("--split-string=").or_else(|| own.strip_prefix("-S")).unwrap_or_default();
+    let glued = own
+        .strip_prefix("--split-string=")
+        .or_else(|| own.strip_prefix("-S"))
+        .unwrap_or_default();
     let after = joined(rest.get(at + 1..)?).unwrap_or_default();
     Some(Inner::Text(format!("{glued} {after}")))
 }

@@ -17,8 +17,8 @@ const CWDS_MAX: usize = 8;
 
 /// Programs that cannot make a folder appear or vanish: a `cd` after them finds what is there now.
 const CALM: [&str; 24] = [
-    "cd", "pwd", "echo", "printf", "ls", "cat", "head", "tail", "grep", "rg", "wc", "which", "type", "date", "whoami",
-    "uname", "env", "true", "false", ":", "test", "set", "stat", "file",
+    "cd", "pwd", "echo", "printf", "ls", "cat", "head", "tail", "grep", "rg", "wc", "which",
+    "type", "date", "whoami", "uname", "env", "true", "false", ":", "test", "set", "stat", "file",
 ];
 
 /// The folders after a command, by how it ended.
@@ -30,7 +30,10 @@ struct Flow {
 
 impl Flow {
     fn same(cwds: &[Cwd]) -> Self {
-        Self { ok: cwds.to_vec(), failed: cwds.to_vec() }
+        Self {
+            ok: cwds.to_vec(),
+            failed: cwds.to_vec(),
+        }
     }
 
     fn either(self) -> Vec<Cwd> {
@@ -44,7 +47,11 @@ fn union(mut a: Vec<Cwd>, b: Vec<Cwd>) -> Vec<Cwd> {
             a.push(cwd);
         }
     }
-    if a.len() > CWDS_MAX { vec![Cwd::unknown()] } else { a }
+    if a.len() > CWDS_MAX {
+        vec![Cwd::unknown()]
+    } else {
+        a
+    }
 }
 
 /// What came with a command besides its words.
@@ -121,7 +128,10 @@ impl Walker {
             "pipeline" => self.pipeline(node, text, cwds, tail),
             "negated_command" => {
                 let flow = self.sequence(node, text, cwds, tail);
-                Flow { ok: flow.failed, failed: flow.ok }
+                Flow {
+                    ok: flow.failed,
+                    failed: flow.ok,
+                }
             }
             _ => {
                 let flow = self.compound(node, text, cwds);
@@ -136,9 +146,13 @@ impl Walker {
             "program" | "compound_statement" | "do_group" => self.sequence(node, text, cwds, &[]),
             "if_statement" | "elif_clause" | "else_clause" => self.branches(node, text, cwds),
             "case_statement" => self.cases(node, text, cwds),
-            "for_statement" | "while_statement" | "c_style_for_statement" => self.repeated(node, text, cwds),
+            "for_statement" | "while_statement" | "c_style_for_statement" => {
+                self.repeated(node, text, cwds)
+            }
             "function_definition" => self.function(node, text, cwds),
-            "variable_assignment" | "variable_assignments" => self.assignments(node, text, cwds, false),
+            "variable_assignment" | "variable_assignments" => {
+                self.assignments(node, text, cwds, false)
+            }
             "declaration_command" => self.assignments(node, text, cwds, true),
             "unset_command" => self.unset(node, text, cwds),
             "file_redirect" | "herestring_redirect" | "heredoc_redirect" => {
@@ -162,11 +176,17 @@ impl Walker {
         let children: Vec<Node<'_>> = node.children(&mut cursor).collect();
         let last = children.iter().rposition(Node::is_named);
         let mut flow = Flow::same(cwds);
-        for (index, child) in children.iter().enumerate().filter(|(_, child)| child.is_named()) {
+        for (index, child) in children
+            .iter()
+            .enumerate()
+            .filter(|(_, child)| child.is_named())
+        {
             let now = flow.either();
             let tail = if Some(index) == last { tail } else { &[] };
             let after = self.walk(*child, text, &now, tail);
-            let aside = children.get(index + 1).is_some_and(|next| next.kind() == "&");
+            let aside = children
+                .get(index + 1)
+                .is_some_and(|next| next.kind() == "&");
             flow = if aside { Flow::same(&now) } else { after };
         }
         flow
@@ -188,11 +208,17 @@ impl Walker {
                 (None, _) => self.walk(*child, text, cwds, tail),
                 (Some(left), "&&") => {
                     let right = self.walk(*child, text, &left.ok, tail);
-                    Flow { ok: right.ok, failed: union(left.failed, right.failed) }
+                    Flow {
+                        ok: right.ok,
+                        failed: union(left.failed, right.failed),
+                    }
                 }
                 (Some(left), "||") => {
                     let right = self.walk(*child, text, &left.failed, tail);
-                    Flow { ok: union(left.ok, right.ok), failed: right.failed }
+                    Flow {
+                        ok: union(left.ok, right.ok),
+                        failed: right.failed,
+                    }
                 }
                 (Some(left), _) => self.walk(*child, text, &left.either(), tail),
             });
@@ -204,7 +230,11 @@ impl Walker {
         let mut cursor = node.walk();
         let children: Vec<Node<'_>> = node.named_children(&mut cursor).collect();
         for (index, child) in children.iter().enumerate() {
-            let tail = if index + 1 == children.len() { tail } else { &[] };
+            let tail = if index + 1 == children.len() {
+                tail
+            } else {
+                &[]
+            };
             self.walk(*child, text, cwds, tail);
         }
         Flow::same(cwds)
@@ -213,8 +243,10 @@ impl Walker {
     fn redirected(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], tail: &[Node<'_>]) -> Flow {
         let mut cursor = node.walk();
         let body = node.child_by_field_name("body");
-        let mut redirects: Vec<Node<'_>> =
-            node.named_children(&mut cursor).filter(|child| Some(*child) != body).collect();
+        let mut redirects: Vec<Node<'_>> = node
+            .named_children(&mut cursor)
+            .filter(|child| Some(*child) != body)
+            .collect();
         redirects.extend_from_slice(tail);
         match body {
             Some(body) => self.walk(body, text, cwds, &redirects),
@@ -261,7 +293,10 @@ impl Walker {
         let ends = union(ends, body);
         match node.kind() {
             // The surrounding statement goes on with what an unmet condition leaves.
-            "elif_clause" => Flow { ok: ends, failed: otherwise },
+            "elif_clause" => Flow {
+                ok: ends,
+                failed: otherwise,
+            },
             _ if has_else => Flow::same(&ends),
             _ => Flow::same(&union(ends, otherwise)),
         }
@@ -291,11 +326,17 @@ impl Walker {
         if let Some(name) = node.child_by_field_name("variable") {
             let name = text.get(name.byte_range()).unwrap_or_default().to_owned();
             let mut cursor = node.walk();
-            let values: Vec<Word> =
-                node.children_by_field_name("value", &mut cursor).map(|value| Word::read(value, text)).collect();
+            let values: Vec<Word> = node
+                .children_by_field_name("value", &mut cursor)
+                .map(|value| Word::read(value, text))
+                .collect();
             self.set_variable(&name, (!values.is_empty()).then_some(values));
         }
-        let before = (self.plan.commands.len(), self.plan.redirects.len(), self.plan.visits.len());
+        let before = (
+            self.plan.commands.len(),
+            self.plan.redirects.len(),
+            self.plan.visits.len(),
+        );
         let after = self.sequence(node, text, cwds, &[]).either();
         if after == cwds {
             return Flow::same(cwds);
@@ -313,9 +354,14 @@ impl Walker {
         let moves = body.contains("cd") || body.contains("pushd") || body.contains("popd");
         // It runs where it is called, and that may be anywhere if the text moves at all.
         let anywhere = [Cwd::unknown()];
-        let inside = if moves || text.contains("cd ") || text.contains("pushd") { &anywhere[..] } else { cwds };
+        let inside = if moves || text.contains("cd ") || text.contains("pushd") {
+            &anywhere[..]
+        } else {
+            cwds
+        };
         if moves && let Some(name) = node.child_by_field_name("name") {
-            self.movers.insert(text.get(name.byte_range()).unwrap_or_default().to_owned());
+            self.movers
+                .insert(text.get(name.byte_range()).unwrap_or_default().to_owned());
         }
         self.sequence(node, text, inside, &[]);
         Flow::same(cwds)
@@ -328,7 +374,9 @@ impl Walker {
         let mut cursor = node.walk();
         for child in node.named_children(&mut cursor) {
             match child.kind() {
-                "file_redirect" | "heredoc_redirect" | "herestring_redirect" => redirects.push(child),
+                "file_redirect" | "heredoc_redirect" | "herestring_redirect" => {
+                    redirects.push(child)
+                }
                 "variable_assignment" => self.setting(child, text, cwds, &mut trimmings),
                 kind => {
                     self.inside(child, text, cwds);
@@ -355,7 +403,10 @@ impl Walker {
     /// `NAME=VALUE` before a command.
     fn setting(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], trimmings: &mut Trimmings) {
         self.values(node, text, cwds);
-        let name = node.child_by_field_name("name").and_then(|name| text.get(name.byte_range())).unwrap_or_default();
+        let name = node
+            .child_by_field_name("name")
+            .and_then(|name| text.get(name.byte_range()))
+            .unwrap_or_default();
         if !super::prefix::is_harmless_variable(name) {
             trimmings.settings.push(source(node, text));
         }
@@ -363,18 +414,25 @@ impl Walker {
 
     /// A command from its words: it is noted, looked into, and followed if it moves the shell.
     fn simple(&mut self, words: &[Word], trimmings: &Trimmings, cwds: &[Cwd]) -> Flow {
-        let Some(first) = words.first() else { return Flow::same(cwds) };
+        let Some(first) = words.first() else {
+            return Flow::same(cwds);
+        };
         let program = first.literal();
         let name = program.as_deref().unwrap_or_default();
         let at = self.tick();
         self.set_by_command(name, words);
-        let inner = if self.depth < DEPTH_MAX { unwrap::inner(words, trimmings.stdin.as_deref()) } else { None };
+        let inner = if self.depth < DEPTH_MAX {
+            unwrap::inner(words, trimmings.stdin.as_deref())
+        } else {
+            None
+        };
         let via = match (&inner, name) {
             (Some(Inner::Transparent(_)), _) => Via::Wrapper,
             (_, "cd" | "pushd" | "popd") => Via::Cd,
             _ => Via::Itself,
         };
-        self.stirred |= via == Via::Itself && (!CALM.contains(&name) || !trimmings.redirections.is_empty());
+        self.stirred |=
+            via == Via::Itself && (!CALM.contains(&name) || !trimmings.redirections.is_empty());
         self.plan.commands.push(SimpleCommand {
             text: pattern(words, &trimmings.redirections),
             program: program.clone(),
@@ -388,7 +446,14 @@ impl Walker {
         match inner {
             Some(Inner::Transparent(inner)) => self.nested(&inner, trimmings, cwds),
             Some(Inner::Command(inner)) => {
-                self.nested(&inner, &Trimmings { stdin: None, ..trimmings.clone() }, cwds);
+                self.nested(
+                    &inner,
+                    &Trimmings {
+                        stdin: None,
+                        ..trimmings.clone()
+                    },
+                    cwds,
+                );
                 Flow::same(cwds)
             }
             Some(Inner::Commands(all)) => {
@@ -414,7 +479,10 @@ impl Walker {
             return Flow::same(cwds);
         }
         self.depth += 1;
-        let settings = words.iter().take_while(|word| assignment(word).is_some()).count();
+        let settings = words
+            .iter()
+            .take_while(|word| assignment(word).is_some())
+            .count();
         let (before, words) = words.split_at(settings);
         let mut trimmings = trimmings.clone();
         for word in before {
@@ -431,18 +499,42 @@ impl Walker {
 
     fn cd(&mut self, name: &str, words: &[Word], cwds: &[Cwd], at: usize) -> Flow {
         let arguments = words.get(1..).unwrap_or_default();
-        let plain: Vec<&Word> = arguments.iter().filter(|word| !matches!(word.head(), "-L" | "--")).collect();
-        let odd = name != "cd" || plain.len() > 1 || plain.iter().any(|word| word.head().starts_with('-'));
+        let plain: Vec<&Word> = arguments
+            .iter()
+            .filter(|word| !matches!(word.head(), "-L" | "--"))
+            .collect();
+        let odd = name != "cd"
+            || plain.len() > 1
+            || plain.iter().any(|word| word.head().starts_with('-'));
         let target = plain.first().map(|word| (*word).clone());
         if !odd || name == "pushd" {
-            self.plan.visits.push(Visit { target: target.clone(), cwds: cwds.to_vec(), at });
+            self.plan.visits.push(Visit {
+                target: target.clone(),
+                cwds: cwds.to_vec(),
+                at,
+            });
         }
         if odd {
-            return Flow { ok: vec![Cwd::unknown()], failed: cwds.to_vec() };
+            return Flow {
+                ok: vec![Cwd::unknown()],
+                failed: cwds.to_vec(),
+            };
         }
-        let ok = cwds.iter().map(|cwd| cwd.then(Move::To(target.clone(), at))).collect();
-        let stay = |cwd: &Cwd| if self.stirred { cwd.clone() } else { cwd.then(Move::Missing(target.clone(), at)) };
-        Flow { ok, failed: cwds.iter().map(stay).collect() }
+        let ok = cwds
+            .iter()
+            .map(|cwd| cwd.then(Move::To(target.clone(), at)))
+            .collect();
+        let stay = |cwd: &Cwd| {
+            if self.stirred {
+                cwd.clone()
+            } else {
+                cwd.then(Move::Missing(target.clone(), at))
+            }
+        };
+        Flow {
+            ok,
+            failed: cwds.iter().map(stay).collect(),
+        }
     }
 
     fn redirections(&mut self, nodes: &[Node<'_>], text: &str, cwds: &[Cwd]) {
@@ -453,13 +545,22 @@ impl Walker {
     }
 
     /// Notes a redirection; gives the words that the grammar hung on it by mistake.
-    fn redirection(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], trimmings: &mut Trimmings) -> Vec<Word> {
+    fn redirection(
+        &mut self,
+        node: Node<'_>,
+        text: &str,
+        cwds: &[Cwd],
+        trimmings: &mut Trimmings,
+    ) -> Vec<Word> {
         match node.kind() {
             "file_redirect" => self.file_redirect(node, text, cwds, trimmings),
             "herestring_redirect" => {
                 self.inside(node, text, cwds);
                 let mut cursor = node.walk();
-                let word = node.named_children(&mut cursor).last().map(|word| Word::read(word, text));
+                let word = node
+                    .named_children(&mut cursor)
+                    .last()
+                    .map(|word| Word::read(word, text));
                 trimmings.stdin = word.and_then(|word| word.literal());
                 Vec::new()
             }
@@ -472,23 +573,47 @@ impl Walker {
     }
 
     /// `> FILE` and its kin. The grammar takes further words of the command (`> FILE ARGUMENT`) for further targets.
-    fn file_redirect(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], trimmings: &mut Trimmings) -> Vec<Word> {
+    fn file_redirect(
+        &mut self,
+        node: Node<'_>,
+        text: &str,
+        cwds: &[Cwd],
+        trimmings: &mut Trimmings,
+    ) -> Vec<Word> {
         let mut cursor = node.walk();
-        let operator = node.children(&mut cursor).find(|child| !child.is_named()).map_or("", |child| child.kind());
-        let descriptor = node.child_by_field_name("descriptor").and_then(|fd| text.get(fd.byte_range())).unwrap_or_default();
+        let operator = node
+            .children(&mut cursor)
+            .find(|child| !child.is_named())
+            .map_or("", |child| child.kind());
+        let descriptor = node
+            .child_by_field_name("descriptor")
+            .and_then(|fd| text.get(fd.byte_range()))
+            .unwrap_or_default();
         let mut targets = node.children_by_field_name("destination", &mut cursor);
-        let Some(target) = targets.next() else { return Vec::new() };
+        let Some(target) = targets.next() else {
+            return Vec::new();
+        };
         let rest: Vec<Node<'_>> = targets.collect();
         self.inside(target, text, cwds);
         let target_word = Word::read(target, text);
         if !(operator.ends_with('&') && is_descriptor(&target_word)) {
             let at = self.tick();
-            let free = target_word.literal().is_some_and(|path| super::disk::is_free(&path));
+            let free = target_word
+                .literal()
+                .is_some_and(|path| super::disk::is_free(&path));
             if !free {
-                trimmings.redirections.push_str(&format!(" {descriptor}{operator} {}", target_word.canonical()));
+                trimmings.redirections.push_str(&format!(
+                    " {descriptor}{operator} {}",
+                    target_word.canonical()
+                ));
             }
             let writes = operator.contains('>');
-            self.plan.redirects.push(Redirect { target: target_word, writes, cwds: cwds.to_vec(), at });
+            self.plan.redirects.push(Redirect {
+                target: target_word,
+                writes,
+                cwds: cwds.to_vec(),
+                at,
+            });
         }
         let mut words = Vec::new();
         for word in rest {
@@ -498,7 +623,13 @@ impl Walker {
         words
     }
 
-    fn heredoc(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], trimmings: &mut Trimmings) -> Vec<Word> {
+    fn heredoc(
+        &mut self,
+        node: Node<'_>,
+        text: &str,
+        cwds: &[Cwd],
+        trimmings: &mut Trimmings,
+    ) -> Vec<Word> {
         let mut words = Vec::new();
         let mut cursor = node.walk();
         for child in node.named_children(&mut cursor) {
@@ -506,12 +637,16 @@ impl Walker {
                 "heredoc_start" | "heredoc_end" | "file_descriptor" => {}
                 "heredoc_body" => {
                     self.inside(child, text, cwds);
-                    trimmings.stdin = Some(text.get(child.byte_range()).unwrap_or_default().to_owned());
+                    trimmings.stdin =
+                        Some(text.get(child.byte_range()).unwrap_or_default().to_owned());
                 }
                 "file_redirect" | "herestring_redirect" => {
                     words.extend(self.redirection(child, text, cwds, trimmings));
                 }
-                kind if kind.ends_with("word") || kind.ends_with("string") || kind == "concatenation" => {
+                kind if kind.ends_with("word")
+                    || kind.ends_with("string")
+                    || kind == "concatenation" =>
+                {
                     self.inside(child, text, cwds);
                     words.push(Word::read(child, text));
                 }
@@ -525,11 +660,23 @@ impl Walker {
     fn assignments(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], declared: bool) -> Flow {
         self.values(node, text, cwds);
         self.assignments_below(node, text);
-        let words: Vec<&str> = text.get(node.byte_range()).unwrap_or_default().split_ascii_whitespace().collect();
-        let names = words.iter().filter_map(|word| word.split(['=', '+']).next()).filter(|name| is_name(name));
-        let exported = declared && words.iter().any(|word| *word == "export" || is_export_option(word));
+        let words: Vec<&str> = text
+            .get(node.byte_range())
+            .unwrap_or_default()
+            .split_ascii_whitespace()
+            .collect();
+        let names = words
+            .iter()
+            .filter_map(|word| word.split(['=', '+']).next())
+            .filter(|name| is_name(name));
+        let exported = declared
+            && words
+                .iter()
+                .any(|word| *word == "export" || is_export_option(word));
         let weighty = if exported {
-            names.skip(1).any(|name| !super::prefix::is_harmless_variable(name))
+            names
+                .skip(1)
+                .any(|name| !super::prefix::is_harmless_variable(name))
         } else {
             names.into_iter().any(super::prefix::is_weighty_variable)
         };
@@ -565,9 +712,18 @@ impl Walker {
 
     fn assignments_below(&mut self, node: Node<'_>, text: &str) {
         if node.kind() == "variable_assignment" {
-            let name = node.child_by_field_name("name").and_then(|name| text.get(name.byte_range())).unwrap_or_default();
-            let appended = text.get(node.byte_range()).unwrap_or_default().contains("+=");
-            let value = node.child_by_field_name("value").map(|value| Word::read(value, text)).unwrap_or_default();
+            let name = node
+                .child_by_field_name("name")
+                .and_then(|name| text.get(name.byte_range()))
+                .unwrap_or_default();
+            let appended = text
+                .get(node.byte_range())
+                .unwrap_or_default()
+                .contains("+=");
+            let value = node
+                .child_by_field_name("value")
+                .map(|value| Word::read(value, text))
+                .unwrap_or_default();
             self.set_variable(name, (!appended).then(|| vec![value]));
             return;
         }
@@ -591,7 +747,9 @@ impl Walker {
     fn assigned_by_expansion(&mut self, node: Node<'_>, text: &str) {
         let raw = text.get(node.byte_range()).unwrap_or_default();
         if raw.contains('=')
-            && let Some(name) = raw.strip_prefix("${").and_then(|rest| rest.split([':', '=']).next())
+            && let Some(name) = raw
+                .strip_prefix("${")
+                .and_then(|rest| rest.split([':', '=']).next())
         {
             self.set_variable(name, None);
         }
@@ -600,7 +758,14 @@ impl Walker {
     /// `None`: to something that the text does not tell.
     fn set_variable(&mut self, name: &str, values: Option<Vec<Word>>) {
         let from = self.tick();
-        let entry = self.plan.variables.entry(name.to_owned()).or_insert_with(|| Variable { from, ..Variable::default() });
+        let entry = self
+            .plan
+            .variables
+            .entry(name.to_owned())
+            .or_insert_with(|| Variable {
+                from,
+                ..Variable::default()
+            });
         match values {
             Some(values) => entry.values.extend(values),
             None => entry.unknown = true,
@@ -609,12 +774,18 @@ impl Walker {
 
     /// Builtins that set variables.
     fn set_by_command(&mut self, program: &str, words: &[Word]) {
-        if !matches!(program, "read" | "mapfile" | "readarray" | "printf" | "getopts" | "let" | "export" | "declare") {
+        if !matches!(
+            program,
+            "read" | "mapfile" | "readarray" | "printf" | "getopts" | "let" | "export" | "declare"
+        ) {
             return;
         }
         for word in words.iter().skip(1) {
             let text = word.literal().unwrap_or_default();
-            let name: String = text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            let name: String = text
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect();
             if is_name(&name) {
                 self.set_variable(&name, None);
             }
@@ -628,7 +799,11 @@ fn is_export_option(word: &str) -> bool {
 }
 
 fn is_descriptor(word: &Word) -> bool {
-    word.literal().is_some_and(|text| text.trim_end_matches('-').chars().all(|c| c.is_ascii_digit()))
+    word.literal().is_some_and(|text| {
+        text.trim_end_matches('-')
+            .chars()
+            .all(|c| c.is_ascii_digit())
+    })
 }
 
 /// The name and value of a word that reads `NAME=VALUE`.

@@ -33,14 +33,20 @@ impl Word {
     /// A word that stands for itself.
     pub fn quoted(text: impl Into<String>) -> Self {
         let text = text.into();
-        Self { source: text.clone(), pieces: vec![Piece::Quoted(text)] }
+        Self {
+            source: text.clone(),
+            pieces: vec![Piece::Quoted(text)],
+        }
     }
 
     /// Reads a node of the syntax tree.
     pub fn read(node: Node<'_>, text: &str) -> Self {
         let mut pieces = Vec::new();
         read(node, text, &mut pieces);
-        Self { source: source(node, text), pieces: merged(pieces) }
+        Self {
+            source: source(node, text),
+            pieces: merged(pieces),
+        }
     }
 
     /// What the word becomes, if it is one text whatever happens.
@@ -65,7 +71,10 @@ impl Word {
             _ => return None,
         };
         let source = self.source.get(count..).unwrap_or(&self.source).to_owned();
-        Some(Self { source, pieces: std::iter::once(cut).chain(rest.iter().cloned()).collect() })
+        Some(Self {
+            source,
+            pieces: std::iter::once(cut).chain(rest.iter().cloned()).collect(),
+        })
     }
 
     /// The text that the word certainly begins with.
@@ -78,7 +87,9 @@ impl Word {
 
     /// The word as a permission pattern shows it: without quotes that change nothing.
     pub fn canonical(&self) -> String {
-        let computed = ["$(", "$[", "<(", ">("].iter().any(|sign| self.source.contains(sign));
+        let computed = ["$(", "$[", "<(", ">("]
+            .iter()
+            .any(|sign| self.source.contains(sign));
         match self.literal() {
             Some(text) if !computed && !text.is_empty() && text.chars().all(is_plain) => text,
             _ => self.source.clone(),
@@ -111,7 +122,11 @@ fn is_active(bare: &str, first: bool) -> bool {
 /// The node's text with continued lines joined.
 pub fn source(node: Node<'_>, text: &str) -> String {
     let source = text.get(node.byte_range()).unwrap_or_default();
-    if source.contains("\\\n") { source.replace("\\\n", "") } else { source.to_owned() }
+    if source.contains("\\\n") {
+        source.replace("\\\n", "")
+    } else {
+        source.to_owned()
+    }
 }
 
 fn read(node: Node<'_>, text: &str, pieces: &mut Vec<Piece>) {
@@ -129,7 +144,9 @@ fn read(node: Node<'_>, text: &str, pieces: &mut Vec<Piece>) {
         "arithmetic_expansion" => pieces.push(Piece::Quoted("0".into())),
         "process_substitution" => pieces.push(Piece::Quoted("/dev/fd/63".into())),
         "brace_expression" => bare(raw, pieces),
-        "command_name" | "concatenation" | "translated_string" if node.child_count() > 0 => parts(node, text, pieces),
+        "command_name" | "concatenation" | "translated_string" if node.child_count() > 0 => {
+            parts(node, text, pieces)
+        }
         _ => pieces.push(Piece::Dynamic),
     }
 }
@@ -154,7 +171,9 @@ fn bare(raw: &str, pieces: &mut Vec<Piece>) {
             plain.push(c);
             continue;
         }
-        let Some(next) = chars.next().filter(|next| *next != '\n') else { continue };
+        let Some(next) = chars.next().filter(|next| *next != '\n') else {
+            continue;
+        };
         if !plain.is_empty() {
             pieces.push(Piece::Bare(std::mem::take(&mut plain)));
         }
@@ -177,7 +196,10 @@ fn string(node: Node<'_>, text: &str, pieces: &mut Vec<Piece>) {
         quoted(text.get(at..child.start_byte()).unwrap_or_default(), pieces);
         match child.kind() {
             "simple_expansion" | "expansion" => {
-                pieces.push(variable(text.get(child.byte_range()).unwrap_or_default(), true));
+                pieces.push(variable(
+                    text.get(child.byte_range()).unwrap_or_default(),
+                    true,
+                ));
             }
             "arithmetic_expansion" => pieces.push(Piece::Quoted("0".into())),
             _ => pieces.push(Piece::Dynamic),
@@ -208,21 +230,31 @@ fn quoted(raw: &str, pieces: &mut Vec<Piece>) {
 
 /// `$NAME` and `${NAME}`; every other form is only known to the running shell.
 fn variable(raw: &str, quoted: bool) -> Piece {
-    let name = raw.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).or_else(|| raw.strip_prefix('$'));
+    let name = raw
+        .strip_prefix("${")
+        .and_then(|rest| rest.strip_suffix('}'))
+        .or_else(|| raw.strip_prefix('$'));
     match name.filter(|name| is_name(name)) {
-        Some(name) => Piece::Variable { name: name.into(), quoted },
+        Some(name) => Piece::Variable {
+            name: name.into(),
+            quoted,
+        },
         None => Piece::Dynamic,
     }
 }
 
 /// Whether `text` can be a variable's name.
 pub fn is_name(text: &str) -> bool {
-    let first = text.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    let first = text
+        .chars()
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     first && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn inside(raw: &str, quotes: usize) -> &str {
-    raw.get(quotes..raw.len().saturating_sub(quotes)).unwrap_or_default()
+    raw.get(quotes..raw.len().saturating_sub(quotes))
+        .unwrap_or_default()
 }
 
 /// `$'...'`; `None` where a byte is made that is no character.
@@ -255,11 +287,22 @@ fn unescape(raw: &str) -> Option<String> {
     Some(text)
 }
 
-fn code(chars: &mut std::iter::Peekable<std::str::Chars<'_>>, radix: u32, most: usize) -> Option<char> {
+fn code(
+    chars: &mut std::iter::Peekable<std::str::Chars<'_>>,
+    radix: u32,
+    most: usize,
+) -> Option<char> {
     let mut value = None;
     for _ in 0..most {
-        let Some(digit) = chars.peek().and_then(|c| c.to_digit(radix)) else { break };
-        value = Some(value.unwrap_or(0_u32).checked_mul(radix)?.checked_add(digit)?);
+        let Some(digit) = chars.peek().and_then(|c| c.to_digit(radix)) else {
+            break;
+        };
+        value = Some(
+            value
+                .unwrap_or(0_u32)
+                .checked_mul(radix)?
+                .checked_add(digit)?,
+        );
         chars.next();
     }
     value.and_then(char::from_u32)
@@ -268,7 +311,9 @@ fn code(chars: &mut std::iter::Peekable<std::str::Chars<'_>>, radix: u32, most: 
 fn octal(first: char, chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<char> {
     let mut value = first.to_digit(8)?;
     for _ in 0..2 {
-        let Some(digit) = chars.peek().and_then(|c| c.to_digit(8)) else { break };
+        let Some(digit) = chars.peek().and_then(|c| c.to_digit(8)) else {
+            break;
+        };
         value = value * 8 + digit;
         chars.next();
     }

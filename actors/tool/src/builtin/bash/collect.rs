@@ -63,7 +63,11 @@ impl Cut {
         );
         match &self.path {
             Some(path) => {
-                let whole = if self.file_is_short { "Its first GiB" } else { "The whole" };
+                let whole = if self.file_is_short {
+                    "Its first GiB"
+                } else {
+                    "The whole"
+                };
                 format!(
                     "{shown} {whole} is kept in {}. Search it with grep, or read a part of it with offset and limit.]\n\n",
                     path.display()
@@ -93,7 +97,9 @@ impl Collector {
     /// Takes the next part.
     pub async fn add(&mut self, chunk: &Bytes) {
         self.bytes = self.bytes.saturating_add(chunk.len() as u64);
-        self.newlines = self.newlines.saturating_add(chunk.iter().filter(|byte| **byte == b'\n').count() as u64);
+        self.newlines = self
+            .newlines
+            .saturating_add(chunk.iter().filter(|byte| **byte == b'\n').count() as u64);
         self.remember(chunk);
         match &mut self.whole {
             Some(whole) => {
@@ -121,7 +127,11 @@ impl Collector {
         let text = self.text();
         let live = last_chars(&text, LIVE_CHARS_MAX).to_owned();
         let long = self.is_long();
-        let tail = if long { end_of(&text, self.lines_max, self.bytes_max).to_owned() } else { text };
+        let tail = if long {
+            end_of(&text, self.lines_max, self.bytes_max).to_owned()
+        } else {
+            text
+        };
         let cut = long.then(|| Cut {
             path: matches!(self.file, File::Open(_)).then(|| self.path.clone()),
             lines: self.lines(),
@@ -142,7 +152,9 @@ impl Collector {
     }
 
     fn remember(&mut self, chunk: &[u8]) {
-        let kept = chunk.get(chunk.len().saturating_sub(self.last_bytes_max)..).unwrap_or_default();
+        let kept = chunk
+            .get(chunk.len().saturating_sub(self.last_bytes_max)..)
+            .unwrap_or_default();
         let over = (self.last.len() + kept.len()).saturating_sub(self.last_bytes_max);
         self.last.drain(..over.min(self.last.len()));
         self.last.extend(kept);
@@ -153,7 +165,11 @@ impl Collector {
         let bytes: Vec<u8> = self.last.iter().copied().collect();
         let cut_off = self.bytes > bytes.len() as u64;
         let continued = |byte: &&u8| **byte & 0b1100_0000 == 0b1000_0000;
-        let skipped = if cut_off { bytes.iter().take(3).take_while(continued).count() } else { 0 };
+        let skipped = if cut_off {
+            bytes.iter().take(3).take_while(continued).count()
+        } else {
+            0
+        };
         String::from_utf8_lossy(bytes.get(skipped..).unwrap_or_default()).into_owned()
     }
 
@@ -174,7 +190,9 @@ impl Collector {
     }
 
     async fn write_at(&mut self, bytes: &[u8], before: u64) {
-        let File::Open(file) = &mut self.file else { return };
+        let File::Open(file) = &mut self.file else {
+            return;
+        };
         let room = usize::try_from(FILE_BYTES_MAX.saturating_sub(before)).unwrap_or(usize::MAX);
         let bytes = bytes.get(..room.min(bytes.len())).unwrap_or_default();
         if let Err(error) = file.write_all(bytes).await {
@@ -190,9 +208,19 @@ impl Collector {
 
 async fn create(path: &Path) -> std::io::Result<tokio::fs::File> {
     if let Some(folder) = path.parent() {
-        tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).await?;
+        tokio::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .await?;
     }
-    tokio::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).await
+    tokio::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .await
 }
 
 /// `tool_` and 26 characters that no other call has.
@@ -200,7 +228,13 @@ fn file_name(cx: &ToolCx) -> String {
     let call = format!("{}\n{}\n{}", cx.session, cx.message, cx.call);
     let hash = blake3::hash(call.as_bytes());
     let letters = hash.as_bytes().iter().take(26);
-    let letters = letters.map(|byte| char::from(*BASE62.get(usize::from(*byte) % BASE62.len()).unwrap_or(&b'0')));
+    let letters = letters.map(|byte| {
+        char::from(
+            *BASE62
+                .get(usize::from(*byte) % BASE62.len())
+                .unwrap_or(&b'0'),
+        )
+    });
     format!("tool_{}", letters.collect::<String>())
 }
 
@@ -236,6 +270,9 @@ mod tests {
         assert_eq!(end_of("aaa\nbbb\nccc", 9, 7), "bbb\nccc");
         assert_eq!(end_of("aaa\nbbb\nccc", 9, 6), "ccc");
         assert_eq!(end_of("☃☃☃", 9, 4), "☃");
-        assert_eq!((last_chars("a☃b", 2), last_chars("a", 2), last_chars("", 2)), ("☃b", "a", ""));
+        assert_eq!(
+            (last_chars("a☃b", 2), last_chars("a", 2), last_chars("", 2)),
+            ("☃b", "a", "")
+        );
     }
 }

@@ -27,11 +27,18 @@ async fn done(stage: &Stage, input: Value) -> ToolOutput {
 /// Waits until the host has been shown this output.
 async fn shown(host: &FakeHost, wanted: &str) {
     let seen = async {
-        while !host.progress.lock().iter().any(|metadata| metadata["output"] == wanted) {
+        while !host
+            .progress
+            .lock()
+            .iter()
+            .any(|metadata| metadata["output"] == wanted)
+        {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), seen).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), seen)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -40,13 +47,19 @@ async fn output_exit_and_title() {
     let input = json!({"command": "echo out; echo err >&2; exit 3", "description": "say things"});
     let output = done(&stage, input).await;
     assert_eq!(output.title, "say things");
-    assert_eq!(output.output, "out\nerr\n\n[The command ended with exit code 3.]");
+    assert_eq!(
+        output.output,
+        "out\nerr\n\n[The command ended with exit code 3.]"
+    );
     assert_eq!(
         Value::Object(output.metadata),
         json!({"output": "out\nerr\n", "exit": 3, "description": "say things", "truncated": false})
     );
     let output = done(&stage, json!({"command": "true\n# more"})).await;
-    assert_eq!((output.title.as_str(), output.output.as_str()), ("true", "(no output)"));
+    assert_eq!(
+        (output.title.as_str(), output.output.as_str()),
+        ("true", "(no output)")
+    );
     assert_eq!(output.metadata["exit"], 0);
 }
 
@@ -54,12 +67,17 @@ async fn output_exit_and_title() {
 async fn it_runs_in_the_folder_or_in_workdir() {
     let stage = stage();
     stage.write("src/a.ts", "");
-    assert_eq!(done(&stage, json!({"command": "pwd"})).await.output.trim(), stage.root().to_str().unwrap());
+    assert_eq!(
+        done(&stage, json!({"command": "pwd"})).await.output.trim(),
+        stage.root().to_str().unwrap()
+    );
     for workdir in ["src".to_owned(), stage.shown("src")] {
         let output = done(&stage, json!({"command": "pwd", "workdir": workdir})).await;
         assert_eq!(output.output.trim(), stage.shown("src"));
     }
-    let error = run(&stage, json!({"command": "pwd", "workdir": "src/a.ts"})).await.unwrap_err();
+    let error = run(&stage, json!({"command": "pwd", "workdir": "src/a.ts"}))
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("is not a folder"));
 }
 
@@ -68,19 +86,33 @@ async fn permissions_come_first() {
     let stage = stage();
     stage.write(".env", "SECRET=1");
     *stage.host.denied.lock() = vec!["read".into()];
-    let error = run(&stage, json!({"command": "touch made; cat .env"})).await.unwrap_err();
+    let error = run(&stage, json!({"command": "touch made; cat .env"}))
+        .await
+        .unwrap_err();
     assert_eq!(error, ToolError::Rejected("rejected".into()));
     assert!(!stage.path("made").exists());
-    assert_eq!(stage.permissions(), [("read".to_owned(), vec![".env".to_owned()])]);
+    assert_eq!(
+        stage.permissions(),
+        [("read".to_owned(), vec![".env".to_owned()])]
+    );
 
     *stage.host.denied.lock() = vec!["external_directory".into()];
     let outside = stage.base().canonicalize().unwrap();
-    run(&stage, json!({"command": format!("echo x > {}/f", outside.display())})).await.unwrap_err();
-    run(&stage, json!({"command": "pwd", "workdir": outside})).await.unwrap_err();
+    run(
+        &stage,
+        json!({"command": format!("echo x > {}/f", outside.display())}),
+    )
+    .await
+    .unwrap_err();
+    run(&stage, json!({"command": "pwd", "workdir": outside}))
+        .await
+        .unwrap_err();
     assert!(!outside.join("f").exists());
 
     *stage.host.denied.lock() = vec!["edit".into()];
-    run(&stage, json!({"command": "echo x > f"})).await.unwrap_err();
+    run(&stage, json!({"command": "echo x > f"}))
+        .await
+        .unwrap_err();
     assert!(!stage.path("f").exists());
 }
 
@@ -101,9 +133,22 @@ async fn output_is_shown_while_it_runs() {
 #[tokio::test]
 async fn a_timeout_is_an_answer() {
     let stage = stage();
-    let output = done(&stage, json!({"command": "echo begin; sleep 100", "timeout": 100})).await;
-    assert!(output.output.starts_with("begin\n\n[The command timed out: it was ended after 100 ms"), "{}", output.output);
-    assert_eq!((&output.metadata["exit"], &output.metadata["output"]), (&Value::Null, &json!("begin\n")));
+    let output = done(
+        &stage,
+        json!({"command": "echo begin; sleep 100", "timeout": 100}),
+    )
+    .await;
+    assert!(
+        output
+            .output
+            .starts_with("begin\n\n[The command timed out: it was ended after 100 ms"),
+        "{}",
+        output.output
+    );
+    assert_eq!(
+        (&output.metadata["exit"], &output.metadata["output"]),
+        (&Value::Null, &json!("begin\n"))
+    );
 }
 
 #[tokio::test]
@@ -114,8 +159,13 @@ async fn an_abort_keeps_what_was_said() {
     shown(&stage.host, "start\n").await;
     stage.cx.cancel.cancel();
     let error = running.await.unwrap().unwrap_err();
-    let ToolError::Aborted { metadata } = error else { panic!("{error}") };
-    assert_eq!((&metadata["output"], &metadata["aborted"]), (&json!("start\n"), &json!(true)));
+    let ToolError::Aborted { metadata } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        (&metadata["output"], &metadata["aborted"]),
+        (&json!("start\n"), &json!(true))
+    );
     assert!(!stage.path("never").exists());
 }
 
@@ -125,23 +175,43 @@ async fn a_long_output_is_cut_at_its_head_and_kept() {
     let output = done(&stage, json!({"command": "seq 1 20000"})).await;
     let path = output.metadata["outputPath"].as_str().unwrap();
     assert_eq!(output.metadata["truncated"], true);
-    assert!(output.output.contains("2000 of 20000 lines"), "{}", &output.output[..300]);
+    assert!(
+        output.output.contains("2000 of 20000 lines"),
+        "{}",
+        &output.output[..300]
+    );
     assert!(output.output.contains(path));
     assert!(output.output.ends_with("]\n\n18001\n") || output.output.contains("]\n\n18001\n"));
     assert!(output.output.ends_with("\n20000\n"));
     let whole: String = (1..=20_000).map(|n| format!("{n}\n")).collect();
     assert_eq!(std::fs::read_to_string(path).unwrap(), whole);
-    assert_eq!(output.metadata["output"].as_str().unwrap().chars().count(), 30_000);
-    let name = std::path::Path::new(path).file_name().unwrap().to_str().unwrap();
+    assert_eq!(
+        output.metadata["output"].as_str().unwrap().chars().count(),
+        30_000
+    );
+    let name = std::path::Path::new(path)
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap();
     assert_eq!((name.len(), &name[..5]), (31, "tool_"));
 }
 
 #[tokio::test]
 async fn one_endless_line_is_bounded_too() {
     let stage = stage();
-    let output = done(&stage, json!({"command": "head -c 20000000 /dev/zero | tr '\\0' 'x'"})).await;
+    let output = done(
+        &stage,
+        json!({"command": "head -c 20000000 /dev/zero | tr '\\0' 'x'"}),
+    )
+    .await;
     assert!(output.output.len() < 52_000);
-    assert_eq!(std::fs::metadata(output.metadata["outputPath"].as_str().unwrap()).unwrap().len(), 20_000_000);
+    assert_eq!(
+        std::fs::metadata(output.metadata["outputPath"].as_str().unwrap())
+            .unwrap()
+            .len(),
+        20_000_000
+    );
     let kept = output.metadata["output"].as_str().unwrap();
     assert_eq!(kept.len(), 30_000);
 }
@@ -149,7 +219,11 @@ async fn one_endless_line_is_bounded_too() {
 #[tokio::test]
 async fn odd_bytes_and_control_codes_pass() {
     let stage = stage();
-    let output = done(&stage, json!({"command": r"printf 'a\xffb\r\n\033[1mc\303'; sleep 0.05; printf '\251'"})).await;
+    let output = done(
+        &stage,
+        json!({"command": r"printf 'a\xffb\r\n\033[1mc\303'; sleep 0.05; printf '\251'"}),
+    )
+    .await;
     assert_eq!(output.output, "a\u{fffd}b\r\n\u{1b}[1mcé");
 }
 
@@ -165,6 +239,27 @@ async fn a_disk_that_takes_nothing_is_no_failure() {
 
 #[tokio::test]
 async fn too_long_a_command_says_so() {
-    let error = run(&stage(), json!({"command": "#".repeat(200_000)})).await.unwrap_err();
+    let error = run(&stage(), json!({"command": "#".repeat(200_000)}))
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("128 KiB"));
+}
+
+#[tokio::test]
+#[ignore]
+async fn cost() {
+    let stage = stage();
+    let mut times = Vec::new();
+    for _ in 0..300 {
+        let at = std::time::Instant::now();
+        done(&stage, json!({"command": "true"})).await;
+        times.push(at.elapsed());
+    }
+    times.sort();
+    println!("p50 {:?} p99 {:?}", times[150], times[297]);
+    let at = std::time::Instant::now();
+    for _ in 0..1000 {
+        crate::shell::parse("cd src && git commit -m 'x y' | tee out.txt");
+    }
+    println!("parse {:?}", at.elapsed() / 1000);
 }
