@@ -20,6 +20,13 @@ pub enum Readiness {
     Opening,
     /// Sessions can be used.
     Ready(Arc<Engine>),
+    /// Another process holds the data folder.
+    Locked {
+        /// That process.
+        pid: u32,
+        /// Where it listens; empty while it starts.
+        address: String,
+    },
     /// The log could not be opened.
     Failed(String),
 }

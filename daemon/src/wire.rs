@@ -16,6 +16,7 @@ use kilo_store::{LogStore, Options as StoreOptions};
 use kilo_tool::Registry;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
@@ -42,6 +43,7 @@ pub struct Running {
     pub token: Option<String>,
     /// The front door, for one-time links.
     pub door: Door,
+    readiness: watch::Receiver<Readiness>,
     stop: Option<oneshot::Sender<()>>,
     ended: watch::Receiver<bool>,
     thread: Option<JoinHandle<()>>,
@@ -56,6 +58,14 @@ pub enum StartError {
     /// The data folder cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Another process holds the data folder.
+    #[error("the data folder is in use by process {pid} at {address}")]
+    Locked {
+        /// That process.
+        pid: u32,
+        /// Where it listens; empty while it starts.
+        address: String,
+    },
     /// A thread, file or process facility is missing.
     #[error("cannot start: {what}")]
     System {
@@ -107,7 +117,15 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let (ready, readiness) = watch::channel(Readiness::Opening);
     let (stop, stopped) = oneshot::channel();
     let (end, ended) = watch::channel(false);
-    let context = Context { environment, paths, sandbox, password: password.is_some(), readiness: readiness.clone(), url: url.clone() };
+    let context = Context {
+        environment,
+        paths,
+        sandbox,
+        password: password.is_some(),
+        readiness: readiness.clone(),
+        url: url.clone(),
+        lock_wait: if options.embedded { EMBEDDED_LOCK_WAIT } else { LOCK_WAIT },
+    };
     let thread = std::thread::Builder::new()
         .name("kilo-system".into())
         .spawn(move || {
@@ -115,19 +133,25 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
             let _ = end.send(true);
         })
         .map_err(system("the engine's thread"))?;
-    let running =
-        Running { url, token: token.map(|token| token.reveal().to_string()), door, stop: Some(stop), ended, thread: Some(thread) };
-    running.until_ready(readiness).await
+    let token = token.map(|token| token.reveal().to_string());
+    let running = Running { url, token, door, readiness, stop: Some(stop), ended, thread: Some(thread) };
+    running.until_ready().await
 }
 
 impl Running {
-    async fn until_ready(self, mut readiness: watch::Receiver<Readiness>) -> Result<Self, StartError> {
-        let reached = readiness.wait_for(|state| !matches!(state, Readiness::Opening)).await.map(|state| state.clone());
+    async fn until_ready(mut self) -> Result<Self, StartError> {
+        let reached = self.readiness.wait_for(|state| !matches!(state, Readiness::Opening)).await.map(|state| state.clone());
         match reached {
             Ok(Readiness::Ready(_)) => Ok(self),
             Ok(Readiness::Failed(why)) => Err(StartError::Engine(why)),
+            Ok(Readiness::Locked { pid, address }) => Err(StartError::Locked { pid, address }),
             _ => Err(StartError::Engine("no word from it".into())),
         }
+    }
+
+    /// Tells whether any session runs a turn.
+    pub fn is_busy(&self) -> bool {
+        matches!(&*self.readiness.borrow(), Readiness::Ready(engine) if !engine.statuses().is_empty())
     }
 
     /// Waits until it has ended.
@@ -169,6 +193,11 @@ fn sandbox_settings(environment: &Environment) -> Settings {
     settings
 }
 
+/// How long a daemon waits for the data folder: a killed one's lock can outlive it for a moment.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// The same for one command: whoever holds the folder can serve it too.
+const EMBEDDED_LOCK_WAIT: Duration = Duration::from_millis(50);
+
 /// What the engine's thread takes along.
 struct Context {
     environment: Arc<Environment>,
@@ -177,6 +206,7 @@ struct Context {
     password: bool,
     readiness: watch::Receiver<Readiness>,
     url: String,
+    lock_wait: Duration,
 }
 
 /// The thread that the actix system lives on.
@@ -215,6 +245,9 @@ fn run_system(
                 Ok(Ok((engine, open))) => {
                     let _ = ready.send(Readiness::Ready(Arc::clone(&engine)));
                     handle.spawn(async move { engine.recover(open).await });
+                }
+                Ok(Err(StoreError::Locked { pid, address, .. })) => {
+                    let _ = ready.send(Readiness::Locked { pid, address });
                 }
                 Ok(Err(error)) => {
                     let _ = ready.send(Readiness::Failed(error.to_string()));
@@ -272,7 +305,8 @@ struct Opening {
 impl Opening {
     fn open(self) -> Result<(Arc<Engine>, Vec<kilo_protocol::SessionId>), StoreError> {
         let Self { context, daemon, handle, placement } = self;
-        let store = LogStore::open(StoreOptions::new(&context.paths.engine, std::process::id()))?;
+        let options = StoreOptions::new(&context.paths.engine, std::process::id());
+        let store = LogStore::open(StoreOptions { lock_wait: context.lock_wait, ..options })?;
         store.set_address(&context.url);
         let journal = Journal::new(Arc::new(store), Bus::default());
         let sandbox: Arc<dyn Sandbox> = Arc::new(context.sandbox);
@@ -283,7 +317,7 @@ impl Opening {
             models: Arc::new(models),
             toolbox: Arc::clone(&daemon.toolbox) as _,
             sandbox,
-            checkpoints: Arc::new(kilo_worktree::GitCheckpoints::new(context.paths.snapshots.clone())),
+            checkpoints: Arc::new(kilo_worktree::GitCheckpoints::new(context.paths.snapshots.clone()).refusing([context.paths.home.clone()])),
             clock: Arc::clone(&daemon.clock),
             surroundings: Arc::new(EngineFolders(Arc::clone(&daemon.folders))),
             placement,

@@ -1,7 +1,7 @@
 //! Child processes that can be ended whole: `bash` calls, servers, everything that the daemon starts for somebody.
 //!
 //! It must never know tools, sessions, permissions, HTTP, or the environment of the daemon: variables are an argument.
-//! It is the only crate of the project that holds unsafe code, nearly all of it in `init.rs`.
+//! It is the only crate of the project that holds unsafe code, nearly all of it in `init`.
 //!
 //! Start at [`ProcessSandbox`], then `init.rs`: every run has a small process of its own between the daemon and the
 //! command. That process is a subreaper, so whatever the command starts stays below it (`setsid`, double forks and

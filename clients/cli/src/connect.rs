@@ -2,14 +2,20 @@
 
 use crate::Context;
 use crate::args::Remote;
-use crate::host::{Engine, Start};
+use crate::host::{Engine, NotStarted, Start};
+use crate::signals::Signals;
 use crate::state;
+use crate::terminal::note;
 use kilo_client::{Auth, Client};
 use kilo_config::Environment;
 use std::path::Path;
 use std::time::Duration;
 
 const HEALTH_MAX: Duration = Duration::from_secs(1);
+/// How often an engine is looked for while another process starts or ends one.
+const ATTEMPTS_MAX: u32 = 40;
+const ATTEMPT_STEP: Duration = Duration::from_millis(100);
+const BUSY_STEP: Duration = Duration::from_millis(100);
 
 /// A client, and the engine behind it when that runs in this process.
 pub struct Link {
@@ -19,15 +25,25 @@ pub struct Link {
 }
 
 impl Link {
-    /// Stops the engine if it runs in this process.
+    /// Stops the engine if it runs in this process, once no other process has a turn running in it; Ctrl-C stops it at
+    /// once.
     pub async fn close(self) {
-        if let Some(engine) = self.engine {
-            engine.stop().await;
+        let Some(engine) = self.engine else { return };
+        if engine.is_busy()
+            && let Ok(mut signals) = Signals::listen()
+        {
+            note("another program uses this process's engine; waiting until it is done (Ctrl-C stops both)");
+            tokio::select! {
+                () = idle(&engine) => {}
+                _ = signals.next() => {}
+            }
         }
+        engine.stop().await;
     }
 }
 
-/// Finds an engine: `--attach`, else the background daemon if it is healthy, else one in this process.
+/// Finds an engine: `--attach`, else the background daemon if it is healthy, else one in this process, else the one of
+/// another process that holds the data folder.
 ///
 /// `KILO_NO_DAEMON=1` leaves the background daemon alone.
 pub async fn open(cx: &Context, remote: &Remote, directory: &str) -> anyhow::Result<Link> {
@@ -38,10 +54,32 @@ pub async fn open(cx: &Context, remote: &Remote, directory: &str) -> anyhow::Res
     if let Some(client) = background(&cx.env).await {
         return Ok(Link { client: client.in_directory(directory), engine: None });
     }
-    let start = Start { env: cx.env.clone(), embedded: true, ..Start::default() };
-    let engine = Engine::start(start).await?;
-    let client = engine.client()?.in_directory(directory);
-    Ok(Link { client, engine: Some(engine) })
+    for _ in 0..ATTEMPTS_MAX {
+        let start = Start { env: cx.env.clone(), embedded: true, ..Start::default() };
+        let address = match Engine::start(start).await {
+            Ok(engine) => {
+                let client = engine.client()?.in_directory(directory);
+                return Ok(Link { client, engine: Some(engine) });
+            }
+            Err(NotStarted::Held { address, .. }) => address,
+            Err(error) => return Err(error.into()),
+        };
+        // Whoever holds the data folder serves everybody of this user; it may just be starting or ending.
+        if let Ok(client) = Client::new(&address, credentials(&cx.env, remote))
+            && client.health(HEALTH_MAX).await.is_ok()
+        {
+            tracing::debug!(address, "using the engine of another process");
+            return Ok(Link { client: client.in_directory(directory), engine: None });
+        }
+        tokio::time::sleep(ATTEMPT_STEP).await;
+    }
+    anyhow::bail!("another process holds the data folder and does not answer")
+}
+
+async fn idle(engine: &Engine) {
+    while engine.is_busy() {
+        tokio::time::sleep(BUSY_STEP).await;
+    }
 }
 
 /// A client for the background daemon, if it is there and healthy.

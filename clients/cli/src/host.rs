@@ -2,9 +2,9 @@
 
 use crate::exit::Exit;
 use crate::signals::Signals;
-use anyhow::Context as _;
 use kilo_client::{Auth, Client};
 use kilo_config::Environment;
+use kilo_daemon::StartError;
 use std::time::Duration;
 
 const STOP_MAX: Duration = Duration::from_millis(900);
@@ -24,6 +24,47 @@ pub struct Start {
     pub embedded: bool,
 }
 
+/// Why an engine did not start.
+#[derive(Debug)]
+pub enum NotStarted {
+    /// Another process holds the data folder.
+    Held {
+        /// That process.
+        pid: u32,
+        /// Where it listens; empty while it starts.
+        address: String,
+    },
+    /// Anything else.
+    Failed(StartError),
+}
+
+impl From<StartError> for NotStarted {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Locked { pid, address } => Self::Held { pid, address },
+            other => Self::Failed(other),
+        }
+    }
+}
+
+impl std::fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Held { pid, address } => write!(f, "process {pid} at {address} uses the data folder already"),
+            Self::Failed(_) => f.write_str("the engine did not start"),
+        }
+    }
+}
+
+impl std::error::Error for NotStarted {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Held { .. } => None,
+            Self::Failed(error) => Some(error),
+        }
+    }
+}
+
 /// An engine that runs in this process.
 pub struct Engine {
     running: kilo_daemon::Running,
@@ -32,7 +73,10 @@ pub struct Engine {
 
 impl Engine {
     /// Starts one and returns once it is ready to serve.
-    pub async fn start(start: Start) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// [`NotStarted::Held`] when another process holds the data folder.
+    pub async fn start(start: Start) -> Result<Self, NotStarted> {
         let env = start.env.clone();
         let hostname = if start.hostname.is_empty() { "127.0.0.1".to_owned() } else { start.hostname };
         let running = kilo_daemon::start(kilo_daemon::Options {
@@ -42,8 +86,7 @@ impl Engine {
             cors: start.cors,
             embedded: start.embedded,
         })
-        .await
-        .context("the engine did not start")?;
+        .await?;
         Ok(Self { running, env })
     }
 
@@ -77,6 +120,11 @@ impl Engine {
         };
         self.stop().await;
         exit
+    }
+
+    /// Whether any session runs a turn.
+    pub fn is_busy(&self) -> bool {
+        self.running.is_busy()
     }
 
     /// Stops it, within 0.9 s.

@@ -41,7 +41,7 @@ pub enum ClientError {
         /// A sentence for people, taken from the body where it has one.
         message: String,
         /// The body; a string when it was not JSON, null when it was empty.
-        body: Value,
+        body: Box<Value>,
     },
     /// The answer does not have the shape of the protocol.
     #[error("the daemon's answer to {call} has an unknown shape")]
@@ -113,7 +113,7 @@ impl ClientError {
             Err(_) => Value::String(String::from_utf8_lossy(body).into_owned()),
         };
         let message = sentence(&body).unwrap_or_else(|| format!("{call} answered {status}"));
-        Self::Refused { status, call, message, body }
+        Self::Refused { status, call, message, body: Box::new(body) }
     }
 }
 

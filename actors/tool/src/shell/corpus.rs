@@ -107,7 +107,7 @@ fn corpus() -> Vec<(String, String)> {
     for line in lines {
         match line.strip_prefix("=>") {
             Some(answer) => pairs.push((
-                text.drain(..).collect::<Vec<_>>().join("\n"),
+                std::mem::take(&mut text).join("\n"),
                 answer.trim().to_owned(),
             )),
             None if line.is_empty() && text.is_empty() => {}

@@ -175,7 +175,7 @@ pub fn inner(words: &[Word], stdin: Option<&str>) -> Option<Inner> {
             .map(Inner::Text),
         "su" | "script" | "flock" if has_text(rest) => text_after(rest, 'c').map(Inner::Text),
         "watch" => joined(skip_options(rest, "n", &["--interval"])).map(Inner::Text),
-        "env" if rest.iter().any(|word| split_string(word)) => env_split(rest),
+        "env" if rest.iter().any(split_string) => env_split(rest),
         "command"
             if rest
                 .first()

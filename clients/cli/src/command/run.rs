@@ -13,7 +13,7 @@ use crate::terminal::{Terminal, note};
 use clap::{Args, ValueEnum};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use kilo_client::{ClientError, Prompt, ProviderList};
+use kilo_client::{Client, ClientError, Prompt, ProviderList};
 use kilo_protocol::model::{MessageWithParts, Session};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -94,11 +94,11 @@ pub async fn execute(args: &RunArgs, cx: &Context) -> anyhow::Result<Exit> {
 
 async fn run(args: &RunArgs, order: Order, link: &Link, cx: &Context) -> anyhow::Result<Exit> {
     let client = &link.client;
-    let (events, providers) = futures_util::try_join!(client.events(), client.providers())?;
-    if args.model.is_none() && !has_models(&providers) {
+    let (events, model) = futures_util::try_join!(client.events(), model(args, client))?;
+    let Some(model) = model else {
         note(NO_MODEL);
         return Ok(Exit::FAILED);
-    }
+    };
     let choice = Choice {
         last: args.r#continue,
         id: args.session.clone(),
@@ -107,7 +107,7 @@ async fn run(args: &RunArgs, order: Order, link: &Link, cx: &Context) -> anyhow:
     };
     let session = choose::session(client, &choice).await?;
     let mut show = audience(args, cx);
-    show.begin(&session, args.agent.as_deref().unwrap_or("code"), &model_shown(args, &session, &providers));
+    show.begin(&session, args.agent.as_deref().unwrap_or("code"), &shown(args, &session, model));
     let prompt = order.send(client, &session);
     follow::follow(client, &session, events, prompt, show.as_mut()).await
 }
@@ -140,7 +140,7 @@ impl Order {
 
     fn send<'a>(
         &'a self,
-        client: &'a kilo_client::Client,
+        client: &'a Client,
         session: &'a Session,
     ) -> BoxFuture<'a, Result<MessageWithParts, ClientError>> {
         match self {
@@ -158,20 +158,35 @@ fn audience(args: &RunArgs, cx: &Context) -> Box<dyn Audience> {
     }
 }
 
+/// The model that a new session would use; `None` when there is none at all.
+///
+/// The list of providers is asked for last: a daemon may look for local servers to answer it.
+async fn model(args: &RunArgs, client: &Client) -> Result<Option<String>, ClientError> {
+    if let Some(model) = &args.model {
+        return Ok(Some(model.clone()));
+    }
+    if let Some(model) = client.config().await?.get("model").and_then(Value::as_str) {
+        return Ok(Some(model.to_owned()));
+    }
+    let providers = client.providers().await?;
+    if !has_models(&providers) {
+        return Ok(None);
+    }
+    let first = providers.defaults.iter().next();
+    Ok(Some(first.map_or_else(|| "default model".into(), |(id, model)| format!("{id}/{}", model.as_str().unwrap_or("?")))))
+}
+
 fn has_models(providers: &ProviderList) -> bool {
     let models = |provider: &Value| provider.get("models").and_then(Value::as_object).is_some_and(|m| !m.is_empty());
     providers.providers.iter().any(models)
 }
 
-fn model_shown(args: &RunArgs, session: &Session, providers: &ProviderList) -> String {
-    if let Some(model) = &args.model {
-        return model.clone();
+/// The model that will answer: what was asked for, else what the session used last, else `fallback`.
+fn shown(args: &RunArgs, session: &Session, fallback: String) -> String {
+    match &session.model {
+        Some(model) if args.model.is_none() => format!("{}/{}", model.provider_id, model.id),
+        _ => fallback,
     }
-    if let Some(model) = &session.model {
-        return format!("{}/{}", model.provider_id, model.id);
-    }
-    let first = providers.defaults.iter().next();
-    first.map_or_else(|| "default model".into(), |(provider, model)| format!("{provider}/{}", model.as_str().unwrap_or("?")))
 }
 
 const NO_MODEL: &str = "No model is configured yet. Any one of these is enough:

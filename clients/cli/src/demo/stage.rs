@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 const SCENES: usize = 6;
 const PAUSE: Duration = Duration::from_millis(1_600);
-const ANSWER_AFTER: Duration = Duration::from_millis(3_500);
+const ANSWER_AFTER: Duration = Duration::from_millis(4_000);
 
 /// The stage.
 pub struct Stage {

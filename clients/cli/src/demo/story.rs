@@ -147,7 +147,7 @@ fn changes(stage: &Stage, before: &str, after: &str) {
 
 fn epilogue(stage: &Stage) {
     stage.proof("the tests failed before the edit and passed after it");
-    stage.proof("three permissions were asked for, and nothing ran before it was allowed");
+    stage.proof("two commands and one change of a file were allowed first, one by one");
     stage.proof("both clients saw the same, event for event");
     stage.proof("undo and redo changed the file on the disk");
     line("");

@@ -4,9 +4,10 @@ use crate::terminal::{Terminal, fit, harmless};
 
 /// Shows the changed lines of `patch`, at most `lines_max`, with their line numbers; says how many more there are.
 ///
-/// Lines of context and file headers are left out; a gap between two places is marked by `⋮`. No change gives no lines.
+/// Lines of context and file headers are left out; a gap between two places is marked by `⋮`. No change gives no lines, and
+/// neither does a `lines_max` of 0.
 pub fn short(patch: &str, lines_max: usize, terminal: Terminal) -> Vec<String> {
-    let changes = changes(patch);
+    let changes = if lines_max == 0 { Vec::new() } else { changes(patch) };
     let mut shown = Vec::new();
     let mut last_hunk = changes.first().map_or(0, |change| change.hunk);
     for change in changes.iter().take(lines_max) {
@@ -97,5 +98,6 @@ mod tests {
             ["\x1b[31m    2 - for name in $*; do\x1b[0m", "\x1b[2m     … 2 more changed lines\x1b[0m"]
         );
         assert!(short("not a diff", 5, Terminal::plain()).is_empty());
+        assert!(short(PATCH, 0, Terminal::plain()).is_empty());
     }
 }

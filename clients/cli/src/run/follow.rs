@@ -129,9 +129,9 @@ impl Turn<'_> {
 
     async fn finish(&mut self, answer: Option<Result<MessageWithParts, ClientError>>, stopped: Option<Exit>) -> Exit {
         match answer {
-            Some(Ok(answer)) => self.last_message(&answer),
+            Some(Ok(answer)) if stopped.is_none() => self.last_message(&answer),
             Some(Err(error)) if stopped.is_none() => self.broken(&error),
-            Some(Err(_)) | None => {}
+            Some(_) | None => {}
         }
         if let Some(exit) = stopped {
             return exit;
@@ -162,7 +162,7 @@ impl Turn<'_> {
             return;
         }
         let body = match error {
-            ClientError::Refused { body, .. } if body.get("data").is_some() => body.clone(),
+            ClientError::Refused { body, .. } if body.get("data").is_some() => (**body).clone(),
             other => json!({"name": "UnknownError", "data": {"message": other.to_string()}}),
         };
         self.show.error(self.session.id.as_str(), body);

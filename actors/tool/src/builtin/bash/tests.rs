@@ -244,22 +244,3 @@ async fn too_long_a_command_says_so() {
         .unwrap_err();
     assert!(error.to_string().contains("128 KiB"));
 }
-
-#[tokio::test]
-#[ignore]
-async fn cost() {
-    let stage = stage();
-    let mut times = Vec::new();
-    for _ in 0..300 {
-        let at = std::time::Instant::now();
-        done(&stage, json!({"command": "true"})).await;
-        times.push(at.elapsed());
-    }
-    times.sort();
-    println!("p50 {:?} p99 {:?}", times[150], times[297]);
-    let at = std::time::Instant::now();
-    for _ in 0..1000 {
-        crate::shell::parse("cd src && git commit -m 'x y' | tee out.txt");
-    }
-    println!("parse {:?}", at.elapsed() / 1000);
-}

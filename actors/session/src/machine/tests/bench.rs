@@ -1,0 +1,227 @@
+//! A machine with its log, a clock that a script moves, and surroundings that answer by themselves.
+
+use super::show::Names;
+use crate::apply::fold;
+use crate::input::{Effect, Input, Opened, Stamp};
+use crate::machine::{Decision, Machine};
+use crate::record::{Logged, Record};
+use crate::state::State;
+use kilo_ports::provider::{ModelInfo, Price, Protocol};
+use kilo_ports::tool::{Access, ToolError};
+use kilo_protocol::model::{Message, ModelRef, Rule, Session, SessionTime, Status, Tokens};
+use kilo_protocol::{CallId, IdSource, Millis, SessionId};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub(super) struct Bench {
+    pub machine: Machine,
+    pub ids: IdSource,
+    pub now: Millis,
+    /// Every record, as the log has them.
+    pub log: Vec<Logged>,
+    pub lines: Vec<String>,
+    pub names: Names,
+    /// The stamp of the newest model call or checkpoint.
+    pub stamp: Stamp,
+    /// The next call's place in the answer.
+    pub index: usize,
+    pub rules: Vec<Rule>,
+    pub saved: Vec<Rule>,
+    pub offered: Vec<(String, Access)>,
+    pub steps_max: Option<u32>,
+    pub compact_at: Option<u64>,
+    /// The script gives the first checkpoint itself.
+    pub holds_snapshot: bool,
+    /// What a call heard about its request, if it was a refusal.
+    pub refusals: HashMap<CallId, ToolError>,
+}
+
+pub(super) fn model_ref() -> ModelRef {
+    ModelRef { provider_id: "fake".into(), model_id: "m".into(), variant: None }
+}
+
+pub(super) fn model_info() -> ModelInfo {
+    ModelInfo {
+        provider_id: "fake".into(),
+        model_id: "m".into(),
+        api_id: "m".into(),
+        name: "M".into(),
+        protocol: Some(Protocol::OpenaiChat),
+        npm: String::new(),
+        base_url: "http://127.0.0.1:9".into(),
+        api_key: None,
+        headers: Vec::new(),
+        context: 100_000,
+        input_limit: None,
+        output: 8_000,
+        tool_call: true,
+        reasoning: true,
+        temperature: true,
+        images: true,
+        pdf: false,
+        cost: Price { input: 1.0, output: 2.0, ..Default::default() },
+        interleaved: None,
+        options: Default::default(),
+        first_byte_ms: 1_000,
+        gap_ms: 1_000,
+    }
+}
+
+fn session(now: Millis) -> Session {
+    Session {
+        id: SessionId::from_wire("ses_1"),
+        slug: "calm-otter".into(),
+        project_id: "global".into(),
+        directory: "/work".into(),
+        path: String::new(),
+        parent_id: None,
+        summary: None,
+        cost: 0.0,
+        tokens: Tokens::default(),
+        share: None,
+        title: "New session - 1970".into(),
+        agent: None,
+        model: None,
+        version: "0".into(),
+        metadata: None,
+        time: SessionTime { created: now, updated: now, ..Default::default() },
+        permission: None,
+        revert: None,
+    }
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let ids = IdSource::default();
+        let now = 1_000_000;
+        let created = Record::SessionCreated(Box::new(session(now)));
+        let log = vec![Logged { event: ids.event(now), sync: Some(0), record: created }];
+        let state = fold(None, &log).expect("the log begins with the session");
+        let tools = [
+            ("bash", Access::Executes),
+            ("edit", Access::Writes),
+            ("read", Access::Reads),
+            ("question", Access::Session),
+        ];
+        Self {
+            machine: Machine::new(state),
+            ids,
+            now,
+            log,
+            lines: Vec::new(),
+            names: Names::default(),
+            stamp: 0,
+            index: 0,
+            rules: Vec::new(),
+            saved: Vec::new(),
+            offered: tools.map(|(name, access)| (name.to_string(), access)).to_vec(),
+            steps_max: None,
+            compact_at: None,
+            holds_snapshot: false,
+            refusals: HashMap::new(),
+        }
+    }
+
+    /// Gives an input, writes down what it led to and lets the surroundings answer.
+    pub fn give(&mut self, input: Input) {
+        let before = self.machine.state.info.clone();
+        let decision = self.machine.handle(input, self.now, &self.ids);
+        self.take(decision, before);
+    }
+
+    /// The process ends after `records` records of the log (all of them for `None`); a new one reads the log.
+    pub fn crash(&mut self, records: Option<usize>) {
+        self.log.truncate(records.unwrap_or(self.log.len()));
+        let state = fold(None, &self.log).expect("the log begins with the session");
+        let before = state.info.clone();
+        self.machine = Machine::new(state);
+        let decision = self.machine.recover(self.now, &self.ids);
+        self.take(decision, before);
+    }
+
+    fn take(&mut self, decision: Decision, mut head: Session) {
+        for logged in &decision.records {
+            let line = self.names.record(logged, &mut head);
+            self.lines.push(format!("record {line}"));
+        }
+        self.log.extend(decision.records);
+        self.assert_replay();
+        for effect in decision.effects {
+            let line = self.names.effect(&effect);
+            self.lines.push(format!("effect {line}"));
+            self.carry_out(effect);
+        }
+    }
+
+    /// What the surroundings do at once.
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::CallModel(stamp, _) => {
+                self.stamp = stamp;
+                self.index = 0;
+                self.give(Input::Opened(stamp, Box::new(self.opened())));
+                if !self.holds_snapshot && !self.machine.takes_chunks() {
+                    self.give(Input::Snapshot(stamp, Some("h0".into())));
+                }
+            }
+            Effect::SaveRules(rules) => self.saved.extend(rules),
+            Effect::AnswerNow(call, Err(error)) => {
+                self.refusals.insert(call, error);
+            }
+            Effect::AnswerAsk(request, Err(error)) => {
+                if let Some(call) = self.asked_by(&request) {
+                    self.refusals.insert(call, error);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn asked_by(&self, request: &kilo_protocol::PermissionId) -> Option<CallId> {
+        self.log.iter().find_map(|logged| match &logged.record {
+            Record::PermissionAsked(asked) if asked.id == *request => Some(asked.tool.as_ref()?.call_id.clone()),
+            _ => None,
+        })
+    }
+
+    fn opened(&self) -> Opened {
+        Opened {
+            model: Arc::new(model_info()),
+            rules: Arc::new(self.rules.clone()),
+            tools: Arc::new(self.offered.clone()),
+            steps_max: self.steps_max,
+            compact_at: self.compact_at,
+        }
+    }
+
+    /// What the log gives is what the machine has, and its durable events are numbered without a gap.
+    #[track_caller]
+    pub fn assert_replay(&self) {
+        let replayed = fold(None, &self.log).expect("the log begins with the session");
+        assert_eq!(json(&replayed), json(&self.machine.state), "the replayed state differs from the live one");
+        let numbers: Vec<u64> = self.log.iter().filter_map(|logged| logged.sync).collect();
+        assert!(numbers.iter().copied().eq(0..numbers.len() as u64), "sync numbers have a gap: {numbers:?}");
+    }
+
+    /// Nothing is open.
+    #[track_caller]
+    pub fn assert_settled(&self) {
+        let state = &self.machine.state;
+        assert_eq!(state.status, Status::Idle);
+        assert_eq!(state.turn, None);
+        assert!(state.permissions.is_empty() && state.questions.is_empty() && state.network.is_none());
+        for entry in &state.messages {
+            if let Message::Assistant(answer) = &entry.info {
+                assert!(answer.time.completed.is_some(), "{} is unfinished", answer.id);
+            }
+            for (_, tool) in state.calls(entry.info.id()) {
+                assert!(tool.state.is_final(), "call {} is not final", tool.call_id);
+            }
+        }
+        assert_eq!(self.machine.stamp(), None);
+    }
+}
+
+fn json(state: &State) -> String {
+    serde_json::to_string(state).expect("a state is JSON")
+}

@@ -1,0 +1,314 @@
+//! Provider trouble: retries, the lost network, streams that break.
+
+use super::script;
+
+#[test]
+fn a_refused_call_is_tried_again_and_succeeds() {
+    let outcome = script(
+        "
+        prompt 'go'
+        fail overloaded 'too busy'
+        wait 2000
+        retry
+        text 'Hi'
+        finish
+        ",
+    );
+    outcome.since("fail", "
+            - fail overloaded 'too busy'
+            record status retry 1 'too busy'
+            effect retry_after 2500
+            - retry
+            record status busy
+            effect call_model m2 for m1 code
+            - text 'Hi'
+            record part m2.p3 text ''
+            record delta p3 'Hi'
+            - finish
+            record part m2.p3 text 'Hi' ended
+            record part m2.p4 step-finish stop h0
+            record message m2 answers m1 stop
+            record message m2 answers m1 stop complete
+            record head cost tokens
+            record status idle
+            record idle
+            record turn closed completed
+            record head
+            effect turn_ended m1
+        ");
+    outcome.since("retry", "
+            - retry
+            record status busy
+            effect call_model m2 for m1 code
+            - text 'Hi'
+            record part m2.p3 text ''
+            record delta p3 'Hi'
+            - finish
+            record part m2.p3 text 'Hi' ended
+            record part m2.p4 step-finish stop h0
+            record message m2 answers m1 stop
+            record message m2 answers m1 stop complete
+            record head cost tokens
+            record status idle
+            record idle
+            record turn closed completed
+            record head
+            effect turn_ended m1
+        ").is_settled();
+}
+
+#[test]
+fn the_provider_says_how_long_to_wait() {
+    let outcome = script(
+        "
+        prompt 'go'
+        fail overloaded 'slow down' 7000
+        ",
+    );
+    outcome.since("fail", "
+            - fail overloaded 'slow down' 7000
+            record status retry 1 'slow down'
+            effect retry_after 7000
+        ");
+}
+
+#[test]
+fn after_five_retries_the_turn_fails() {
+    let outcome = script(
+        "
+        prompt 'go'
+        fail overloaded 'busy'
+        retry
+        fail overloaded 'busy'
+        retry
+        fail overloaded 'busy'
+        retry
+        fail overloaded 'busy'
+        retry
+        fail overloaded 'busy'
+        retry
+        fail overloaded 'busy for good'
+        ",
+    );
+    let waits: Vec<&str> = outcome.lines.iter().filter_map(|line| line.strip_prefix("effect retry_after ")).collect();
+    assert_eq!(waits, ["2000", "4000", "8000", "16000", "30000"].map(|base| jittered(base)));
+    outcome.since("fail overloaded 'busy for good'", "
+            - fail overloaded 'busy for good'
+            record failed APIError 'busy for good'
+            record message m2 answers m1 APIError complete
+            record status idle
+            record idle
+            record turn closed error
+            record head
+            effect stop_tools
+            effect turn_ended m1
+        ").is_settled();
+}
+
+/// The bench's clock stands at 1,000,000 ms, whose chance is 1,000,000 % 101 = 0.
+fn jittered(base: &str) -> String {
+    let base: u64 = base.parse().expect("a number");
+    (base + base / 4 * (1_000_000 % 101) / 100).to_string()
+}
+
+#[test]
+fn a_second_failure_of_the_same_call_changes_nothing() {
+    let outcome = script(
+        "
+        prompt 'go'
+        fail overloaded 'busy'
+        fail overloaded 'busy'
+        fail network 'gone'
+        retry
+        retry
+        ",
+    );
+    outcome.since("fail overloaded", "
+            - fail overloaded 'busy'
+            - fail network 'gone'
+            - retry
+            record status busy
+            effect call_model m2 for m1 code
+            - retry
+        ");
+}
+
+#[test]
+fn the_last_step_is_still_the_last_after_a_retry() {
+    let outcome = script(
+        "
+        steps 2
+        prompt 'go'
+        call c1 read {}
+        finish tool-calls
+        done c1 'A'
+        fail overloaded 'busy'
+        retry
+        ",
+    );
+    outcome.since("retry", "
+            - retry
+            record status busy
+            effect call_model m3 for m1 code last
+        ");
+}
+
+#[test]
+fn a_stream_that_stalls_in_the_middle_keeps_its_text_and_fails_the_turn() {
+    let outcome = script(
+        r#"
+        prompt 'go'
+        text 'half an ans'
+        begin c1 bash {"comm
+        fail stalled 'no data came for 60 s'
+        "#,
+    );
+    outcome.since("fail", "
+            - fail stalled 'no data came for 60 s'
+            record failed APIError 'no data came for 60 s'
+            record part m2.p4 call c1 bash error 'The call was stopped because the turn failed.' interrupted
+            record message m2 answers m1 APIError complete
+            record status idle
+            record idle
+            record turn closed error
+            record head
+            effect stop_tools
+            effect turn_ended m1
+        ").is_settled();
+}
+
+#[test]
+fn a_stream_that_breaks_stops_the_calls_it_made() {
+    let outcome = script(
+        r#"
+        rules bash:ask
+        prompt 'go'
+        call c1 bash {"command":"ls"}
+        ask c1 bash 'ls'
+        fail cut 'connection reset'
+        "#,
+    );
+    outcome.since("fail", "
+            - fail cut 'connection reset'
+            record failed APIError 'connection reset'
+            record permission per1 reject
+            record part m2.p3 call c1 bash error 'The call was stopped because the turn failed.' interrupted
+            record message m2 answers m1 APIError complete
+            record status idle
+            record idle
+            record turn closed error
+            record head
+            effect stop_tools
+            effect turn_ended m1
+        ").is_settled();
+}
+
+#[test]
+fn trouble_that_will_not_change_is_not_retried() {
+    let outcome = script(
+        "
+        prompt 'go'
+        refuse auth 'no key for fake'
+        ",
+    );
+    outcome.since("refuse", "
+            - refuse auth 'no key for fake'
+            record failed ProviderAuthError 'no key for fake'
+            record message m2 answers m1 ProviderAuthError complete
+            record status idle
+            record idle
+            record turn closed error
+            record head
+            effect stop_tools
+            effect turn_ended m1
+        ").is_settled();
+}
+
+#[test]
+fn a_turn_waits_for_the_network_and_goes_on() {
+    let outcome = script(
+        "
+        prompt 'go'
+        fail network 'connection refused'
+        retry
+        network back
+        text 'Hi'
+        finish
+        ",
+    );
+    outcome.since("fail", "
+            - fail network 'connection refused'
+            record network que1 asked 'connection refused'
+            record status offline que1 'connection refused'
+            effect watch_network que1
+            - retry
+            - network back
+            record network que1 again
+            record status busy
+            effect call_model m2 for m1 code
+            - text 'Hi'
+            record part m2.p3 text ''
+            record delta p3 'Hi'
+            - finish
+            record part m2.p3 text 'Hi' ended
+            record part m2.p4 step-finish stop h0
+            record message m2 answers m1 stop
+            record message m2 answers m1 stop complete
+            record head cost tokens
+            record status idle
+            record idle
+            record turn closed completed
+            record head
+            effect turn_ended m1
+        ").is_settled();
+}
+
+#[test]
+fn a_client_gives_the_network_up() {
+    let outcome = script(
+        "
+        prompt 'go'
+        fail network 'connection refused'
+        network give-up
+        network back
+        ",
+    );
+    outcome.since("network give-up", "
+            - network give-up
+            record network que1 given up
+            record failed APIError 'connection refused'
+            record message m2 answers m1 APIError complete
+            record status idle
+            record idle
+            record turn closed error
+            record head
+            effect turn_ended m1
+            - network back
+        ").is_settled();
+}
+
+#[test]
+fn an_error_after_the_answer_is_whole_changes_nothing() {
+    let outcome = script(
+        "
+        prompt 'go'
+        call c1 read {}
+        finish tool-calls
+        fail cut 'connection reset'
+        done c1 'A'
+        ",
+    );
+    outcome.since("fail", "
+            - fail cut 'connection reset'
+            - done c1 'A'
+            record part m2.p3 call c1 read completed 'A'
+            record part m2.p4 step-finish tool-calls h0
+            record message m2 answers m1 tool-calls
+            record message m2 answers m1 tool-calls complete
+            record head cost tokens
+            record message m3 answers m1
+            record status busy
+            record part m3.p5 step-start h0
+            effect call_model m3 for m1 code
+        ");
+}

@@ -1,0 +1,192 @@
+//! Simple commands: noted, looked into, and followed where they move the shell.
+
+use super::{CALM, COMMANDS_MAX, DEPTH_MAX, Flow, Trimmings, Walker};
+use crate::shell::plan::{Cwd, Move, SimpleCommand, Via, Visit};
+use crate::shell::prefix;
+use crate::shell::unwrap::{self, Inner};
+use crate::shell::word::{Word, source};
+use tree_sitter::Node;
+
+impl Walker {
+    pub(super) fn command(
+        &mut self,
+        node: Node<'_>,
+        text: &str,
+        cwds: &[Cwd],
+        tail: &[Node<'_>],
+    ) -> Flow {
+        let mut words = Vec::new();
+        let mut redirects = Vec::new();
+        let mut trimmings = Trimmings::default();
+        let mut cursor = node.walk();
+        for child in node.named_children(&mut cursor) {
+            match child.kind() {
+                "file_redirect" | "heredoc_redirect" | "herestring_redirect" => {
+                    redirects.push(child)
+                }
+                "variable_assignment" => self.setting(child, text, cwds, &mut trimmings),
+                kind => {
+                    self.inside(child, text, cwds);
+                    if kind != "comment" {
+                        words.push(Word::read(child, text));
+                    }
+                }
+            }
+        }
+        redirects.extend_from_slice(tail);
+        for redirect in &redirects {
+            words.extend(self.redirection(*redirect, text, cwds, &mut trimmings));
+        }
+        self.simple(&words, &trimmings, cwds)
+    }
+
+    /// Substitutions inside a word.
+    pub(super) fn inside(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd]) {
+        if node.named_child_count() > 0 {
+            self.walk(node, text, cwds, &[]);
+        }
+    }
+
+    /// `NAME=VALUE` before a command.
+    pub(super) fn setting(
+        &mut self,
+        node: Node<'_>,
+        text: &str,
+        cwds: &[Cwd],
+        trimmings: &mut Trimmings,
+    ) {
+        self.values(node, text, cwds);
+        let name = node
+            .child_by_field_name("name")
+            .and_then(|name| text.get(name.byte_range()))
+            .unwrap_or_default();
+        if !prefix::is_harmless_variable(name) {
+            trimmings.settings.push(source(node, text));
+        }
+    }
+
+    /// A command from its words: it is noted, looked into, and followed if it moves the shell.
+    pub(super) fn simple(&mut self, words: &[Word], trimmings: &Trimmings, cwds: &[Cwd]) -> Flow {
+        let Some(first) = words.first() else {
+            return Flow::same(cwds);
+        };
+        let program = first.literal();
+        let name = program.as_deref().unwrap_or_default();
+        let at = self.tick();
+        self.set_by_command(name, words);
+        let inner = if self.depth < DEPTH_MAX {
+            unwrap::inner(words, trimmings.stdin.as_deref())
+        } else {
+            None
+        };
+        let via = match (&inner, name) {
+            (Some(Inner::Transparent(_)), _) => Via::Wrapper,
+            (_, "cd" | "pushd" | "popd") => Via::Cd,
+            _ => Via::Itself,
+        };
+        self.stirred |=
+            via == Via::Itself && (!CALM.contains(&name) || !trimmings.redirections.is_empty());
+        self.plan.commands.push(SimpleCommand {
+            text: super::pattern(words, &trimmings.redirections),
+            program: program.clone(),
+            words: words.to_vec(),
+            redirections: trimmings.redirections.clone(),
+            settings: trimmings.settings.clone(),
+            via,
+            cwds: cwds.to_vec(),
+            at,
+        });
+        match inner {
+            Some(Inner::Transparent(inner)) => self.nested(&inner, trimmings, cwds),
+            Some(Inner::Command(inner)) => {
+                self.nested(
+                    &inner,
+                    &Trimmings {
+                        stdin: None,
+                        ..trimmings.clone()
+                    },
+                    cwds,
+                );
+                Flow::same(cwds)
+            }
+            Some(Inner::Commands(all)) => {
+                for inner in all {
+                    self.nested(&inner, &Trimmings::default(), cwds);
+                }
+                Flow::same(cwds)
+            }
+            Some(Inner::Text(inner)) => {
+                self.inner_text(&inner, cwds);
+                Flow::same(cwds)
+            }
+            Some(Inner::Here(inner)) => Flow::same(&self.inner_text(&inner, cwds)),
+            None if via == Via::Cd => self.cd(name, words, cwds, at),
+            None if self.movers.contains(name) => Flow::same(&[Cwd::unknown()]),
+            None => Flow::same(cwds),
+        }
+    }
+
+    pub(super) fn nested(&mut self, words: &[Word], trimmings: &Trimmings, cwds: &[Cwd]) -> Flow {
+        if self.depth >= DEPTH_MAX || self.plan.commands.len() >= COMMANDS_MAX {
+            self.plan.parse_error = true;
+            return Flow::same(cwds);
+        }
+        self.depth += 1;
+        let settings = words
+            .iter()
+            .take_while(|word| super::assignment(word).is_some())
+            .count();
+        let (before, words) = words.split_at(settings);
+        let mut trimmings = trimmings.clone();
+        for word in before {
+            if let Some((name, _)) = super::assignment(word)
+                && !prefix::is_harmless_variable(&name)
+            {
+                trimmings.settings.push(word.source.clone());
+            }
+        }
+        let flow = self.simple(words, &trimmings, cwds);
+        self.depth -= 1;
+        flow
+    }
+
+    pub(super) fn cd(&mut self, name: &str, words: &[Word], cwds: &[Cwd], at: usize) -> Flow {
+        let arguments = words.get(1..).unwrap_or_default();
+        let plain: Vec<&Word> = arguments
+            .iter()
+            .filter(|word| !matches!(word.head(), "-L" | "--"))
+            .collect();
+        let odd = name != "cd"
+            || plain.len() > 1
+            || plain.iter().any(|word| word.head().starts_with('-'));
+        let target = plain.first().map(|word| (*word).clone());
+        if !odd || name == "pushd" {
+            self.plan.visits.push(Visit {
+                target: target.clone(),
+                cwds: cwds.to_vec(),
+                at,
+            });
+        }
+        if odd {
+            return Flow {
+                ok: vec![Cwd::unknown()],
+                failed: cwds.to_vec(),
+            };
+        }
+        let ok = cwds
+            .iter()
+            .map(|cwd| cwd.then(Move::To(target.clone(), at)))
+            .collect();
+        let stay = |cwd: &Cwd| {
+            if self.stirred {
+                cwd.clone()
+            } else {
+                cwd.then(Move::Missing(target.clone(), at))
+            }
+        };
+        Flow {
+            ok,
+            failed: cwds.iter().map(stay).collect(),
+        }
+    }
+}
