@@ -4,7 +4,7 @@ use crate::folders::{Folders, Instance};
 use crate::paths::absolute;
 use crate::toolbox::Builtin;
 use kilo_config::{Environment, Paths};
-use kilo_edge::{Door, Request};
+use kilo_edge::Request;
 use kilo_ports::clock::Clock;
 use kilo_protocol::{Fault, SessionId};
 use kilo_session::Engine;
@@ -41,7 +41,6 @@ pub struct Daemon {
     pub(crate) handle: Handle,
     pub(crate) has_password: bool,
     pub(crate) readiness: watch::Receiver<Readiness>,
-    pub(crate) door: OnceLock<Door>,
     pub(crate) document: OnceLock<bytes::Bytes>,
 }
 

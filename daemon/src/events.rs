@@ -27,11 +27,21 @@ pub enum Scope {
     Global,
 }
 
+/// How events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Frames of an event stream, several in one piece.
+    EventStream,
+    /// Messages of a socket, one by one: `{"type":"event","pos"?,"directory"?,"project"?,"event"}`.
+    Socket,
+}
+
 /// One client's stream.
 pub struct Follower {
     engine: Arc<Engine>,
     handle: Handle,
     scope: Scope,
+    form: Form,
     subscription: Subscription,
     epoch: String,
     /// Everything up to here was sent.
@@ -45,13 +55,14 @@ pub struct Follower {
 
 impl Follower {
     /// A stream that begins now, or after the position that the client names in `Last-Event-ID`.
-    pub fn new(engine: Arc<Engine>, handle: Handle, scope: Scope, last_event_id: Option<&str>) -> Self {
+    pub fn new(engine: Arc<Engine>, handle: Handle, scope: Scope, form: Form, last_event_id: Option<&str>) -> Self {
         let (subscription, newest) = engine.journal().subscribe();
         let epoch = format!("{:x}", engine.store().epoch());
         let mut follower = Self {
             engine,
             handle,
             scope,
+            form,
             subscription,
             epoch,
             sent: newest,
@@ -83,9 +94,10 @@ impl Follower {
     fn announce(&mut self, name: &str, properties: serde_json::Value) {
         let now = kilo_ports::clock::Clock::now(&kilo_ports::clock::SystemClock);
         let event = json!({"id": self.engine.ids().event(now), "type": name, "properties": properties}).to_string();
-        let framed = match self.scope {
-            Scope::Directory(_) => sse::frame(None, event.as_bytes()),
-            Scope::Global => sse::wrapped(br#"{"payload":"#, event.as_bytes(), b"}"),
+        let framed = match (self.form, &self.scope) {
+            (Form::Socket, _) => message(None, None, event.as_bytes()),
+            (Form::EventStream, Scope::Directory(_)) => sse::frame(None, event.as_bytes()),
+            (Form::EventStream, Scope::Global) => sse::wrapped(br#"{"payload":"#, event.as_bytes(), b"}"),
         };
         self.ready.push_back(framed);
     }
@@ -99,7 +111,8 @@ impl Follower {
         .boxed()
     }
 
-    async fn next(&mut self) -> Option<Bytes> {
+    /// The next piece; `None` when the stream ends.
+    pub async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(piece) = self.take_ready() {
                 return Some(piece);
@@ -128,7 +141,7 @@ impl Follower {
 
     fn take_ready(&mut self) -> Option<Bytes> {
         let first = self.ready.pop_front()?;
-        if self.ready.is_empty() {
+        if self.ready.is_empty() || self.form == Form::Socket {
             return Some(first);
         }
         let mut piece = BytesMut::with_capacity(PIECE_BYTES.min(first.len() * (self.ready.len() + 1)));
@@ -173,6 +186,13 @@ impl Follower {
 
     fn framed(&self, frame: &Frame) -> Option<Bytes> {
         let id = frame.pos.map(|pos| format!("{}-{pos}", self.epoch));
+        if self.form == Form::Socket {
+            let shown = match &self.scope {
+                Scope::Directory(directory) => frame.directory.as_deref().is_none_or(|place| place == directory),
+                Scope::Global => true,
+            };
+            return shown.then(|| message(id.as_deref(), Some(frame), &frame.json));
+        }
         match &self.scope {
             Scope::Directory(directory) => {
                 let shown = frame.directory.as_deref().is_none_or(|place| place == directory);
@@ -221,4 +241,23 @@ impl Follower {
             self.behind = None;
         }
     }
+}
+
+/// An event as a message of a socket.
+fn message(pos: Option<&str>, frame: Option<&Frame>, event: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(event.len() + 160);
+    out.extend_from_slice(br#"{"type":"event","#);
+    if let Some(pos) = pos {
+        out.extend_from_slice(format!("\"pos\":\"{pos}\",").as_bytes());
+    }
+    if let Some(directory) = frame.and_then(|frame| frame.directory.as_deref()) {
+        out.extend_from_slice(format!("\"directory\":{},", json!(directory)).as_bytes());
+    }
+    if let Some(project) = frame.and_then(|frame| frame.project.as_deref()) {
+        out.extend_from_slice(format!("\"project\":{},", json!(project)).as_bytes());
+    }
+    out.extend_from_slice(b"\"event\":");
+    out.extend_from_slice(event);
+    out.extend_from_slice(b"}");
+    out.freeze()
 }

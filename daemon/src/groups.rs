@@ -1,6 +1,10 @@
 //! Handlers: one file for each group of operations, one function for each operation. They hold no state and take no lock.
 
 mod access;
+mod api;
+mod api_model;
+mod attach;
+mod command;
 mod config;
 mod event;
 mod history;
@@ -8,6 +12,7 @@ mod import;
 mod provider;
 mod server;
 mod session;
+mod socket;
 mod tool;
 mod workspace;
 
@@ -40,5 +45,10 @@ pub fn router(daemon: &Arc<Daemon>) -> Router {
     let router = provider::mount(router, daemon);
     let router = tool::mount(router, daemon);
     let router = import::mount(router, daemon);
-    workspace::mount(router, daemon)
+    let router = command::mount(router, daemon);
+    let router = attach::mount(router, daemon);
+    let router = api::mount(router, daemon);
+    let router = api_model::mount(router, daemon);
+    let router = workspace::mount(router, daemon);
+    socket::mount(router, daemon)
 }

@@ -8,7 +8,7 @@ use kilo_config::{Environment, Paths};
 use kilo_edge::{BindError, Bound, Door, EdgeOptions, IsChild, Secret, bind, token_file};
 use kilo_ports::clock::{Clock, SystemClock};
 use kilo_ports::sandbox::Sandbox;
-use kilo_ports::store::StoreError;
+use kilo_ports::store::{Store, StoreError};
 use kilo_runtime::{Bus, Journal, Placement};
 use kilo_sandbox::{ProcessSandbox, Settings};
 use kilo_session::{Engine, Parts};
@@ -19,6 +19,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
+
+/// Pause between two looks for processes that lost their parent.
+const ORPHANS_EVERY: Duration = Duration::from_secs(30);
 
 /// How to start.
 #[derive(Clone, Debug)]
@@ -154,6 +157,14 @@ impl Running {
         matches!(&*self.readiness.borrow(), Readiness::Ready(engine) if !engine.statuses().is_empty())
     }
 
+    /// The engine, for programs that hold the daemon in their own process.
+    pub fn engine(&self) -> Option<Arc<Engine>> {
+        match &*self.readiness.borrow() {
+            Readiness::Ready(engine) => Some(Arc::clone(engine)),
+            _ => None,
+        }
+    }
+
     /// Waits until it has ended.
     pub async fn wait(mut self) {
         let _ = self.ended.wait_for(|ended| *ended).await;
@@ -245,6 +256,7 @@ fn run_system(
                 Ok(Ok((engine, open))) => {
                     let _ = ready.send(Readiness::Ready(Arc::clone(&engine)));
                     handle.spawn(async move { engine.recover(open).await });
+                    handle.spawn(sweep_orphans());
                 }
                 Ok(Err(StoreError::Locked { pid, address, .. })) => {
                     let _ = ready.send(Readiness::Locked { pid, address });
@@ -271,6 +283,19 @@ fn run_system(
     pool.shutdown_timeout(std::time::Duration::from_millis(200));
 }
 
+/// Collects ended processes that lost their parent and came to the daemon.
+async fn sweep_orphans() {
+    let orphans = Arc::new(kilo_sandbox::Orphans::default());
+    let mut pause = tokio::time::interval(ORPHANS_EVERY);
+    loop {
+        pause.tick().await;
+        let orphans = Arc::clone(&orphans);
+        if tokio::task::spawn_blocking(move || orphans.sweep()).await.is_err() {
+            return;
+        }
+    }
+}
+
 fn build_daemon(context: &Context, handle: Handle) -> Daemon {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let folders = Arc::new(Folders::new(
@@ -289,7 +314,6 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         handle,
         has_password: context.password,
         readiness: context.readiness.clone(),
-        door: OnceLock::new(),
         document: OnceLock::new(),
     }
 }
@@ -308,6 +332,10 @@ impl Opening {
         let options = StoreOptions::new(&context.paths.engine, std::process::id());
         let store = LogStore::open(StoreOptions { lock_wait: context.lock_wait, ..options })?;
         store.set_address(&context.url);
+        for damage in store.damage() {
+            let (file, bytes) = (damage.file.display(), damage.bytes);
+            tracing::error!(%file, bytes, what = damage.what, "part of the session log is damaged and was set aside");
+        }
         let journal = Journal::new(Arc::new(store), Bus::default());
         let sandbox: Arc<dyn Sandbox> = Arc::new(context.sandbox);
         let models = kilo_provider::Client::new(kilo_provider::ClientOptions { version: kilo_protocol::VERSION.into() })

@@ -340,3 +340,6 @@ pub fn title_material(state: &State) -> String {
     lines.extend(outputs.take(2).map(|(tool, output)| format!("Output of {tool}: {}", cut(output, 500))));
     lines.join("\n\n")
 }
+
+#[cfg(test)]
+mod tests;

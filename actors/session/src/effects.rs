@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// Starts a sync of everything up to `pos`; nobody waits for it here.
 pub(crate) fn sync_soon(engine: &Arc<Engine>, pos: Pos) {
@@ -66,7 +67,10 @@ pub(crate) fn call_model(actor: &mut SessionActor, stamp: Stamp, call: ModelCall
     };
     let cancel = actor.model.clone();
     let address = ctx.address();
-    actor.engine.spawn(async move {
+    let span = tracing::info_span!("session", id = %snapshot.session);
+    let span = tracing::info_span!(parent: &span, "turn", id = %call.prompt);
+    let span = tracing::info_span!(parent: &span, "step", message = %call.answer, model = %call.model.model_id);
+    let work = async move {
         let prepared = tokio::select! {
             prepared = prepare(&engine, &snapshot, &call) => prepared,
             () = cancel.cancelled() => return,
@@ -78,7 +82,8 @@ pub(crate) fn call_model(actor: &mut SessionActor, stamp: Stamp, call: ModelCall
             }
             Err(error) => tell(&address, Input::Refused(stamp, error)).await,
         }
-    });
+    };
+    actor.engine.spawn(work.instrument(span));
 }
 
 /// The session as it was when the call was ordered.

@@ -3,7 +3,7 @@
 
 use crate::actor::{
     Accepted, Beginning, ChangeHead, DrainMessage, End, HeadChange, HiddenFrom, Note, PromptMessage, ResumeMessage,
-    SessionActor, SessionView, SummarizeMessage, Take, View, outgoing_of,
+    SessionActor, SessionView, SummarizeMessage, Take, View, outgoing_of, view_of,
 };
 use crate::apply::fold;
 use crate::board::Board;
@@ -175,7 +175,8 @@ impl Engine {
         &self.parts.toolbox
     }
 
-    pub(crate) fn sandbox(&self) -> &Arc<dyn Sandbox> {
+    /// Runs child processes.
+    pub fn sandbox(&self) -> &Arc<dyn Sandbox> {
         &self.parts.sandbox
     }
 
@@ -396,6 +397,10 @@ impl Engine {
 
     /// What a reader sees of a session.
     pub async fn view(self: &Arc<Self>, session: &SessionId) -> Result<Arc<SessionView>, Fault> {
+        if self.registry.is_failed(session) {
+            // Nobody builds its actor any more; the log can still be read.
+            return Ok(Arc::new(view_of(&self.read(session.clone()).await?.state)));
+        }
         self.ask(session, || View).await
     }
 
@@ -551,6 +556,7 @@ impl Engine {
     ) -> Result<Option<()>, Fault> {
         let Some(session) = self.board.permission(id) else { return Ok(None) };
         self.give(&session, || Input::Answer(id.clone(), reply, message.clone())).await?;
+        self.synced().await?;
         Ok(Some(()))
     }
 
@@ -562,7 +568,14 @@ impl Engine {
     ) -> Result<Option<()>, Fault> {
         let Some(session) = self.board.question(id) else { return Ok(None) };
         self.give(&session, || Input::QuestionAnswer(id.clone(), answer.clone())).await?;
+        self.synced().await?;
         Ok(Some(()))
+    }
+
+    /// Waits until everything so far is on the disk.
+    async fn synced(&self) -> Result<(), Fault> {
+        let store = self.journal().store();
+        Ok(store.sync(store.newest()).await?)
     }
 
     /// Tries the network again, or gives up. `None` when no session waits under this id.

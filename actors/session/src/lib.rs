@@ -17,6 +17,8 @@ pub mod prepare;
 pub mod project;
 pub mod record;
 mod runner;
+#[cfg(test)]
+mod samples;
 mod slug;
 pub mod state;
 pub mod surroundings;

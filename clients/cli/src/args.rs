@@ -1,7 +1,8 @@
 //! The command line: what may be said, and nothing of what it does.
 
 use crate::command::{
-    attach, auth, completion, config, daemon, demo, export, import, models, run, serve, session, stats,
+    attach, auth, completion, config, daemon, demo, export, import, models, run, serve, session,
+    stats,
 };
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
@@ -29,7 +30,13 @@ pub struct Logging {
     #[arg(long, global = true)]
     pub print_logs: bool,
     /// How much to log.
-    #[arg(long, global = true, value_enum, ignore_case = true, value_name = "LEVEL")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        ignore_case = true,
+        value_name = "LEVEL"
+    )]
     pub log_level: Option<LogLevel>,
     /// The form of log lines.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
@@ -158,9 +165,14 @@ mod tests {
     fn run_takes_words_and_options_in_any_order() {
         let cli = parse("kilo run fix it -m fake/a/b --format json -f a.txt -f b.txt --auto now --log-level debug").expect("fits");
         assert_eq!(cli.logging.log_level, Some(LogLevel::Debug));
-        let Command::Run(args) = cli.command else { panic!("run") };
+        let Command::Run(args) = cli.command else {
+            panic!("run")
+        };
         assert_eq!(args.message, ["fix", "it", "now"]);
-        assert_eq!((args.model.as_deref(), args.file.len(), args.auto), (Some("fake/a/b"), 2, true));
+        assert_eq!(
+            (args.model.as_deref(), args.file.len(), args.auto),
+            (Some("fake/a/b"), 2, true)
+        );
         assert_eq!(args.format, run::Format::Json);
     }
 
@@ -173,16 +185,27 @@ mod tests {
 
     #[test]
     fn serve_listens_on_loopback_unless_told_otherwise() {
-        let Command::Serve(args) = parse("kilo serve --cors a --cors b --mdns").expect("fits").command else { panic!("serve") };
+        let Command::Serve(args) = parse("kilo serve --cors a --cors b --mdns")
+            .expect("fits")
+            .command
+        else {
+            panic!("serve")
+        };
         let network = args.network;
-        assert_eq!((network.port, network.hostname.as_str(), network.cors.len()), (0, "127.0.0.1", 2));
+        assert_eq!(
+            (network.port, network.hostname.as_str(), network.cors.len()),
+            (0, "127.0.0.1", 2)
+        );
     }
 
     #[test]
     fn only_the_serving_daemon_has_the_daemons_log() {
         let name = |line: &str| parse(line).expect("fits").command.log_name();
         assert_eq!(name("kilo daemon --foreground"), "daemon.log");
-        assert_eq!(name("kilo daemon start --foreground --port 1"), "daemon.log");
+        assert_eq!(
+            name("kilo daemon start --foreground --port 1"),
+            "daemon.log"
+        );
         assert_eq!(name("kilo daemon status"), "kilo.log");
     }
 }

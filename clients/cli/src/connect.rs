@@ -32,7 +32,9 @@ impl Link {
         if engine.is_busy()
             && let Ok(mut signals) = Signals::listen()
         {
-            note("another program uses this process's engine; waiting until it is done (Ctrl-C stops both)");
+            note(
+                "another program uses this process's engine; waiting until it is done (Ctrl-C stops both)",
+            );
             tokio::select! {
                 () = idle(&engine) => {}
                 _ = signals.next() => {}
@@ -49,17 +51,30 @@ impl Link {
 pub async fn open(cx: &Context, remote: &Remote, directory: &str) -> anyhow::Result<Link> {
     if let Some(url) = &remote.attach {
         let client = Client::new(url, credentials(&cx.env, remote))?;
-        return Ok(Link { client: client.in_directory(directory), engine: None });
+        return Ok(Link {
+            client: client.in_directory(directory),
+            engine: None,
+        });
     }
     if let Some(client) = background(&cx.env).await {
-        return Ok(Link { client: client.in_directory(directory), engine: None });
+        return Ok(Link {
+            client: client.in_directory(directory),
+            engine: None,
+        });
     }
     for _ in 0..ATTEMPTS_MAX {
-        let start = Start { env: cx.env.clone(), embedded: true, ..Start::default() };
+        let start = Start {
+            env: cx.env.clone(),
+            embedded: true,
+            ..Start::default()
+        };
         let address = match Engine::start(start).await {
             Ok(engine) => {
                 let client = engine.client()?.in_directory(directory);
-                return Ok(Link { client, engine: Some(engine) });
+                return Ok(Link {
+                    client,
+                    engine: Some(engine),
+                });
             }
             Err(NotStarted::Held { address, .. }) => address,
             Err(error) => return Err(error.into()),
@@ -69,7 +84,10 @@ pub async fn open(cx: &Context, remote: &Remote, directory: &str) -> anyhow::Res
             && client.health(HEALTH_MAX).await.is_ok()
         {
             tracing::debug!(address, "using the engine of another process");
-            return Ok(Link { client: client.in_directory(directory), engine: None });
+            return Ok(Link {
+                client: client.in_directory(directory),
+                engine: None,
+            });
         }
         tokio::time::sleep(ATTEMPT_STEP).await;
     }
@@ -90,7 +108,11 @@ pub async fn background(env: &Environment) -> Option<Client> {
     let state = state::read(env)?;
     let client = of_state(env, &state)?;
     let health = client.health(HEALTH_MAX).await.ok()?;
-    tracing::debug!(pid = state.pid, version = health.version, "using the background daemon");
+    tracing::debug!(
+        pid = state.pid,
+        version = health.version,
+        "using the background daemon"
+    );
     Some(client)
 }
 
@@ -104,8 +126,14 @@ pub fn of_state(env: &Environment, state: &state::DaemonState) -> Option<Client>
 }
 
 fn credentials(env: &Environment, remote: &Remote) -> Auth {
-    let password = remote.password.as_deref().or_else(|| env.get("KILO_SERVER_PASSWORD"));
-    let username = remote.username.as_deref().or_else(|| env.get("KILO_SERVER_USERNAME"));
+    let password = remote
+        .password
+        .as_deref()
+        .or_else(|| env.get("KILO_SERVER_PASSWORD"));
+    let username = remote
+        .username
+        .as_deref()
+        .or_else(|| env.get("KILO_SERVER_USERNAME"));
     Auth::basic(username, password)
 }
 
@@ -115,7 +143,9 @@ fn credentials(env: &Environment, remote: &Remote) -> Auth {
 /// # Errors
 /// When a local one is not a folder.
 pub fn directory(env: &Environment, dir: Option<&Path>, remote: &Remote) -> anyhow::Result<String> {
-    let Some(dir) = dir else { return Ok(text(&env.cwd)) };
+    let Some(dir) = dir else {
+        return Ok(text(&env.cwd));
+    };
     if remote.attach.is_some() {
         return Ok(text(dir));
     }

@@ -50,7 +50,9 @@ impl From<StartError> for NotStarted {
 impl std::fmt::Display for NotStarted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Held { pid, address } => write!(f, "process {pid} at {address} uses the data folder already"),
+            Self::Held { pid, address } => {
+                write!(f, "process {pid} at {address} uses the data folder already")
+            }
             Self::Failed(_) => f.write_str("the engine did not start"),
         }
     }
@@ -78,7 +80,11 @@ impl Engine {
     /// [`NotStarted::Held`] when another process holds the data folder.
     pub async fn start(start: Start) -> Result<Self, NotStarted> {
         let env = start.env.clone();
-        let hostname = if start.hostname.is_empty() { "127.0.0.1".to_owned() } else { start.hostname };
+        let hostname = if start.hostname.is_empty() {
+            "127.0.0.1".to_owned()
+        } else {
+            start.hostname
+        };
         let running = kilo_daemon::start(kilo_daemon::Options {
             environment: start.env,
             hostname,
@@ -104,7 +110,10 @@ impl Engine {
     pub fn client(&self) -> anyhow::Result<Client> {
         let auth = match self.token() {
             Some(token) => Auth::Token(token.to_owned()),
-            None => Auth::basic(self.env.get("KILO_SERVER_USERNAME"), self.env.get("KILO_SERVER_PASSWORD")),
+            None => Auth::basic(
+                self.env.get("KILO_SERVER_USERNAME"),
+                self.env.get("KILO_SERVER_PASSWORD"),
+            ),
         };
         Ok(Client::new(self.url(), auth)?)
     }
@@ -129,7 +138,10 @@ impl Engine {
 
     /// Stops it, within 0.9 s.
     pub async fn stop(self) {
-        if tokio::time::timeout(STOP_MAX, self.running.stop()).await.is_err() {
+        if tokio::time::timeout(STOP_MAX, self.running.stop())
+            .await
+            .is_err()
+        {
             tracing::warn!("the engine took too long to stop");
         }
     }

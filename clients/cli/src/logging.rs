@@ -19,16 +19,24 @@ const OLD_FILES_MAX: u32 = 3;
 /// Sets up logging for the process. Lines of other crates are kept from warnings up.
 pub fn start(options: &Logging, name: &str, env: &Environment) {
     let level = options.log_level.map_or(LevelFilter::INFO, filter);
-    let targets = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("kilo", level);
+    let targets = Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("kilo", level);
     let writer = if options.print_logs {
         BoxMakeWriter::new(io::stderr)
     } else {
         BoxMakeWriter::new(Mutex::new(LogFile::at(file(env, name))))
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(writer)
+        .with_ansi(false);
     let layer = match options.log_format {
         LogFormat::Text => lines.with_filter(targets).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).with_filter(targets).boxed(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_filter(targets)
+            .boxed(),
     };
     // Fails only if a subscriber was set before, which nobody does.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer));
@@ -59,11 +67,19 @@ pub struct LogFile {
 impl LogFile {
     /// The file at `path`, not opened yet.
     pub fn at(path: PathBuf) -> Self {
-        Self { path, open: None, bytes_max: FILE_BYTES_MAX }
+        Self {
+            path,
+            open: None,
+            bytes_max: FILE_BYTES_MAX,
+        }
     }
 
     fn file(&mut self) -> io::Result<&mut (File, u64)> {
-        if self.open.as_ref().is_some_and(|(_, size)| *size >= self.bytes_max) {
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|(_, size)| *size >= self.bytes_max)
+        {
             self.open = None;
             rotate(&self.path)?;
         }
@@ -92,7 +108,11 @@ fn open(path: &Path) -> io::Result<(File, u64)> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)?;
     let size = file.metadata()?.len();
     Ok((file, size))
 }
@@ -128,14 +148,26 @@ mod tests {
     fn a_full_file_makes_room_and_the_oldest_goes() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log").join("x.log");
-        let mut log = LogFile { bytes_max: 4, ..LogFile::at(path.clone()) };
+        let mut log = LogFile {
+            bytes_max: 4,
+            ..LogFile::at(path.clone())
+        };
         assert!(!path.exists());
         for line in ["one\n", "two\n", "three\n", "four\n", "five\n"] {
             log.write_all(line.as_bytes()).expect("a line");
         }
-        let read = |name: &str| std::fs::read_to_string(folder.path().join("log").join(name)).unwrap_or_default();
-        assert_eq!([read("x.log"), read("x.log.1"), read("x.log.2"), read("x.log.3"), read("x.log.4")], [
-            "five\n", "four\n", "three\n", "two\n", ""
-        ]);
+        let read = |name: &str| {
+            std::fs::read_to_string(folder.path().join("log").join(name)).unwrap_or_default()
+        };
+        assert_eq!(
+            [
+                read("x.log"),
+                read("x.log.1"),
+                read("x.log.2"),
+                read("x.log.3"),
+                read("x.log.4")
+            ],
+            ["five\n", "four\n", "three\n", "two\n", ""]
+        );
     }
 }

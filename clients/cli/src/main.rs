@@ -38,16 +38,19 @@ fn main() -> ExitCode {
     logging::start(&cli.logging, cli.command.log_name(), &env);
     let terminal = Terminal::of_stdout(&env);
     let cx = Context { env, terminal };
-    let exit = match runtime().and_then(|runtime| runtime.block_on(command::dispatch(cli.command, &cx))) {
-        Ok(exit) => exit,
-        Err(error) => report(&error, &cx),
-    };
+    let exit =
+        match runtime().and_then(|runtime| runtime.block_on(command::dispatch(cli.command, &cx))) {
+            Ok(exit) => exit,
+            Err(error) => report(&error, &cx),
+        };
     exit.into()
 }
 
 /// One thread is enough for a client; an engine in this process brings its own.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?)
 }
 
 /// Shows an error with its causes, each only once.

@@ -12,7 +12,10 @@ pub struct Signals {
 impl Signals {
     /// Starts listening; from now on the signals do not kill the process.
     pub fn listen() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     /// Waits for one of them and says how the program should end. Cancel safe.

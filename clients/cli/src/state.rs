@@ -51,7 +51,9 @@ pub fn read(env: &Environment) -> Option<DaemonState> {
 
 /// The token that opens the daemon, if it has one.
 pub fn token(state: &DaemonState) -> io::Result<Option<String>> {
-    let Some(path) = &state.token_file else { return Ok(None) };
+    let Some(path) = &state.token_file else {
+        return Ok(None);
+    };
     Ok(Some(std::fs::read_to_string(path)?.trim().to_owned()))
 }
 
@@ -74,7 +76,12 @@ pub fn remove(env: &Environment, pid: u32) {
 pub fn lock(env: &Environment) -> io::Result<File> {
     let folder = Paths::of(env).state;
     std::fs::create_dir_all(&folder)?;
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(folder.join("daemon.lock"))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(folder.join("daemon.lock"))?;
     file.lock()?;
     Ok(file)
 }
@@ -82,7 +89,11 @@ pub fn lock(env: &Environment) -> io::Result<File> {
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let fresh = path.with_extension(format!("{}.new", std::process::id()));
     let _ = std::fs::remove_file(&fresh);
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh)?;
+    let mut file = OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(&fresh)?;
     file.write_all(content)?;
     std::fs::rename(&fresh, path)
 }
@@ -95,7 +106,10 @@ mod tests {
     #[test]
     fn a_state_is_private_read_back_and_removed_by_its_owner_only() {
         let home = tempfile::tempdir().expect("a folder");
-        let env = Environment { home: home.path().into(), ..Environment::default() };
+        let env = Environment {
+            home: home.path().into(),
+            ..Environment::default()
+        };
         let state = DaemonState {
             pid: 7,
             url: "http://127.0.0.1:1".into(),
@@ -107,7 +121,14 @@ mod tests {
         assert_eq!(read(&env), None);
         write(&env, &state).expect("written");
         assert_eq!(read(&env), Some(state.clone()));
-        assert_eq!(std::fs::metadata(path(&env)).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(path(&env))
+                .expect("there")
+                .permissions()
+                .mode()
+                & 0o777,
+            0o600
+        );
         assert!(token(&state).is_err());
         std::fs::write(token_path(&env), "t0ken\n").expect("a token");
         assert_eq!(token(&state).expect("a token").as_deref(), Some("t0ken"));

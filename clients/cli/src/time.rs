@@ -3,7 +3,10 @@
 use kilo_protocol::Millis;
 
 /// Milliseconds since 1970.
-#[allow(clippy::disallowed_methods, reason = "a program at the edge: nothing is replayed from these times")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a program at the edge: nothing is replayed from these times"
+)]
 pub fn now() -> Millis {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as Millis)
@@ -39,7 +42,12 @@ mod tests {
         let lengths: Vec<String> = [7, 999, 1_000, 59_999, 125_000].map(duration).into();
         assert_eq!(lengths, ["7 ms", "999 ms", "1.0 s", "59.9 s", "2 min 05 s"]);
         let day = 86_400_000;
-        let ages: Vec<String> = [0, 300_000, 7_200_000, 3 * day, 60 * day].map(|age| ago(100 * day, 100 * day + age)).into();
-        assert_eq!(ages, ["now", "5 min ago", "2 h ago", "3 d ago", "1970-04-11"]);
+        let ages: Vec<String> = [0, 300_000, 7_200_000, 3 * day, 60 * day]
+            .map(|age| ago(100 * day, 100 * day + age))
+            .into();
+        assert_eq!(
+            ages,
+            ["now", "5 min ago", "2 h ago", "3 d ago", "1970-04-11"]
+        );
     }
 }

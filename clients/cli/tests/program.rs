@@ -1,6 +1,9 @@
 //! The program itself: started as a user starts it, in a home of its own.
 
-#![allow(clippy::disallowed_methods, reason = "these tests start the program as a user does")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "these tests start the program as a user does"
+)]
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,8 +14,14 @@ use tempfile::TempDir;
 
 fn kilo(home: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kilo"));
-    command.args(words).current_dir(home).stdin(Stdio::null()).env_clear();
-    command.env("HOME", home).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command
+        .args(words)
+        .current_dir(home)
+        .stdin(Stdio::null())
+        .env_clear();
+    command
+        .env("HOME", home)
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.env("KILO_DISABLE_MODELS_FETCH", "1");
     command
 }
@@ -30,7 +39,10 @@ fn all(output: &Output) -> String {
 }
 
 fn terminate(child: &mut Child) -> (Option<i32>, Duration) {
-    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a process");
+    let pid = i32::try_from(child.id())
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+        .expect("a process");
     let asked = Instant::now();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
     let status = child.wait().expect("an end");
@@ -42,25 +54,51 @@ fn the_demo_happens_and_leaves_nothing_behind() {
     let home = home();
     let temp = home.path().join("tmp");
     std::fs::create_dir(&temp).expect("a folder");
-    let output = kilo(home.path(), &["demo", "--fast"]).env("TMPDIR", &temp).output().expect("the demo");
+    let output = kilo(home.path(), &["demo", "--fast"])
+        .env("TMPDIR", &temp)
+        .output()
+        .expect("the demo");
     assert!(output.status.success(), "{}", all(&output));
     let shown = text(&output.stdout);
     for scene in 1..=6 {
         assert!(shown.contains(&format!("── {scene}/6 ")), "{shown}");
     }
-    assert!(shown.contains("SCRIPTED") && !shown.contains('\u{1b}'), "{shown}");
-    let left: Vec<_> = std::fs::read_dir(&temp).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
-    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with("kilo-demo-")), "{left:?}");
-    assert!(!home.path().join(".local/share").exists(), "the demo wrote into the user's data folder");
+    assert!(
+        shown.contains("SCRIPTED") && !shown.contains('\u{1b}'),
+        "{shown}"
+    );
+    let left: Vec<_> = std::fs::read_dir(&temp)
+        .expect("a folder")
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
+    assert!(
+        left.iter()
+            .all(|name| !name.to_string_lossy().starts_with("kilo-demo-")),
+        "{left:?}"
+    );
+    assert!(
+        !home.path().join(".local/share").exists(),
+        "the demo wrote into the user's data folder"
+    );
 }
 
 #[test]
 fn serve_says_where_it_listens_and_ends_within_a_second() {
     let home = home();
-    let mut child = kilo(home.path(), &["serve"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a server");
+    let mut child = kilo(home.path(), &["serve"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a server");
     let mut first = String::new();
-    BufReader::new(child.stdout.take().expect("its output")).read_line(&mut first).expect("a line");
-    let address = first.trim().strip_prefix("kilo server listening on http://").map(str::to_owned);
+    BufReader::new(child.stdout.take().expect("its output"))
+        .read_line(&mut first)
+        .expect("a line");
+    let address = first
+        .trim()
+        .strip_prefix("kilo server listening on http://")
+        .map(str::to_owned);
     let address = address.unwrap_or_else(|| panic!("an address, not {first:?}"));
     let mut stream = std::net::TcpStream::connect(&address).expect("a connection");
     let request = format!("GET /global/event HTTP/1.1\r\nhost: {address}\r\n\r\n");
@@ -70,7 +108,12 @@ fn serve_says_where_it_listens_and_ends_within_a_second() {
     assert_eq!(code, Some(0));
     assert!(took < Duration::from_secs(1), "{took:?}");
     let mut warning = String::new();
-    child.stderr.take().expect("its errors").read_to_string(&mut warning).expect("text");
+    child
+        .stderr
+        .take()
+        .expect("its errors")
+        .read_to_string(&mut warning)
+        .expect("text");
     assert!(warning.contains("KILO_SERVER_PASSWORD"), "{warning}");
 }
 
@@ -98,19 +141,51 @@ fn the_daemon_starts_once_is_used_and_stops() {
     let second = json(&["daemon", "--json"]);
     assert_eq!(first["running"], true);
     assert_eq!(first["state"]["pid"], second["state"]["pid"]);
-    let listed = kilo(home.path(), &["session", "list"]).output().expect("a list");
-    assert_eq!(text(&listed.stdout), "No sessions here yet.\n", "{}", all(&listed));
+    let listed = kilo(home.path(), &["session", "list"])
+        .output()
+        .expect("a list");
+    assert_eq!(
+        text(&listed.stdout),
+        "No sessions here yet.\n",
+        "{}",
+        all(&listed)
+    );
     assert_eq!(json(&["daemon", "stop", "--json"])["running"], false);
-    assert_eq!(kilo(home.path(), &["daemon", "status"]).status().expect("an answer").code(), Some(1));
+    assert_eq!(
+        kilo(home.path(), &["daemon", "status"])
+            .status()
+            .expect("an answer")
+            .code(),
+        Some(1)
+    );
 }
 
 #[test]
 fn a_key_is_stored_from_a_pipe_and_never_shown() {
     let home = home();
-    let mut login = kilo(home.path(), &["auth", "login", "anthropic"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a login");
-    login.stdin.take().expect("its input").write_all(b"sk-s3cret\n").expect("a key");
+    let mut login = kilo(home.path(), &["auth", "login", "anthropic"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a login");
+    login
+        .stdin
+        .take()
+        .expect("its input")
+        .write_all(b"sk-s3cret\n")
+        .expect("a key");
     let login = login.wait_with_output().expect("an end");
-    assert!(login.status.success() && !all(&login).contains("s3cret"), "{}", all(&login));
-    let list = kilo(home.path(), &["auth", "list"]).output().expect("a list");
-    assert!(text(&list.stdout).contains("anthropic  api") && !all(&list).contains("s3cret"), "{}", all(&list));
+    assert!(
+        login.status.success() && !all(&login).contains("s3cret"),
+        "{}",
+        all(&login)
+    );
+    let list = kilo(home.path(), &["auth", "list"])
+        .output()
+        .expect("a list");
+    assert!(
+        text(&list.stdout).contains("anthropic  api") && !all(&list).contains("s3cret"),
+        "{}",
+        all(&list)
+    );
 }

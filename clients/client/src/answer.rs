@@ -36,7 +36,9 @@ impl Client {
         if let Some(message) = message {
             body["message"] = json!(message);
         }
-        self.post::<Value>(&format!("/permission/{id}/reply"), &body).await.map(drop)
+        self.post::<Value>(&format!("/permission/{id}/reply"), &body)
+            .await
+            .map(drop)
     }
 
     /// Lists the open questions in this client's directory.
@@ -45,19 +47,29 @@ impl Client {
     }
 
     /// Answers a question: for each of its parts the labels that were chosen.
-    pub async fn reply_question(&self, id: &QuestionId, answers: &[Vec<String>]) -> Result<(), ClientError> {
+    pub async fn reply_question(
+        &self,
+        id: &QuestionId,
+        answers: &[Vec<String>],
+    ) -> Result<(), ClientError> {
         let body = json!({"answers": answers});
-        self.post::<Value>(&format!("/question/{id}/reply"), &body).await.map(drop)
+        self.post::<Value>(&format!("/question/{id}/reply"), &body)
+            .await
+            .map(drop)
     }
 
     /// Dismisses a question; its turn ends.
     pub async fn reject_question(&self, id: &QuestionId) -> Result<(), ClientError> {
-        self.post::<Value>(&format!("/question/{id}/reject"), &json!({})).await.map(drop)
+        self.post::<Value>(&format!("/question/{id}/reject"), &json!({}))
+            .await
+            .map(drop)
     }
 
     /// Tells a session that waits for the network to try again, or to give up.
     pub async fn reply_network(&self, id: &QuestionId, again: bool) -> Result<(), ClientError> {
         let verb = if again { "reply" } else { "reject" };
-        self.post::<Value>(&format!("/network/{id}/{verb}"), &json!({})).await.map(drop)
+        self.post::<Value>(&format!("/network/{id}/{verb}"), &json!({}))
+            .await
+            .map(drop)
     }
 }

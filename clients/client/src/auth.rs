@@ -40,9 +40,10 @@ impl Auth {
     pub(crate) fn header(&self) -> Option<String> {
         match self {
             Self::None => None,
-            Self::Basic { username, password } => {
-                Some(format!("Basic {}", STANDARD.encode(format!("{username}:{password}"))))
-            }
+            Self::Basic { username, password } => Some(format!(
+                "Basic {}",
+                STANDARD.encode(format!("{username}:{password}"))
+            )),
             Self::Token(token) => Some(format!("Bearer {token}")),
         }
     }
@@ -64,7 +65,10 @@ mod tests {
     #[test]
     fn header_is_basic_and_debug_hides_it() {
         let auth = Auth::basic(None, Some("open sesame"));
-        assert_eq!(auth.header().as_deref(), Some("Basic a2lsbzpvcGVuIHNlc2FtZQ=="));
+        assert_eq!(
+            auth.header().as_deref(),
+            Some("Basic a2lsbzpvcGVuIHNlc2FtZQ==")
+        );
         assert_eq!(format!("{auth:?}"), "Auth(hidden)");
         assert_eq!(Auth::basic(Some("me"), None), Auth::None);
     }

@@ -113,7 +113,12 @@ impl ClientError {
             Err(_) => Value::String(String::from_utf8_lossy(body).into_owned()),
         };
         let message = sentence(&body).unwrap_or_else(|| format!("{call} answered {status}"));
-        Self::Refused { status, call, message, body: Box::new(body) }
+        Self::Refused {
+            status,
+            call,
+            message,
+            body: Box::new(body),
+        }
     }
 }
 
@@ -122,7 +127,9 @@ fn sentence(body: &Value) -> Option<String> {
     let places = ["/data/message", "/message", "/error/message", "/error"];
     let text = match body {
         Value::String(text) => Some(text.as_str()),
-        _ => places.iter().find_map(|place| body.pointer(place)?.as_str()),
+        _ => places
+            .iter()
+            .find_map(|place| body.pointer(place)?.as_str()),
     }?;
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
@@ -138,11 +145,26 @@ mod tests {
 
     #[test]
     fn a_refusal_speaks_with_the_servers_words() {
-        let named = refused(404, r#"{"name":"NotFoundError","data":{"message":"Session not found: ses_1"}}"#);
-        assert_eq!((named.to_string().as_str(), named.name()), ("Session not found: ses_1", Some("NotFoundError")));
-        let tagged = refused(409, r#"{"_tag":"SessionBusyError","message":"Session is busy: ses_1"}"#);
-        assert_eq!((tagged.to_string().as_str(), tagged.name()), ("Session is busy: ses_1", Some("SessionBusyError")));
-        assert_eq!(refused(404, r#"{"error":"Not Found"}"#).to_string(), "Not Found");
+        let named = refused(
+            404,
+            r#"{"name":"NotFoundError","data":{"message":"Session not found: ses_1"}}"#,
+        );
+        assert_eq!(
+            (named.to_string().as_str(), named.name()),
+            ("Session not found: ses_1", Some("NotFoundError"))
+        );
+        let tagged = refused(
+            409,
+            r#"{"_tag":"SessionBusyError","message":"Session is busy: ses_1"}"#,
+        );
+        assert_eq!(
+            (tagged.to_string().as_str(), tagged.name()),
+            ("Session is busy: ses_1", Some("SessionBusyError"))
+        );
+        assert_eq!(
+            refused(404, r#"{"error":"Not Found"}"#).to_string(),
+            "Not Found"
+        );
         assert_eq!(refused(415, "unsupported").to_string(), "unsupported");
         assert_eq!(refused(401, "").to_string(), "GET /x answered 401");
     }

@@ -38,9 +38,16 @@ impl Event {
     /// The session it is about, where it says so.
     pub fn session(&self) -> Option<&str> {
         let place = |path| self.properties.pointer(path).and_then(Value::as_str);
-        place("/sessionID").or_else(|| place("/part/sessionID")).or_else(|| place("/info/sessionID")).or_else(|| {
-            if self.name.starts_with("session.") { place("/info/id") } else { None }
-        })
+        place("/sessionID")
+            .or_else(|| place("/part/sessionID"))
+            .or_else(|| place("/info/sessionID"))
+            .or_else(|| {
+                if self.name.starts_with("session.") {
+                    place("/info/id")
+                } else {
+                    None
+                }
+            })
     }
 }
 
@@ -112,7 +119,10 @@ impl EventStream {
                 self.cursor = frame.id;
                 Ok(())
             }
-            Ok(None) => Err(ClientError::Protocol { channel: "event stream", reason: "it ended before it began".into() }),
+            Ok(None) => Err(ClientError::Protocol {
+                channel: "event stream",
+                reason: "it ended before it began".into(),
+            }),
             Err(error) => Err(error),
         }
     }
@@ -169,13 +179,20 @@ impl EventStream {
     async fn read_frame(&mut self) -> Result<Option<Frame>, ClientError> {
         loop {
             if let Some(frame) = self.decoder.next_frame() {
-                self.wait = frame.retry_ms.map_or(WAIT_FIRST, |ms| Duration::from_millis(ms).min(WAIT_MAX));
+                self.wait = frame
+                    .retry_ms
+                    .map_or(WAIT_FIRST, |ms| Duration::from_millis(ms).min(WAIT_MAX));
                 return Ok(Some(frame));
             }
-            let Some(response) = &mut self.response else { return Ok(None) };
+            let Some(response) = &mut self.response else {
+                return Ok(None);
+            };
             let chunk = tokio::time::timeout(SILENCE_MAX, response.chunk())
                 .await
-                .map_err(|_| ClientError::Timeout { call: format!("GET {}", self.path), waited: SILENCE_MAX })?
+                .map_err(|_| ClientError::Timeout {
+                    call: format!("GET {}", self.path),
+                    waited: SILENCE_MAX,
+                })?
                 .map_err(|error| unreachable_at(self.client.url(), error))?;
             match chunk {
                 Some(bytes) => self.decoder.push(&bytes)?,
@@ -194,10 +211,16 @@ impl EventStream {
         if frame.id.is_some() {
             self.cursor = frame.id;
         }
-        if matches!(event.name.as_str(), "server.instance.disposed" | "global.disposed") {
+        if matches!(
+            event.name.as_str(),
+            "server.instance.disposed" | "global.disposed"
+        ) {
             self.ended = self.path == "/event" || event.name == "global.disposed";
         }
-        let noise = matches!(event.name.as_str(), "sync" | "server.heartbeat" | "server.connected");
+        let noise = matches!(
+            event.name.as_str(),
+            "sync" | "server.heartbeat" | "server.connected"
+        );
         Ok((!noise).then_some(event))
     }
 
@@ -215,27 +238,44 @@ impl EventStream {
                 }
                 Err(error) if !error.is_transient() => return Err(error),
                 Err(error) if self.failures >= ATTEMPTS_MAX => {
-                    return Err(ClientError::StreamLost { attempts: self.failures, source: Box::new(error) });
+                    return Err(ClientError::StreamLost {
+                        attempts: self.failures,
+                        source: Box::new(error),
+                    });
                 }
-                Err(error) => debug!(attempt = self.failures, %error, "event stream is not back yet"),
+                Err(error) => {
+                    debug!(attempt = self.failures, %error, "event stream is not back yet")
+                }
             }
         }
     }
 }
 
 fn parse(data: &str) -> Result<Event, ClientError> {
-    let wrong = |source: serde_json::Error| ClientError::Protocol { channel: "event stream", reason: source.to_string() };
+    let wrong = |source: serde_json::Error| ClientError::Protocol {
+        channel: "event stream",
+        reason: source.to_string(),
+    };
     let value: Value = serde_json::from_str(data).map_err(wrong)?;
     if value.get("payload").is_none() {
         return serde_json::from_value(value).map_err(wrong);
     }
     let wrapped: Wrapped = serde_json::from_value(value).map_err(wrong)?;
-    Ok(Event { directory: wrapped.directory, ..wrapped.payload })
+    Ok(Event {
+        directory: wrapped.directory,
+        ..wrapped.payload
+    })
 }
 
-async fn connect(client: &Client, path: &str, cursor: Option<&str>) -> Result<Response, ClientError> {
+async fn connect(
+    client: &Client,
+    path: &str,
+    cursor: Option<&str>,
+) -> Result<Response, ClientError> {
     let call = format!("GET {path}");
-    let mut request = client.request(Method::GET, path, &[]).header(ACCEPT, "text/event-stream");
+    let mut request = client
+        .request(Method::GET, path, &[])
+        .header(ACCEPT, "text/event-stream");
     if let Some(cursor) = cursor {
         request = request.header("last-event-id", cursor);
     }
@@ -245,11 +285,21 @@ async fn connect(client: &Client, path: &str, cursor: Option<&str>) -> Result<Re
     };
     let response = tokio::time::timeout(OPEN_TIMEOUT, opening)
         .await
-        .map_err(|_| ClientError::Timeout { call: call.clone(), waited: OPEN_TIMEOUT })??;
-    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        .map_err(|_| ClientError::Timeout {
+            call: call.clone(),
+            waited: OPEN_TIMEOUT,
+        })??;
+    let kind = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
     if !kind.starts_with("text/event-stream") {
         let reason = format!("content type is {kind:?}");
-        return Err(ClientError::Protocol { channel: "event stream", reason });
+        return Err(ClientError::Protocol {
+            channel: "event stream",
+            reason,
+        });
     }
     Ok(response)
 }

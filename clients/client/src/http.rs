@@ -35,7 +35,10 @@ impl Client {
     /// # Errors
     /// [`ClientError::Address`] when `url` cannot be used.
     pub fn new(url: &str, auth: Auth) -> Result<Self, ClientError> {
-        let refuse = |reason: String| ClientError::Address { url: url.to_owned(), reason };
+        let refuse = |reason: String| ClientError::Address {
+            url: url.to_owned(),
+            reason,
+        };
         let base = Url::parse(url).map_err(|error| refuse(error.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
             return Err(refuse("it must begin with http:// or https://".into()));
@@ -43,17 +46,27 @@ impl Client {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
-            .default_headers(default_headers(&auth).map_err(|()| refuse("bad credentials".into()))?);
+            .default_headers(
+                default_headers(&auth).map_err(|()| refuse("bad credentials".into()))?,
+            );
         if base.scheme() == "http" {
             builder = builder.tls_built_in_root_certs(false).no_proxy().no_gzip();
         }
         let http = builder.build().map_err(|error| refuse(error.to_string()))?;
-        Ok(Self { http, base, auth, directory: None })
+        Ok(Self {
+            http,
+            base,
+            auth,
+            directory: None,
+        })
     }
 
     /// The same client working in `directory`: an absolute path on the daemon's machine.
     pub fn in_directory(&self, directory: impl Into<Arc<str>>) -> Self {
-        Self { directory: Some(directory.into()), ..self.clone() }
+        Self {
+            directory: Some(directory.into()),
+            ..self.clone()
+        }
     }
 
     /// The directory that requests name, if any.
@@ -83,7 +96,8 @@ impl Client {
         query: &[(&str, &str)],
         body: Option<&(impl Serialize + Sync)>,
     ) -> Result<T, ClientError> {
-        self.call_within(CALL_TIMEOUT, method, path, query, body).await
+        self.call_within(CALL_TIMEOUT, method, path, query, body)
+            .await
     }
 
     pub(crate) async fn call_within<T: DeserializeOwned>(
@@ -124,8 +138,10 @@ impl Client {
         let call = format!("{method} {path}");
         let mut request = self.request(method, path, query);
         if let Some(body) = body {
-            let json = serde_json::to_vec(body)
-                .map_err(|source| ClientError::Shape { call: call.clone(), source })?;
+            let json = serde_json::to_vec(body).map_err(|source| ClientError::Shape {
+                call: call.clone(),
+                source,
+            })?;
             request = request.header(CONTENT_TYPE, "application/json").body(json);
         }
         let answer = async {
@@ -135,12 +151,20 @@ impl Client {
         };
         match tokio::time::timeout(within, answer).await {
             Ok(result) => result,
-            Err(_) => Err(ClientError::Timeout { call, waited: within }),
+            Err(_) => Err(ClientError::Timeout {
+                call,
+                waited: within,
+            }),
         }
     }
 
     /// A request to `path` that names this client's directory in its query.
-    pub(crate) fn request(&self, method: Method, path: &str, query: &[(&str, &str)]) -> RequestBuilder {
+    pub(crate) fn request(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> RequestBuilder {
         let url = self.address(path, query);
         self.http.request(method, url)
     }
@@ -160,7 +184,10 @@ impl Client {
     }
 
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
-        request.send().await.map_err(|error| unreachable_at(self.url(), error))
+        request
+            .send()
+            .await
+            .map_err(|error| unreachable_at(self.url(), error))
     }
 }
 
@@ -180,14 +207,21 @@ pub(crate) async fn accepted(response: Response, call: &str) -> Result<Response,
 async fn read_all(mut response: Response, url: &str) -> Result<Bytes, ClientError> {
     let mut whole: Option<Vec<u8>> = None;
     let mut first = Bytes::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| unreachable_at(url, error))? {
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| unreachable_at(url, error))?
+    {
         if first.is_empty() && whole.is_none() {
             first = chunk;
             continue;
         }
         let buffer = whole.get_or_insert_with(|| first.to_vec());
         if buffer.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(ClientError::TooLarge { what: "an answer", limit: ANSWER_BYTES_MAX });
+            return Err(ClientError::TooLarge {
+                what: "an answer",
+                limit: ANSWER_BYTES_MAX,
+            });
         }
         buffer.extend_from_slice(&chunk);
     }
@@ -195,7 +229,10 @@ async fn read_all(mut response: Response, url: &str) -> Result<Bytes, ClientErro
 }
 
 pub(crate) fn unreachable_at(url: &str, source: reqwest::Error) -> ClientError {
-    ClientError::Unreachable { url: url.to_owned(), source: source.without_url().into() }
+    ClientError::Unreachable {
+        url: url.to_owned(),
+        source: source.without_url().into(),
+    }
 }
 
 fn default_headers(auth: &Auth) -> Result<HeaderMap, ()> {
@@ -215,13 +252,24 @@ mod tests {
     #[test]
     fn addresses_name_the_directory_and_keep_a_prefix() {
         let client = Client::new("http://127.0.0.1:4096/kilo/", Auth::None).expect("client");
-        let url = client.in_directory("/a b/ü").address("/session", &[("limit", "1")]);
-        assert_eq!(url.as_str(), "http://127.0.0.1:4096/kilo/session?directory=%2Fa+b%2F%C3%BC&limit=1");
+        let url = client
+            .in_directory("/a b/ü")
+            .address("/session", &[("limit", "1")]);
+        assert_eq!(
+            url.as_str(),
+            "http://127.0.0.1:4096/kilo/session?directory=%2Fa+b%2F%C3%BC&limit=1"
+        );
     }
 
     #[test]
     fn other_schemes_are_refused() {
-        assert!(matches!(Client::new("ftp://x", Auth::None), Err(ClientError::Address { .. })));
-        assert!(matches!(Client::new("localhost", Auth::None), Err(ClientError::Address { .. })));
+        assert!(matches!(
+            Client::new("ftp://x", Auth::None),
+            Err(ClientError::Address { .. })
+        ));
+        assert!(matches!(
+            Client::new("localhost", Auth::None),
+            Err(ClientError::Address { .. })
+        ));
     }
 }

@@ -45,7 +45,10 @@ pub struct Prompt {
     #[serde(rename = "messageID", skip_serializing_if = "Option::is_none")]
     pub message_id: Option<MessageId>,
     /// The model that is to answer; else the session's, the agent's or the configured one.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "without_variant")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "without_variant"
+    )]
     pub model: Option<ModelRef>,
     /// The agent that is to answer.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,15 +64,23 @@ pub struct Prompt {
     pub no_reply: bool,
 }
 
-fn without_variant<S: serde::Serializer>(model: &Option<ModelRef>, to: S) -> Result<S::Ok, S::Error> {
-    let pair = model.as_ref().map(|m| json!({"providerID": m.provider_id, "modelID": m.model_id}));
+fn without_variant<S: serde::Serializer>(
+    model: &Option<ModelRef>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    let pair = model
+        .as_ref()
+        .map(|m| json!({"providerID": m.provider_id, "modelID": m.model_id}));
     pair.serialize(to)
 }
 
 impl Prompt {
     /// A prompt of one text.
     pub fn text(text: impl Into<String>) -> Self {
-        Self { parts: vec![json!({"type": "text", "text": text.into()})], ..Self::default() }
+        Self {
+            parts: vec![json!({"type": "text", "text": text.into()})],
+            ..Self::default()
+        }
     }
 }
 
@@ -122,11 +133,17 @@ impl Client {
 
     /// Deletes a session and its children.
     pub async fn delete_session(&self, id: &SessionId) -> Result<(), ClientError> {
-        self.call::<Value>(Method::DELETE, &format!("/session/{id}"), &[], NO_BODY).await.map(drop)
+        self.call::<Value>(Method::DELETE, &format!("/session/{id}"), &[], NO_BODY)
+            .await
+            .map(drop)
     }
 
     /// Copies a session up to, not including, `before`; the whole of it for `None`.
-    pub async fn fork_session(&self, id: &SessionId, before: Option<&MessageId>) -> Result<Session, ClientError> {
+    pub async fn fork_session(
+        &self,
+        id: &SessionId,
+        before: Option<&MessageId>,
+    ) -> Result<Session, ClientError> {
         let body = before.map_or_else(|| json!({}), |message| json!({"messageID": message}));
         self.post(&format!("/session/{id}/fork"), &body).await
     }
@@ -135,22 +152,34 @@ impl Client {
     ///
     /// A failure of the turn is not an error here: it is the answer's `info.error`. Dropping the call leaves the turn
     /// running.
-    pub async fn prompt(&self, id: &SessionId, prompt: &Prompt) -> Result<MessageWithParts, ClientError> {
+    pub async fn prompt(
+        &self,
+        id: &SessionId,
+        prompt: &Prompt,
+    ) -> Result<MessageWithParts, ClientError> {
         let path = format!("/session/{id}/message");
-        self.call_within(TURN_TIMEOUT, Method::POST, &path, &[], Some(prompt)).await
+        self.call_within(TURN_TIMEOUT, Method::POST, &path, &[], Some(prompt))
+            .await
     }
 
     /// Sends a prompt and returns once it is stored; the answer comes as events.
     pub async fn prompt_async(&self, id: &SessionId, prompt: &Prompt) -> Result<(), ClientError> {
-        self.post::<Value>(&format!("/session/{id}/prompt_async"), prompt).await.map(drop)
+        self.post::<Value>(&format!("/session/{id}/prompt_async"), prompt)
+            .await
+            .map(drop)
     }
 
     /// Runs a configured command as a prompt and waits for the end of its turn.
     ///
     /// `body`: `{command, arguments, agent?, model?, variant?, parts?}`.
-    pub async fn command(&self, id: &SessionId, body: &Value) -> Result<MessageWithParts, ClientError> {
+    pub async fn command(
+        &self,
+        id: &SessionId,
+        body: &Value,
+    ) -> Result<MessageWithParts, ClientError> {
         let path = format!("/session/{id}/command");
-        self.call_within(TURN_TIMEOUT, Method::POST, &path, &[], Some(body)).await
+        self.call_within(TURN_TIMEOUT, Method::POST, &path, &[], Some(body))
+            .await
     }
 
     /// Reads all messages of a session, oldest first.
@@ -160,11 +189,18 @@ impl Client {
 
     /// Ends the running turn of a session; without one it does nothing.
     pub async fn abort(&self, id: &SessionId) -> Result<(), ClientError> {
-        self.post::<Value>(&format!("/session/{id}/abort"), &json!({})).await.map(drop)
+        self.post::<Value>(&format!("/session/{id}/abort"), &json!({}))
+            .await
+            .map(drop)
     }
 
     /// Takes the files back to what they were before `message` (or before `part` of it) and hides what follows.
-    pub async fn revert(&self, id: &SessionId, message: &MessageId, part: Option<&PartId>) -> Result<Session, ClientError> {
+    pub async fn revert(
+        &self,
+        id: &SessionId,
+        message: &MessageId,
+        part: Option<&PartId>,
+    ) -> Result<Session, ClientError> {
         let mut body = json!({"messageID": message});
         if let Some(part) = part {
             body["partID"] = json!(part);
@@ -174,7 +210,8 @@ impl Client {
 
     /// Undoes a revert.
     pub async fn unrevert(&self, id: &SessionId) -> Result<Session, ClientError> {
-        self.post(&format!("/session/{id}/unrevert"), &json!({})).await
+        self.post(&format!("/session/{id}/unrevert"), &json!({}))
+            .await
     }
 
     /// What the session changed, file by file.
@@ -185,12 +222,17 @@ impl Client {
     /// The sessions of this directory that do something, and what.
     pub async fn statuses(&self) -> Result<BTreeMap<SessionId, Status>, ClientError> {
         let all: BTreeMap<String, Status> = self.get("/session/status").await?;
-        Ok(all.into_iter().map(|(id, status)| (SessionId::from_wire(id), status)).collect())
+        Ok(all
+            .into_iter()
+            .map(|(id, status)| (SessionId::from_wire(id), status))
+            .collect())
     }
 
     /// Asks for the event `session.drained {sessionID, token}` once nothing waits or runs in the session.
     pub async fn drain(&self, id: &SessionId, token: &str) -> Result<(), ClientError> {
         let path = format!("/kilocode/session/{id}/drain");
-        self.post::<Value>(&path, &json!({"token": token})).await.map(drop)
+        self.post::<Value>(&path, &json!({"token": token}))
+            .await
+            .map(drop)
     }
 }

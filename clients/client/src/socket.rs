@@ -27,30 +27,46 @@ impl Client {
     /// [`ClientError::Address`] for an `https` daemon: encrypted sockets are not supported.
     pub async fn socket(&self, path: &str, query: &[(&str, &str)]) -> Result<Socket, ClientError> {
         let mut address = self.address(path, query);
-        let refuse = |reason: String| ClientError::Address { url: self.url().to_owned(), reason };
+        let refuse = |reason: String| ClientError::Address {
+            url: self.url().to_owned(),
+            reason,
+        };
         if address.scheme() != "http" || address.set_scheme("ws").is_err() {
             return Err(refuse("sockets need plain http".into()));
         }
-        let mut request = address.as_str().into_client_request().map_err(|error| refuse(error.to_string()))?;
+        let mut request = address
+            .as_str()
+            .into_client_request()
+            .map_err(|error| refuse(error.to_string()))?;
         if let Some(value) = self.auth().header() {
-            let value = HeaderValue::from_str(&value).map_err(|_| refuse("bad credentials".into()))?;
+            let value =
+                HeaderValue::from_str(&value).map_err(|_| refuse("bad credentials".into()))?;
             request.headers_mut().insert("authorization", value);
         }
         let call = format!("GET {path}");
         let opened = tokio::time::timeout(OPEN_TIMEOUT, connect_async(request)).await;
         match opened {
-            Err(_) => Err(ClientError::Timeout { call, waited: OPEN_TIMEOUT }),
+            Err(_) => Err(ClientError::Timeout {
+                call,
+                waited: OPEN_TIMEOUT,
+            }),
             Ok(Err(WsError::Http(answer))) => {
                 let body = answer.body().as_deref().unwrap_or_default();
                 Err(ClientError::refused(answer.status().as_u16(), call, body))
             }
             Ok(Err(error)) => Err(self.broken(error)),
-            Ok(Ok((stream, _))) => Ok(Socket { stream, url: self.url().to_owned() }),
+            Ok(Ok((stream, _))) => Ok(Socket {
+                stream,
+                url: self.url().to_owned(),
+            }),
         }
     }
 
     fn broken(&self, error: WsError) -> ClientError {
-        ClientError::Unreachable { url: self.url().to_owned(), source: error.into() }
+        ClientError::Unreachable {
+            url: self.url().to_owned(),
+            source: error.into(),
+        }
     }
 }
 
@@ -61,12 +77,20 @@ impl Socket {
     pub async fn next_text(&mut self) -> Result<Option<String>, ClientError> {
         loop {
             match self.stream.next().await {
-                None | Some(Ok(Message::Close(_)) | Err(WsError::ConnectionClosed | WsError::AlreadyClosed)) => return Ok(None),
+                None
+                | Some(
+                    Ok(Message::Close(_)) | Err(WsError::ConnectionClosed | WsError::AlreadyClosed),
+                ) => return Ok(None),
                 Some(Ok(Message::Text(text))) => return Ok(Some(text.to_string())),
-                Some(Ok(Message::Binary(bytes))) => return Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+                Some(Ok(Message::Binary(bytes))) => {
+                    return Ok(Some(String::from_utf8_lossy(&bytes).into_owned()));
+                }
                 Some(Ok(_)) => {} // pings are answered by the library
                 Some(Err(error)) => {
-                    return Err(ClientError::Unreachable { url: self.url.clone(), source: error.into() });
+                    return Err(ClientError::Unreachable {
+                        url: self.url.clone(),
+                        source: error.into(),
+                    });
                 }
             }
         }
@@ -74,9 +98,13 @@ impl Socket {
 
     /// The next message as JSON; `None` once the socket is closed.
     pub async fn next_json(&mut self) -> Result<Option<Value>, ClientError> {
-        let Some(text) = self.next_text().await? else { return Ok(None) };
-        let value = serde_json::from_str(&text)
-            .map_err(|error| ClientError::Protocol { channel: "socket", reason: error.to_string() })?;
+        let Some(text) = self.next_text().await? else {
+            return Ok(None);
+        };
+        let value = serde_json::from_str(&text).map_err(|error| ClientError::Protocol {
+            channel: "socket",
+            reason: error.to_string(),
+        })?;
         Ok(Some(value))
     }
 
@@ -84,8 +112,14 @@ impl Socket {
     pub async fn send(&mut self, text: impl Into<String>) -> Result<(), ClientError> {
         let sending = self.stream.send(Message::Text(text.into().into()));
         match tokio::time::timeout(SEND_TIMEOUT, sending).await {
-            Err(_) => Err(ClientError::Timeout { call: "a message on the socket".into(), waited: SEND_TIMEOUT }),
-            Ok(Err(error)) => Err(ClientError::Unreachable { url: self.url.clone(), source: error.into() }),
+            Err(_) => Err(ClientError::Timeout {
+                call: "a message on the socket".into(),
+                waited: SEND_TIMEOUT,
+            }),
+            Ok(Err(error)) => Err(ClientError::Unreachable {
+                url: self.url.clone(),
+                source: error.into(),
+            }),
             Ok(Ok(())) => Ok(()),
         }
     }

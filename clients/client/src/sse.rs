@@ -38,7 +38,10 @@ impl Decoder {
         }
         let held = self.buffer.len() + self.data.as_ref().map_or(0, String::len);
         if held + bytes.len() > FRAME_BYTES_MAX {
-            return Err(ClientError::TooLarge { what: "a frame of the event stream", limit: FRAME_BYTES_MAX });
+            return Err(ClientError::TooLarge {
+                what: "a frame of the event stream",
+                limit: FRAME_BYTES_MAX,
+            });
         }
         self.buffer.extend_from_slice(bytes);
         Ok(())
@@ -49,7 +52,11 @@ impl Decoder {
         while let Some(line) = self.next_line() {
             if line.is_empty() {
                 if let Some(data) = self.data.take() {
-                    return Some(Frame { id: self.last_id.clone(), data, retry_ms: self.retry_ms.take() });
+                    return Some(Frame {
+                        id: self.last_id.clone(),
+                        data,
+                        retry_ms: self.retry_ms.take(),
+                    });
                 }
                 continue;
             }
@@ -69,7 +76,9 @@ impl Decoder {
                 }
                 None => self.data = Some(value.to_owned()),
             },
-            "id" if !value.contains('\0') => self.last_id = (!value.is_empty()).then(|| value.to_owned()),
+            "id" if !value.contains('\0') => {
+                self.last_id = (!value.is_empty()).then(|| value.to_owned())
+            }
             "retry" => self.retry_ms = value.parse().ok(),
             _ => {} // comments (empty name), `event:` and unknown fields
         }
@@ -78,7 +87,10 @@ impl Decoder {
     /// The next line without its end: `\n`, `\r\n` or `\r`.
     fn next_line(&mut self) -> Option<String> {
         let from = self.searched;
-        let Some(at) = self.buffer[from..].iter().position(|&byte| byte == b'\n' || byte == b'\r') else {
+        let Some(at) = self.buffer[from..]
+            .iter()
+            .position(|&byte| byte == b'\n' || byte == b'\r')
+        else {
             self.searched = self.buffer.len();
             return None;
         };
@@ -126,7 +138,11 @@ mod tests {
         let id = Some("1-7".to_owned());
         assert_eq!(
             frames(&[STREAM]),
-            vec![(id.clone(), "{\"a\":\n\"ü\"}".into()), (id.clone(), "x".into()), (id, String::new())]
+            vec![
+                (id.clone(), "{\"a\":\n\"ü\"}".into()),
+                (id.clone(), "x".into()),
+                (id, String::new())
+            ]
         );
     }
 
@@ -134,7 +150,11 @@ mod tests {
     fn every_cut_gives_the_same_frames() {
         let whole = frames(&[STREAM]);
         for cut in 0..STREAM.len() {
-            assert_eq!(frames(&[&STREAM[..cut], &STREAM[cut..]]), whole, "cut at {cut}");
+            assert_eq!(
+                frames(&[&STREAM[..cut], &STREAM[cut..]]),
+                whole,
+                "cut at {cut}"
+            );
         }
         let single: Vec<&[u8]> = STREAM.chunks(1).collect();
         assert_eq!(frames(&single), whole);
@@ -146,6 +166,9 @@ mod tests {
         let chunk = vec![b'x'; FRAME_BYTES_MAX / 2 + 1];
         decoder.push(&chunk).expect("the first half");
         assert!(decoder.next_frame().is_none());
-        assert!(matches!(decoder.push(&chunk), Err(ClientError::TooLarge { .. })));
+        assert!(matches!(
+            decoder.push(&chunk),
+            Err(ClientError::TooLarge { .. })
+        ));
     }
 }

@@ -34,7 +34,8 @@ pub struct ProviderList {
 impl Client {
     /// Asks whether the daemon is there, waiting at most `within`.
     pub async fn health(&self, within: Duration) -> Result<Health, ClientError> {
-        self.call_within(within, Method::GET, "/global/health", &[], NO_BODY).await
+        self.call_within(within, Method::GET, "/global/health", &[], NO_BODY)
+            .await
     }
 
     /// The merged configuration of this client's directory.
@@ -60,16 +61,22 @@ impl Client {
     /// Stores a provider's API key.
     pub async fn set_api_key(&self, provider: &str, key: &str) -> Result<(), ClientError> {
         let body = BTreeMap::from([("type", "api"), ("key", key)]);
-        self.call::<Value>(Method::PUT, &format!("/auth/{provider}"), &[], Some(&body)).await.map(drop)
+        self.call::<Value>(Method::PUT, &format!("/auth/{provider}"), &[], Some(&body))
+            .await
+            .map(drop)
     }
 
     /// Forgets a provider's credentials.
     pub async fn remove_auth(&self, provider: &str) -> Result<(), ClientError> {
-        self.call::<Value>(Method::DELETE, &format!("/auth/{provider}"), &[], NO_BODY).await.map(drop)
+        self.call::<Value>(Method::DELETE, &format!("/auth/{provider}"), &[], NO_BODY)
+            .await
+            .map(drop)
     }
 
     /// Ends the instance of this client's directory; the next request starts it anew with fresh configuration.
     pub async fn dispose(&self) -> Result<(), ClientError> {
-        self.post::<Value>("/instance/dispose", &Map::new()).await.map(drop)
+        self.post::<Value>("/instance/dispose", &Map::new())
+            .await
+            .map(drop)
     }
 }

@@ -54,12 +54,19 @@ impl Client {
     /// Stores a transcript as a session under its own id, in this client's directory when it has one.
     ///
     /// A session with that id is left as it is unless `force` is set.
-    pub async fn import_session(&self, transcript: &Transcript, force: bool) -> Result<Imported, ClientError> {
+    pub async fn import_session(
+        &self,
+        transcript: &Transcript,
+        force: bool,
+    ) -> Result<Imported, ClientError> {
         let mut done = Imported::default();
         let session = session_body(&transcript.info, self.directory(), force);
         self.store("project", &project_body(&session)).await?;
         if self.store("session", &session).await?.skipped && !force {
-            return Ok(Imported { skipped: true, ..done });
+            return Ok(Imported {
+                skipped: true,
+                ..done
+            });
         }
         for entry in &transcript.messages {
             self.store("message", &message_body(&entry.info)).await?;
@@ -79,12 +86,19 @@ impl Client {
             return Ok(stored);
         }
         let id = body.get("id").and_then(Value::as_str).unwrap_or_default();
-        Err(ClientError::refused(200, format!("POST {path}"), format!("{what} {id} was not stored").as_bytes()))
+        Err(ClientError::refused(
+            200,
+            format!("POST {path}"),
+            format!("{what} {id} was not stored").as_bytes(),
+        ))
     }
 }
 
 fn at(info: &Map<String, Value>, key: &str) -> Value {
-    info.get("time").and_then(|time| time.get(key)).cloned().unwrap_or_else(|| json!(0))
+    info.get("time")
+        .and_then(|time| time.get(key))
+        .cloned()
+        .unwrap_or_else(|| json!(0))
 }
 
 fn project_body(session: &Value) -> Value {
@@ -99,7 +113,18 @@ fn project_body(session: &Value) -> Value {
 
 fn session_body(info: &Map<String, Value>, directory: Option<&str>, force: bool) -> Value {
     let mut body = Map::new();
-    for key in ["id", "projectID", "parentID", "slug", "directory", "title", "version", "summary", "revert", "permission"] {
+    for key in [
+        "id",
+        "projectID",
+        "parentID",
+        "slug",
+        "directory",
+        "title",
+        "version",
+        "summary",
+        "revert",
+        "permission",
+    ] {
         if let Some(value) = info.get(key) {
             body.insert(key.into(), value.clone());
         }
@@ -107,7 +132,13 @@ fn session_body(info: &Map<String, Value>, directory: Option<&str>, force: bool)
     if let Some(directory) = directory {
         body.insert("directory".into(), directory.into());
     }
-    for (key, fallback) in [("slug", "imported"), ("title", "Imported session"), ("version", "0"), ("projectID", "global"), ("directory", "/")] {
+    for (key, fallback) in [
+        ("slug", "imported"),
+        ("title", "Imported session"),
+        ("version", "0"),
+        ("projectID", "global"),
+        ("directory", "/"),
+    ] {
         body.entry(key).or_insert_with(|| fallback.into());
     }
     if force {
@@ -141,7 +172,10 @@ fn part_body(part: &Map<String, Value>, message: &Map<String, Value>) -> Value {
 }
 
 fn without(map: &Map<String, Value>, keys: &[&str]) -> Map<String, Value> {
-    map.iter().filter(|(key, _)| !keys.contains(&key.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect()
+    map.iter()
+        .filter(|(key, _)| !keys.contains(&key.as_str()))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -150,8 +184,11 @@ mod tests {
 
     #[test]
     fn a_transcript_becomes_rows_without_their_ids_inside() {
-        let message = json!({"id": "msg_1", "sessionID": "ses_1", "role": "user", "time": {"created": 5}});
-        let Value::Object(message) = message else { panic!("an object") };
+        let message =
+            json!({"id": "msg_1", "sessionID": "ses_1", "role": "user", "time": {"created": 5}});
+        let Value::Object(message) = message else {
+            panic!("an object")
+        };
         assert_eq!(
             message_body(&message),
             json!({"id": "msg_1", "sessionID": "ses_1", "timeCreated": 5, "data": {"role": "user", "time": {"created": 5}}})
@@ -160,7 +197,10 @@ mod tests {
         else {
             panic!("an object")
         };
-        assert_eq!(part_body(&part, &message)["data"], json!({"type": "text", "text": "t"}));
+        assert_eq!(
+            part_body(&part, &message)["data"],
+            json!({"type": "text", "text": "t"})
+        );
     }
 
     #[test]

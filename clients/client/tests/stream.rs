@@ -6,7 +6,8 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+const STREAM_HEAD: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
 const CONNECTED: &str = "data: {\"type\":\"server.connected\",\"properties\":{}}\n\n";
 
 /// Reads one request: its head, and its body as far as `content-length` says.
@@ -20,7 +21,11 @@ async fn request(stream: &mut TcpStream) -> String {
     let head = String::from_utf8(seen).expect("text");
     let length = head
         .lines()
-        .find_map(|line| line.to_lowercase().strip_prefix("content-length: ").and_then(|n| n.parse().ok()))
+        .find_map(|line| {
+            line.to_lowercase()
+                .strip_prefix("content-length: ")
+                .and_then(|n| n.parse().ok())
+        })
         .unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.expect("a request body");
@@ -36,22 +41,34 @@ async fn serve(answers: Vec<String>) -> (Client, tokio::task::JoinHandle<Vec<Str
         for answer in answers {
             let (mut stream, _) = listener.accept().await.expect("a connection");
             requests.push(request(&mut stream).await);
-            stream.write_all(answer.as_bytes()).await.expect("an answer");
+            stream
+                .write_all(answer.as_bytes())
+                .await
+                .expect("an answer");
             stream.shutdown().await.expect("closing");
         }
         requests
     });
     let auth = Auth::basic(None, Some("secret"));
-    (Client::new(&url, auth).expect("a client").in_directory("/p q"), server)
+    (
+        Client::new(&url, auth)
+            .expect("a client")
+            .in_directory("/p q"),
+        server,
+    )
 }
 
 fn event(id: &str, name: &str) -> String {
-    format!("id: {id}\ndata: {{\"id\":\"evt_1\",\"type\":\"{name}\",\"properties\":{{\"sessionID\":\"ses_1\"}}}}\n\n")
+    format!(
+        "id: {id}\ndata: {{\"id\":\"evt_1\",\"type\":\"{name}\",\"properties\":{{\"sessionID\":\"ses_1\"}}}}\n\n"
+    )
 }
 
 fn plain(status: &str, body: &str) -> String {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
 }
 
 fn name(item: Option<Item>) -> String {
@@ -64,7 +81,11 @@ fn name(item: Option<Item>) -> String {
 
 #[tokio::test]
 async fn a_broken_stream_goes_on_after_the_last_event_seen() {
-    let first = format!("{STREAM_HEAD}{CONNECTED}{}{}", event("1-5", "session.idle"), "id: 1-6\ndata: {\"type\":\"half");
+    let first = format!(
+        "{STREAM_HEAD}{CONNECTED}{}{}",
+        event("1-5", "session.idle"),
+        "id: 1-6\ndata: {\"type\":\"half"
+    );
     let second = format!(
         "{STREAM_HEAD}{CONNECTED}{}{}{}",
         event("1-6", "session.status"),
@@ -77,12 +98,35 @@ async fn a_broken_stream_goes_on_after_the_last_event_seen() {
     for _ in 0..5 {
         seen.push(name(events.next().await.expect("an item")));
     }
-    assert_eq!(seen, ["session.idle", "reopened true", "session.status", "server.instance.disposed", "end"]);
+    assert_eq!(
+        seen,
+        [
+            "session.idle",
+            "reopened true",
+            "session.status",
+            "server.instance.disposed",
+            "end"
+        ]
+    );
     let requests = server.await.expect("the server");
-    assert!(requests[0].starts_with("GET /event?directory=%2Fp+q HTTP/1.1\r\n"), "{}", requests[0]);
-    assert!(requests[0].to_lowercase().contains("authorization: basic a2lsbzpzzwnyzxq="), "{}", requests[0]);
+    assert!(
+        requests[0].starts_with("GET /event?directory=%2Fp+q HTTP/1.1\r\n"),
+        "{}",
+        requests[0]
+    );
+    assert!(
+        requests[0]
+            .to_lowercase()
+            .contains("authorization: basic a2lsbzpzzwnyzxq="),
+        "{}",
+        requests[0]
+    );
     assert!(!requests[0].to_lowercase().contains("last-event-id"));
-    assert!(requests[1].contains("last-event-id: 1-5\r\n"), "{}", requests[1]);
+    assert!(
+        requests[1].contains("last-event-id: 1-5\r\n"),
+        "{}",
+        requests[1]
+    );
 }
 
 #[tokio::test]
@@ -103,8 +147,11 @@ async fn without_ids_the_caller_is_told_that_events_may_be_missing() {
 
 #[tokio::test]
 async fn a_refusal_while_reopening_ends_the_stream() {
-    let (client, _server) =
-        serve(vec![format!("{STREAM_HEAD}{CONNECTED}"), plain("401 Unauthorized", "")]).await;
+    let (client, _server) = serve(vec![
+        format!("{STREAM_HEAD}{CONNECTED}"),
+        plain("401 Unauthorized", ""),
+    ])
+    .await;
     let mut events = client.events().await.expect("a stream");
     let error = events.next().await.expect_err("a refusal");
     assert_eq!(error.status(), Some(401));
@@ -114,7 +161,10 @@ async fn a_refusal_while_reopening_ends_the_stream() {
 #[tokio::test]
 async fn a_page_that_is_no_stream_is_not_taken_for_one() {
     let (client, _server) = serve(vec![plain("200 OK", "{}")]).await;
-    assert!(matches!(client.events().await, Err(ClientError::Protocol { .. })));
+    assert!(matches!(
+        client.events().await,
+        Err(ClientError::Protocol { .. })
+    ));
 }
 
 #[tokio::test]
@@ -122,21 +172,33 @@ async fn the_global_stream_tells_the_directory() {
     let wrapped = "data: {\"directory\":\"/d\",\"payload\":{\"id\":\"evt_2\",\"type\":\"session.idle\",\"properties\":{}}}\n\n";
     let (client, _server) = serve(vec![format!("{STREAM_HEAD}{CONNECTED}{wrapped}")]).await;
     let mut events = client.global_events().await.expect("a stream");
-    let Some(Item::Event(event)) = events.next().await.expect("an item") else { panic!("an event") };
-    assert_eq!((event.directory.as_deref(), event.name.as_str()), (Some("/d"), "session.idle"));
+    let Some(Item::Event(event)) = events.next().await.expect("an item") else {
+        panic!("an event")
+    };
+    assert_eq!(
+        (event.directory.as_deref(), event.name.as_str()),
+        (Some("/d"), "session.idle")
+    );
 }
 
 #[tokio::test]
 async fn errors_carry_status_name_and_sentence() {
-    let body = json!({"name": "NotFoundError", "data": {"message": "Session not found: ses_x"}}).to_string();
+    let body = json!({"name": "NotFoundError", "data": {"message": "Session not found: ses_x"}})
+        .to_string();
     let (client, server) = serve(vec![plain("404 Not Found", &body)]).await;
-    let error = client.prompt(&SessionId::from_wire("ses_x"), &Prompt::text("hi")).await.expect_err("no session");
+    let error = client
+        .prompt(&SessionId::from_wire("ses_x"), &Prompt::text("hi"))
+        .await
+        .expect_err("no session");
     assert_eq!(
         (error.status(), error.name(), error.to_string().as_str()),
         (Some(404), Some("NotFoundError"), "Session not found: ses_x")
     );
     let sent = server.await.expect("the server").remove(0);
-    assert!(sent.ends_with(r#"{"parts":[{"type":"text","text":"hi"}]}"#), "{sent}");
+    assert!(
+        sent.ends_with(r#"{"parts":[{"type":"text","text":"hi"}]}"#),
+        "{sent}"
+    );
 }
 
 #[tokio::test]
@@ -145,5 +207,8 @@ async fn nobody_at_the_port_is_unreachable() {
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
     let client = Client::new(&url, Auth::None).expect("a client");
-    assert!(matches!(client.config().await, Err(ClientError::Unreachable { .. })));
+    assert!(matches!(
+        client.config().await,
+        Err(ClientError::Unreachable { .. })
+    ));
 }

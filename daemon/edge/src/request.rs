@@ -35,6 +35,23 @@ pub struct Request {
 }
 
 impl Request {
+    /// A request that came as a command over a socket which has passed the front door.
+    ///
+    /// Errors: 400 for a parameter with a NUL, a `.` or a `..` step, as in a path.
+    pub fn command(
+        op: &'static Operation,
+        params: Params,
+        query: Query,
+        directory: Option<String>,
+        body: Bytes,
+    ) -> Result<Self, Fault> {
+        if let Some((name, _)) = params.0.iter().find(|(_, value)| !is_plain(value)) {
+            return Err(Fault::bad_request("Params", format!("Expected a plain name\n  at [{name:?}]")));
+        }
+        let headers = Headers(HeaderMap::new());
+        Ok(Self { op, params, query, directory, body, headers, peer: None })
+    }
+
     /// Reads the body; an empty one stands for `{}` where the operation takes it so.
     ///
     /// Errors: 400 `BadRequest` of kind `Payload`, which names the field.
@@ -80,11 +97,7 @@ impl Params {
             let value = percent_decode(raw.as_bytes())
                 .decode_utf8()
                 .map_err(|_| refused())?;
-            if value.contains('\0')
-                || value
-                    .split(['/', '\\'])
-                    .any(|step| step == "." || step == "..")
-            {
+            if !is_plain(&value) {
                 return Err(refused());
             }
             params.push((name.to_owned(), value.into_owned()));
@@ -97,6 +110,11 @@ impl FromIterator<(String, String)> for Params {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
         Self(pairs.into_iter().collect())
     }
+}
+
+/// A parameter without a NUL and without a `.` or `..` step.
+fn is_plain(value: &str) -> bool {
+    !value.contains('\0') && !value.split(['/', '\\']).any(|step| step == "." || step == "..")
 }
 
 /// The parameters of a query, decoded, in their order. Of several of one name the first counts.

@@ -51,6 +51,11 @@ impl Router {
         self.handlers.contains_key(op_id)
     }
 
+    /// The handler of an operation, for commands that come over a socket.
+    pub fn handler(&self, op_id: &str) -> Option<Handler> {
+        self.handlers.get(op_id).cloned()
+    }
+
     /// Checks the ids against the table; [`crate::serve`] does so before it starts.
     pub fn check(&self) -> Result<(), UnknownOperations> {
         let unknown = self

@@ -26,6 +26,9 @@ const HEAD_MAX: Duration = Duration::from_secs(10);
 const LINGER: Duration = Duration::from_millis(250);
 /// How long an idle connection is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a client may leave sent bytes unread before its connection is cut. What it missed is in the log; it comes back
+/// with the position it had.
+const UNREAD_MAX: Duration = Duration::from_secs(60);
 /// The most connections of one thread.
 const CONNECTIONS_MAX: usize = 8_192;
 /// The most blocking threads that one serving thread may start; the edge itself needs none.
@@ -115,6 +118,10 @@ fn meet(door: &Door, io: &dyn Any, data: &mut Extensions) {
     let Some(stream) = io.downcast_ref::<TcpStream>() else {
         return;
     };
+    let unread_ms = u32::try_from(UNREAD_MAX.as_millis()).unwrap_or(u32::MAX);
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, unread_ms) {
+        tracing::debug!(%error, "a client that does not read will not be cut off");
+    }
     if let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) {
         data.insert(door.meet(peer, local));
     }

@@ -22,7 +22,6 @@ pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
         "global.config.update" => update_global;
         "app.agents" => agents;
         "app.skills" => skills;
-        "command.list" => commands;
     }
 }
 
@@ -30,8 +29,20 @@ async fn config(daemon: Arc<Daemon>, request: Request) -> Answer {
     Reply::json(&daemon.instance(&request).await?.folder.loaded.merged)
 }
 
+/// What is wrong with the configuration, and what the log lost: clients show both.
 async fn warnings(daemon: Arc<Daemon>, request: Request) -> Answer {
-    Reply::json(&daemon.instance(&request).await?.folder.loaded.warnings)
+    let instance = daemon.instance(&request).await?;
+    let mut warnings: Vec<Value> =
+        instance.folder.loaded.warnings.iter().filter_map(|warning| serde_json::to_value(warning).ok()).collect();
+    for damage in daemon.engine().await?.store().damage() {
+        let sessions: Vec<&str> = damage.sessions.iter().map(|id| id.as_str()).collect();
+        warnings.push(json!({
+            "path": damage.file,
+            "message": format!("Part of the session log is damaged: {}", damage.what),
+            "detail": json!({"bytes": damage.bytes, "sessions": sessions, "setAside": damage.set_aside}).to_string(),
+        }));
+    }
+    Reply::json(&warnings)
 }
 
 async fn sources(daemon: Arc<Daemon>, request: Request) -> Answer {
@@ -87,16 +98,3 @@ async fn skills(daemon: Arc<Daemon>, request: Request) -> Answer {
         daemon.blocking(move || Ok(kilo_config::skills::skills(&environment, &paths, &folder.loaded))).await?;
     Reply::json(&skills)
 }
-
-async fn commands(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let folder = daemon.instance(&request).await?.folder;
-    let (environment, paths) = (Arc::clone(&daemon.environment), Arc::clone(&daemon.paths));
-    let commands = daemon
-        .blocking(move || {
-            let skills = kilo_config::skills::skills(&environment, &paths, &folder.loaded);
-            Ok(kilo_config::commands::commands(&folder.loaded, &skills))
-        })
-        .await?;
-    Reply::json(&commands)
-}
-

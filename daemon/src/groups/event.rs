@@ -2,7 +2,7 @@
 
 use super::routes;
 use crate::daemon::Daemon;
-use crate::events::{Follower, Scope};
+use crate::events::{Follower, Form, Scope};
 use kilo_edge::{Reply, Request, Router};
 use kilo_protocol::Fault;
 use kilo_session::record::Logged;
@@ -27,7 +27,7 @@ pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
 async fn follow(daemon: Arc<Daemon>, request: Request, scope: Scope) -> Answer {
     let engine = daemon.engine().await?;
     let last = request.headers.last_event_id();
-    Ok(Reply::Events(Follower::new(engine, daemon.handle.clone(), scope, last).into_stream()))
+    Ok(Reply::Events(Follower::new(engine, daemon.handle.clone(), scope, Form::EventStream, last).into_stream()))
 }
 
 async fn of_directory(daemon: Arc<Daemon>, request: Request) -> Answer {

@@ -37,7 +37,7 @@ fn folder(daemon: &Daemon, request: &Request) -> PathBuf {
 }
 
 /// A path outside the project is refused as such (the reference answers 500).
-fn file_fault(error: files::FileError) -> Fault {
+pub(super) fn file_fault(error: files::FileError) -> Fault {
     let message = error.to_string();
     match error {
         files::FileError::Outside(_) => Fault::forbidden(message),

@@ -36,7 +36,7 @@ impl Machine {
             }
             Ok(input) if name == STRUCTURED && offered.contains(&name) => self.structured(cx, id, input),
             Ok(input) if !offered.contains(&name) => {
-                let tools = offered.join(", ");
+                let tools = if offered.is_empty() { "none".into() } else { offered.join(", ") };
                 let error = format!("Model tried to call unavailable tool '{name}'. Available tools: {tools}.");
                 self.fail_call(cx, id, input, error);
             }

@@ -30,7 +30,12 @@ pub struct LoginArgs {
     #[arg(value_name = "PROVIDER")]
     pub provider: Option<String>,
     /// The same as an option.
-    #[arg(short, long = "provider", value_name = "PROVIDER", conflicts_with = "provider")]
+    #[arg(
+        short,
+        long = "provider",
+        value_name = "PROVIDER",
+        conflicts_with = "provider"
+    )]
     pub provider_option: Option<String>,
     /// The key. Others may see it in the list of processes: better type it, or pipe it in.
     #[arg(long)]
@@ -39,7 +44,9 @@ pub struct LoginArgs {
 
 impl std::fmt::Debug for LoginArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoginArgs").field("provider", &self.provider).finish_non_exhaustive()
+        f.debug_struct("LoginArgs")
+            .field("provider", &self.provider)
+            .finish_non_exhaustive()
     }
 }
 
@@ -64,7 +71,11 @@ async fn login(args: LoginArgs, cx: &Context) -> anyhow::Result<Exit> {
         Some(provider) => provider,
         None => ask_provider()?,
     };
-    if provider.is_empty() || !provider.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+    if provider.is_empty()
+        || !provider
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    {
         bail!("{provider:?} is not a provider's name");
     }
     let key = match args.key {
@@ -78,7 +89,9 @@ async fn login(args: LoginArgs, cx: &Context) -> anyhow::Result<Exit> {
         Some(daemon) => daemon.set_api_key(&provider, &key).await?,
         None => file(cx).put(&provider, json!({"type": "api", "key": key}))?,
     }
-    line(&format!("Stored a key for {provider}. `kilo models {provider}` lists its models."));
+    line(&format!(
+        "Stored a key for {provider}. `kilo models {provider}` lists its models."
+    ));
     Ok(Exit::OK)
 }
 
@@ -97,12 +110,25 @@ fn ask_provider() -> anyhow::Result<String> {
 
 fn list(cx: &Context) -> anyhow::Result<Exit> {
     let entries = file(cx).read()?;
-    let kind = |entry: &Value| entry.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let rows: Vec<_> = entries.iter().map(|(provider, entry)| vec![provider.clone(), kind(entry)]).collect();
+    let kind = |entry: &Value| {
+        entry
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let rows: Vec<_> = entries
+        .iter()
+        .map(|(provider, entry)| vec![provider.clone(), kind(entry)])
+        .collect();
     for row in table(&["PROVIDER", "KIND"], &rows, cx.terminal) {
         line(&row);
     }
-    line(&cx.terminal.dim(&format!("{} credentials in {}", rows.len(), Paths::of(&cx.env).auth.display())));
+    line(&cx.terminal.dim(&format!(
+        "{} credentials in {}",
+        rows.len(),
+        Paths::of(&cx.env).auth.display()
+    )));
     Ok(Exit::OK)
 }
 

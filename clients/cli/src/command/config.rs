@@ -16,14 +16,20 @@ pub enum ConfigCommand {
 pub fn execute(command: &ConfigCommand, cx: &Context) -> anyhow::Result<Exit> {
     let ConfigCommand::Check = command;
     let paths = kilo_config::Paths::of(&cx.env);
-    let worktree = kilo_config::project::worktree_of(&cx.env.cwd).unwrap_or_else(|| cx.env.cwd.clone());
+    let worktree =
+        kilo_config::project::worktree_of(&cx.env.cwd).unwrap_or_else(|| cx.env.cwd.clone());
     let loaded = kilo_config::load(&cx.env, &paths, &cx.env.cwd, &worktree);
     if loaded.warnings.is_empty() {
         line("No config warnings.");
         return Ok(Exit::OK);
     }
     for warning in &loaded.warnings {
-        line(&format!("{} {}: {}", cx.terminal.yellow("!"), warning.path, warning.message));
+        line(&format!(
+            "{} {}: {}",
+            cx.terminal.yellow("!"),
+            warning.path,
+            warning.message
+        ));
         for detail in warning.detail.iter().flat_map(|detail| detail.lines()) {
             line(&cx.terminal.dim(&format!("    {detail}")));
         }

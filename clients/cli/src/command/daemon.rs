@@ -91,15 +91,30 @@ async fn start(args: DaemonArgs, cx: &Context) -> anyhow::Result<Exit> {
     }
     let lock = state::lock(&cx.env).context("cannot lock the state folder")?;
     if let Some((state, health)) = running(cx).await {
-        print(&args, cx, Some(&state), Some(&health), "kilo daemon running already");
+        print(
+            &args,
+            cx,
+            Some(&state),
+            Some(&health),
+            "kilo daemon running already",
+        );
         return Ok(Exit::OK);
     }
     launch(&args.network, cx).await?;
     let Some((state, health)) = running(cx).await else {
-        bail!("the daemon started but does not answer; see {}", logging::file(&cx.env, LOG).display());
+        bail!(
+            "the daemon started but does not answer; see {}",
+            logging::file(&cx.env, LOG).display()
+        );
     };
     drop(lock);
-    print(&args, cx, Some(&state), Some(&health), "kilo daemon started");
+    print(
+        &args,
+        cx,
+        Some(&state),
+        Some(&health),
+        "kilo daemon started",
+    );
     Ok(Exit::OK)
 }
 
@@ -107,7 +122,11 @@ async fn start(args: DaemonArgs, cx: &Context) -> anyhow::Result<Exit> {
 async fn serve(args: DaemonArgs, cx: &Context) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
     if let Some((state, _)) = running(cx).await {
-        bail!("a daemon runs already: process {}, {}", state.pid, state.url);
+        bail!(
+            "a daemon runs already: process {}, {}",
+            state.pid,
+            state.url
+        );
     }
     let engine = Engine::start(serve::start(args.network, cx)).await?;
     let pid = std::process::id();
@@ -134,41 +153,65 @@ async fn launch(network: &Network, cx: &Context) -> anyhow::Result<()> {
     let stdout = child.stdout.take().context("the daemon has no output")?;
     let ready = tokio::task::spawn_blocking(move || {
         let mut first = String::new();
-        BufReader::new(stdout.take(4_096)).read_line(&mut first).map(|_| first)
+        BufReader::new(stdout.take(4_096))
+            .read_line(&mut first)
+            .map(|_| first)
     });
     let first = tokio::time::timeout(READY_MAX, ready).await;
     match first {
         Ok(Ok(Ok(text))) if text.starts_with(READY) => Ok(()),
         Ok(_) => {
             let _ = child.wait(); // its output ended, so it is gone or going
-            bail!("the daemon did not start; see {}", logging::file(&cx.env, LOG).display())
+            bail!(
+                "the daemon did not start; see {}",
+                logging::file(&cx.env, LOG).display()
+            )
         }
         Err(_) => {
             let _ = child.kill();
             let _ = child.wait();
-            bail!("the daemon was not ready within {} s; see {}", READY_MAX.as_secs(), logging::file(&cx.env, LOG).display())
+            bail!(
+                "the daemon was not ready within {} s; see {}",
+                READY_MAX.as_secs(),
+                logging::file(&cx.env, LOG).display()
+            )
         }
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "the daemon is this program itself, not a child of the engine")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the daemon is this program itself, not a child of the engine"
+)]
 fn spawn(network: &Network, cx: &Context) -> anyhow::Result<Child> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let log = logging::for_child(&cx.env, LOG).context("cannot open the daemon's log")?;
     let mut command = std::process::Command::new(program);
     command.args(["daemon", "start", "--foreground", "--detached"]);
-    command.args(["--hostname", &network.hostname, "--port", &network.port.to_string()]);
+    command.args([
+        "--hostname",
+        &network.hostname,
+        "--port",
+        &network.port.to_string(),
+    ]);
     for origin in &network.cors {
         command.args(["--cors", origin]);
     }
-    command.current_dir(&cx.env.home).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    command
+        .current_dir(&cx.env.home)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log);
     command.spawn().context("cannot start the daemon")
 }
 
 /// The daemon of the state file, if it is healthy.
 async fn running(cx: &Context) -> Option<(DaemonState, Health)> {
     let state = state::read(&cx.env)?;
-    let health = connect::of_state(&cx.env, &state)?.health(HEALTH_MAX).await.ok()?;
+    let health = connect::of_state(&cx.env, &state)?
+        .health(HEALTH_MAX)
+        .await
+        .ok()?;
     Some((state, health))
 }
 
@@ -188,14 +231,20 @@ async fn status(args: &DaemonArgs, cx: &Context) -> anyhow::Result<Exit> {
 
 async fn stop(args: &DaemonArgs, cx: &Context) -> anyhow::Result<Exit> {
     let stopped = end(cx).await?;
-    let words = if stopped { "kilo daemon stopped" } else { "kilo daemon not running" };
+    let words = if stopped {
+        "kilo daemon stopped"
+    } else {
+        "kilo daemon not running"
+    };
     print(args, cx, None, None, words);
     Ok(Exit::OK)
 }
 
 /// Ends the daemon of the state file; says whether there was one.
 async fn end(cx: &Context) -> anyhow::Result<bool> {
-    let Some(state) = state::read(&cx.env) else { return Ok(false) };
+    let Some(state) = state::read(&cx.env) else {
+        return Ok(false);
+    };
     let pid = i32::try_from(state.pid).ok().and_then(Pid::from_raw);
     let Some(pid) = pid.filter(|pid| is_ours(*pid)) else {
         state::remove(&cx.env, state.pid); // the process is gone, or its number belongs to another one now
@@ -220,12 +269,19 @@ fn is_ours(pid: Pid) -> bool {
     let number = pid.as_raw_nonzero();
     let Ok(words) = std::fs::read(format!("/proc/{number}/cmdline")) else {
         // Without /proc the number alone must do.
-        return !std::path::Path::new("/proc/self").exists() && rustix::process::test_kill_process(pid).is_ok();
+        return !std::path::Path::new("/proc/self").exists()
+            && rustix::process::test_kill_process(pid).is_ok();
     };
     words.split(|byte| *byte == 0).any(|word| word == b"daemon") // a zombie has no words
 }
 
-fn print(args: &DaemonArgs, cx: &Context, state: Option<&DaemonState>, health: Option<&Health>, words: &str) {
+fn print(
+    args: &DaemonArgs,
+    cx: &Context,
+    state: Option<&DaemonState>,
+    health: Option<&Health>,
+    words: &str,
+) {
     if args.json {
         line(&as_json(cx, state, health).to_string());
         return;
@@ -233,7 +289,11 @@ fn print(args: &DaemonArgs, cx: &Context, state: Option<&DaemonState>, health: O
     line(words);
     if let (Some(state), Some(health)) = (state, health) {
         line(&format!("  address   {}", state.url));
-        line(&format!("  process   {}, started {}", state.pid, ago(state.started, now())));
+        line(&format!(
+            "  process   {}, started {}",
+            state.pid,
+            ago(state.started, now())
+        ));
         line(&format!("  version   {}", health.version));
         line(&format!("  log       {}", state.log.display()));
     }

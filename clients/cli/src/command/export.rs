@@ -45,7 +45,11 @@ async fn export(args: &ExportArgs, link: &Link) -> anyhow::Result<Exit> {
 }
 
 async fn last(link: &Link) -> anyhow::Result<SessionId> {
-    let filter = SessionFilter { roots: true, limit: Some(1), ..SessionFilter::default() };
+    let filter = SessionFilter {
+        roots: true,
+        limit: Some(1),
+        ..SessionFilter::default()
+    };
     let Some(session) = link.client.sessions(&filter).await?.into_iter().next() else {
         bail!("there is no session here to export");
     };

@@ -28,18 +28,27 @@ pub async fn execute(args: &ImportArgs, cx: &Context) -> anyhow::Result<Exit> {
         bail!("only files can be imported; fetch the address first");
     }
     let bytes = read(&args.file, cx).with_context(|| format!("cannot read {}", args.file))?;
-    let transcript: Transcript =
-        serde_json::from_slice(&bytes).with_context(|| format!("{} is not an exported session", args.file))?;
+    let transcript: Transcript = serde_json::from_slice(&bytes)
+        .with_context(|| format!("{} is not an exported session", args.file))?;
     let directory = cx.env.cwd.to_string_lossy().into_owned();
     let link = connect::open(cx, &Remote::default(), &directory).await?;
     let result = link.client.import_session(&transcript, args.force).await;
     link.close().await;
     let imported = result?;
-    let id = transcript.info.get("id").and_then(|id| id.as_str()).unwrap_or("the session");
+    let id = transcript
+        .info
+        .get("id")
+        .and_then(|id| id.as_str())
+        .unwrap_or("the session");
     if imported.skipped {
-        line(&format!("{id} is here already; nothing was changed (--force stores it again)"));
+        line(&format!(
+            "{id} is here already; nothing was changed (--force stores it again)"
+        ));
     } else {
-        line(&format!("Imported {id}: {} messages, {} parts", imported.messages, imported.parts));
+        line(&format!(
+            "Imported {id}: {} messages, {} parts",
+            imported.messages, imported.parts
+        ));
     }
     Ok(Exit::OK)
 }
@@ -47,9 +56,14 @@ pub async fn execute(args: &ImportArgs, cx: &Context) -> anyhow::Result<Exit> {
 fn read(file: &str, cx: &Context) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if file == "-" {
-        std::io::stdin().lock().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        std::io::stdin()
+            .lock()
+            .take(FILE_BYTES_MAX + 1)
+            .read_to_end(&mut bytes)?;
     } else {
-        std::fs::File::open(cx.env.cwd.join(file))?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        std::fs::File::open(cx.env.cwd.join(file))?
+            .take(FILE_BYTES_MAX + 1)
+            .read_to_end(&mut bytes)?;
     }
     if bytes.len() as u64 > FILE_BYTES_MAX {
         bail!("it is over {} MiB", FILE_BYTES_MAX >> 20);

@@ -53,11 +53,16 @@ async fn list(args: &ModelsArgs, link: &Link) -> anyhow::Result<Exit> {
 fn lines(providers: &ProviderList, only: Option<&str>, verbose: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for provider in &providers.providers {
-        let id = provider.get("id").and_then(Value::as_str).unwrap_or_default();
+        let id = provider
+            .get("id")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if only.is_some_and(|only| only != id) {
             continue;
         }
-        let Some(models) = provider.get("models").and_then(Value::as_object) else { continue };
+        let Some(models) = provider.get("models").and_then(Value::as_object) else {
+            continue;
+        };
         let mut models: Vec<_> = models.iter().collect();
         models.sort_by_key(|(name, _)| name.as_str());
         for (name, model) in models {

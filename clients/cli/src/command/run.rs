@@ -107,7 +107,11 @@ async fn run(args: &RunArgs, order: Order, link: &Link, cx: &Context) -> anyhow:
     };
     let session = choose::session(client, &choice).await?;
     let mut show = audience(args, cx);
-    show.begin(&session, args.agent.as_deref().unwrap_or("code"), &shown(args, &session, model));
+    show.begin(
+        &session,
+        args.agent.as_deref().unwrap_or("code"),
+        &shown(args, &session, model),
+    );
     let prompt = order.send(client, &session);
     follow::follow(client, &session, events, prompt, show.as_mut()).await
 }
@@ -121,15 +125,29 @@ enum Order {
 impl Order {
     fn of(args: &RunArgs, said: String, directory: &str) -> anyhow::Result<Self> {
         let variant = args.variant.as_deref();
-        let model = args.model.as_deref().map(|text| input::model(text, variant)).transpose()?;
-            let base = Path::new(directory);
+        let model = args
+            .model
+            .as_deref()
+            .map(|text| input::model(text, variant))
+            .transpose()?;
+        let base = Path::new(directory);
         let Some(name) = &args.command else {
             let parts = input::parts(&said, &args.file, base)?;
             let variant = args.variant.clone();
-            return Ok(Self::Prompt(Prompt { parts, model, agent: args.agent.clone(), variant, ..Prompt::default() }));
+            return Ok(Self::Prompt(Prompt {
+                parts,
+                model,
+                agent: args.agent.clone(),
+                variant,
+                ..Prompt::default()
+            }));
         };
         let mut body = json!({"command": name, "arguments": said, "parts": input::file_parts(&args.file, base)?});
-        let optional = [("agent", &args.agent), ("model", &args.model), ("variant", &args.variant)];
+        let optional = [
+            ("agent", &args.agent),
+            ("model", &args.model),
+            ("variant", &args.variant),
+        ];
         for (key, value) in optional {
             if let Some(value) = value {
                 body[key] = json!(value);
@@ -151,10 +169,22 @@ impl Order {
 }
 
 fn audience(args: &RunArgs, cx: &Context) -> Box<dyn Audience> {
-    let wishes = Wishes { thinking: args.thinking, auto: args.auto, together: false, detail: Detail::SHORT };
+    let wishes = Wishes {
+        thinking: args.thinking,
+        auto: args.auto,
+        together: false,
+        detail: Detail::SHORT,
+    };
     match args.format {
-        Format::Json => Box::new(Lines { thinking: args.thinking, auto: args.auto }),
-        Format::Default => Box::new(People::new(cx.terminal, Terminal::of_stderr(&cx.env), wishes)),
+        Format::Json => Box::new(Lines {
+            thinking: args.thinking,
+            auto: args.auto,
+        }),
+        Format::Default => Box::new(People::new(
+            cx.terminal,
+            Terminal::of_stderr(&cx.env),
+            wishes,
+        )),
     }
 }
 
@@ -173,11 +203,19 @@ async fn model(args: &RunArgs, client: &Client) -> Result<Option<String>, Client
         return Ok(None);
     }
     let first = providers.defaults.iter().next();
-    Ok(Some(first.map_or_else(|| "default model".into(), |(id, model)| format!("{id}/{}", model.as_str().unwrap_or("?")))))
+    Ok(Some(first.map_or_else(
+        || "default model".into(),
+        |(id, model)| format!("{id}/{}", model.as_str().unwrap_or("?")),
+    )))
 }
 
 fn has_models(providers: &ProviderList) -> bool {
-    let models = |provider: &Value| provider.get("models").and_then(Value::as_object).is_some_and(|m| !m.is_empty());
+    let models = |provider: &Value| {
+        provider
+            .get("models")
+            .and_then(Value::as_object)
+            .is_some_and(|m| !m.is_empty())
+    };
     providers.providers.iter().any(models)
 }
 

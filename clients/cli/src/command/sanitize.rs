@@ -5,8 +5,29 @@ use serde_json::{Map, Value};
 
 /// Keys whose texts say nothing about a user's work.
 const KEPT: &[&str] = &[
-    "id", "sessionID", "messageID", "parentID", "projectID", "callID", "type", "role", "status", "tool", "reason", "mime",
-    "providerID", "modelID", "agent", "mode", "variant", "finish", "version", "name", "action", "permission", "source",
+    "id",
+    "sessionID",
+    "messageID",
+    "parentID",
+    "projectID",
+    "callID",
+    "type",
+    "role",
+    "status",
+    "tool",
+    "reason",
+    "mime",
+    "providerID",
+    "modelID",
+    "agent",
+    "mode",
+    "variant",
+    "finish",
+    "version",
+    "name",
+    "action",
+    "permission",
+    "source",
     "tail_start_id",
 ];
 
@@ -43,7 +64,9 @@ fn redact(value: &mut Value, kept: &[&str]) {
             *value = Value::String(format!("[redacted: {} characters]", text.chars().count()));
         }
         Value::Array(items) => items.iter_mut().for_each(|item| redact(item, kept)),
-        Value::Object(map) if kept.is_empty() => map.values_mut().for_each(|value| redact(value, kept)),
+        Value::Object(map) if kept.is_empty() => {
+            map.values_mut().for_each(|value| redact(value, kept))
+        }
         Value::Object(map) => redact_map(map),
         _ => {}
     }

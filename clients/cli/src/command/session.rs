@@ -70,18 +70,25 @@ pub async fn execute(command: SessionCommand, cx: &Context) -> anyhow::Result<Ex
 }
 
 async fn list(args: &ListArgs, link: &Link, cx: &Context) -> anyhow::Result<Exit> {
-    let filter = SessionFilter { roots: true, search: args.search.clone(), limit: args.max_count };
+    let filter = SessionFilter {
+        roots: true,
+        search: args.search.clone(),
+        limit: args.max_count,
+    };
     let sessions = if args.all {
         link.client.all_sessions(&filter).await?
     } else {
         link.client.sessions(&filter).await?
     };
     match args.format {
-        ListFormat::Json => line(&serde_json::to_string_pretty(&sessions.iter().map(as_json).collect::<Vec<_>>())?),
+        ListFormat::Json => line(&serde_json::to_string_pretty(
+            &sessions.iter().map(as_json).collect::<Vec<_>>(),
+        )?),
         ListFormat::Table if sessions.is_empty() => line("No sessions here yet."),
         ListFormat::Table => {
             let now = now();
-            let row = |s: &Session| vec![s.id.to_string(), ago(s.time.updated, now), s.title.clone()];
+            let row =
+                |s: &Session| vec![s.id.to_string(), ago(s.time.updated, now), s.title.clone()];
             let rows: Vec<_> = sessions.iter().map(row).collect();
             for row in table(&["SESSION", "UPDATED", "TITLE"], &rows, cx.terminal) {
                 line(&row);
@@ -104,7 +111,9 @@ fn as_json(session: &Session) -> serde_json::Value {
 
 async fn delete(args: &DeleteArgs, link: &Link) -> anyhow::Result<Exit> {
     for id in &args.ids {
-        link.client.delete_session(&SessionId::from_wire(id.as_str())).await?;
+        link.client
+            .delete_session(&SessionId::from_wire(id.as_str()))
+            .await?;
         line(&format!("Deleted {id}"));
     }
     Ok(Exit::OK)

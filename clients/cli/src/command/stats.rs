@@ -49,7 +49,9 @@ pub async fn execute(args: &StatsArgs, cx: &Context) -> anyhow::Result<Exit> {
 }
 
 async fn usage(args: &StatsArgs, link: &Link, cx: &Context) -> anyhow::Result<()> {
-    let since = args.days.map_or(0, |days| now().saturating_sub(days.saturating_mul(DAY_MS)));
+    let since = args
+        .days
+        .map_or(0, |days| now().saturating_sub(days.saturating_mul(DAY_MS)));
     let mut sessions = link.client.all_sessions(&SessionFilter::default()).await?;
     sessions.retain(|session| session.time.updated >= since);
     for text in totals(&sessions) {
@@ -79,8 +81,16 @@ fn totals(sessions: &[Session]) -> Vec<String> {
     vec![
         format!("sessions  {}", sessions.len()),
         format!("cost      ${cost:.4}"),
-        format!("input     {}  (and {} from or into caches)", count(tokens.input), count(cached)),
-        format!("output    {}  (and {} of reasoning)", count(tokens.output), count(tokens.reasoning)),
+        format!(
+            "input     {}  (and {} from or into caches)",
+            count(tokens.input),
+            count(cached)
+        ),
+        format!(
+            "output    {}  (and {} of reasoning)",
+            count(tokens.output),
+            count(tokens.reasoning)
+        ),
     ]
 }
 
@@ -110,17 +120,32 @@ impl Counts {
         }
     }
 
-    fn tables(&self, models: Option<usize>, tools: Option<usize>, terminal: Terminal) -> Vec<String> {
+    fn tables(
+        &self,
+        models: Option<usize>,
+        tools: Option<usize>,
+        terminal: Terminal,
+    ) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some(most) = models {
             let mut used: Vec<_> = self.models.iter().collect();
             used.sort_by_key(|(_, (calls, ..))| std::cmp::Reverse(*calls));
             let row = |(name, (calls, tokens, cost)): &(&String, &(u64, Tokens, f64))| {
-                vec![calls.to_string(), count(tokens.input), count(tokens.output), format!("${cost:.4}"), (*name).clone()]
+                vec![
+                    calls.to_string(),
+                    count(tokens.input),
+                    count(tokens.output),
+                    format!("${cost:.4}"),
+                    (*name).clone(),
+                ]
             };
             let rows: Vec<_> = used.iter().take(most).map(row).collect();
             lines.push(String::new());
-            lines.extend(table(&["CALLS", "INPUT", "OUTPUT", "COST", "MODEL"], &rows, terminal));
+            lines.extend(table(
+                &["CALLS", "INPUT", "OUTPUT", "COST", "MODEL"],
+                &rows,
+                terminal,
+            ));
         }
         if let Some(most) = tools {
             let mut used: Vec<_> = self.tools.iter().collect();
@@ -150,7 +175,13 @@ fn disk(cx: &Context) {
     ];
     let rows: Vec<_> = places
         .iter()
-        .map(|(name, path)| vec![bytes(size(path, FOLDER_DEPTH_MAX)), (*name).to_owned(), path.display().to_string()])
+        .map(|(name, path)| {
+            vec![
+                bytes(size(path, FOLDER_DEPTH_MAX)),
+                (*name).to_owned(),
+                path.display().to_string(),
+            ]
+        })
         .collect();
     line("");
     for row in table(&["SIZE", "WHAT", "WHERE"], &rows, cx.terminal) {
@@ -160,15 +191,22 @@ fn disk(cx: &Context) {
 
 /// Bytes of the files below `path`, links not followed; what cannot be read counts as nothing.
 fn size(path: &Path, depth: usize) -> u64 {
-    let Ok(about) = path.symlink_metadata() else { return 0 };
+    let Ok(about) = path.symlink_metadata() else {
+        return 0;
+    };
     if !about.is_dir() {
         return about.len();
     }
-    let Ok(entries) = path.read_dir() else { return 0 };
+    let Ok(entries) = path.read_dir() else {
+        return 0;
+    };
     if depth == 0 {
         return 0;
     }
-    entries.flatten().map(|entry| size(&entry.path(), depth - 1)).sum()
+    entries
+        .flatten()
+        .map(|entry| size(&entry.path(), depth - 1))
+        .sum()
 }
 
 /// A number as people read it: `950`, `12.3 k`, `4.5 M`.
@@ -195,8 +233,14 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        assert_eq!([9_999, 12_345, 45_600_000].map(count), ["9999", "12.3 k", "45.6 M"]);
-        assert_eq!([1_023, 2_048, 1_572_864].map(bytes), ["1023 B", "2 KiB", "1.5 MiB"]);
+        assert_eq!(
+            [9_999, 12_345, 45_600_000].map(count),
+            ["9999", "12.3 k", "45.6 M"]
+        );
+        assert_eq!(
+            [1_023, 2_048, 1_572_864].map(bytes),
+            ["1023 B", "2 KiB", "1.5 MiB"]
+        );
     }
 
     #[test]
@@ -213,7 +257,14 @@ mod tests {
         counts.add(&[message.clone(), message]);
         assert_eq!(
             counts.tables(Some(9), Some(9), Terminal::plain()),
-            ["", "CALLS  INPUT  OUTPUT  COST     MODEL", "2      20     4       $1.0000  p/m", "", "CALLS  FAILED  TOOL", "2      2       bash"]
+            [
+                "",
+                "CALLS  INPUT  OUTPUT  COST     MODEL",
+                "2      20     4       $1.0000  p/m",
+                "",
+                "CALLS  FAILED  TOOL",
+                "2      2       bash"
+            ]
         );
     }
 

@@ -28,12 +28,22 @@ use std::path::Path;
 /// When a step did not happen as told.
 pub async fn play(fast: bool, cx: &Context) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
-    let folder = tempfile::Builder::new().prefix("kilo-demo-").tempdir_in(&cx.env.temp).context("cannot make a folder")?;
+    let folder = tempfile::Builder::new()
+        .prefix("kilo-demo-")
+        .tempdir_in(&cx.env.temp)
+        .context("cannot make a folder")?;
     let root = folder.path().canonicalize()?;
     let project = Project::make(&root.join("greeter")).context("cannot write the project")?;
-    let model = ScriptedModel::start(script::turns(&project), fast).await.context("cannot start the scripted model")?;
+    let model = ScriptedModel::start(script::turns(&project), fast)
+        .await
+        .context("cannot start the scripted model")?;
     let env = environment(&root.join("home"), &model, cx)?;
-    let engine = Engine::start(Start { env, embedded: true, ..Start::default() }).await?;
+    let engine = Engine::start(Start {
+        env,
+        embedded: true,
+        ..Start::default()
+    })
+    .await?;
     let stage = Stage::new(fast, cx);
     let result = tokio::select! {
         result = story::tell(stage, &engine, &project) => result.map(|()| Exit::OK),
@@ -58,11 +68,22 @@ fn environment(home: &Path, model: &ScriptedModel, cx: &Context) -> anyhow::Resu
     let folder = home.join(".config").join("kilo");
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join("kilo.json"), config.to_string())?;
-    let mut env = Environment { home: home.into(), cwd: home.into(), temp: cx.env.temp.clone(), ..Environment::default() };
+    let mut env = Environment {
+        home: home.into(),
+        cwd: home.into(),
+        temp: cx.env.temp.clone(),
+        ..Environment::default()
+    };
     for name in ["PATH", "LANG", "LC_ALL", "TERM"] {
-        env.vars.extend(cx.env.get(name).map(|value| (name.to_owned(), value.to_owned())));
+        env.vars.extend(
+            cx.env
+                .get(name)
+                .map(|value| (name.to_owned(), value.to_owned())),
+        );
     }
-    env.vars.insert("HOME".into(), home.to_string_lossy().into_owned());
-    env.vars.insert("KILO_DISABLE_MODELS_FETCH".into(), "1".into());
+    env.vars
+        .insert("HOME".into(), home.to_string_lossy().into_owned());
+    env.vars
+        .insert("KILO_DISABLE_MODELS_FETCH".into(), "1".into());
     Ok(env)
 }

@@ -46,7 +46,10 @@ impl Project {
         }
         let files = [
             (".git/HEAD", "ref: refs/heads/main\n"),
-            (".git/config", "[core]\n\trepositoryformatversion = 0\n\tbare = false\n"),
+            (
+                ".git/config",
+                "[core]\n\trepositoryformatversion = 0\n\tbare = false\n",
+            ),
             ("greet.sh", GREET),
             ("test.sh", TEST),
             ("README.md", README),
@@ -54,7 +57,9 @@ impl Project {
         for (name, text) in files {
             std::fs::write(root.join(name), text)?;
         }
-        Ok(Self { root: root.to_owned() })
+        Ok(Self {
+            root: root.to_owned(),
+        })
     }
 
     /// Its folder.

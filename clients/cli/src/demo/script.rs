@@ -24,10 +24,17 @@ pub struct Turn {
 pub fn turns(project: &Project) -> Vec<Turn> {
     let read = |name: &str| ("read", json!({"filePath": project.path(name)}));
     let test = |why: &str| ("bash", json!({"command": TEST_COMMAND, "description": why}));
-    let edit = json!({"filePath": project.path("greet.sh"), "oldString": WRONG, "newString": RIGHT});
+    let edit =
+        json!({"filePath": project.path("greet.sh"), "oldString": WRONG, "newString": RIGHT});
     vec![
-        turn("I'll read the program and its tests first.", vec![read("greet.sh"), read("test.sh")]),
-        turn("Now let me see the failure with my own eyes.", vec![test("Runs the tests")]),
+        turn(
+            "I'll read the program and its tests first.",
+            vec![read("greet.sh"), read("test.sh")],
+        ),
+        turn(
+            "Now let me see the failure with my own eyes.",
+            vec![test("Runs the tests")],
+        ),
         turn(
             "The full name comes back as two greetings: the loop runs over an unquoted `$*`, and the shell splits that at \
              every space. One line to change.",
@@ -39,5 +46,8 @@ pub fn turns(project: &Project) -> Vec<Turn> {
 }
 
 fn turn(text: &str, calls: Vec<(&'static str, Value)>) -> Turn {
-    Turn { text: text.to_owned(), calls }
+    Turn {
+        text: text.to_owned(),
+        calls,
+    }
 }

@@ -28,7 +28,11 @@ pub struct Stage {
 impl Stage {
     /// An empty stage. `fast` leaves out all pauses.
     pub fn new(fast: bool, cx: &Context) -> Self {
-        Self { terminal: cx.terminal, fast, scene: 0 }
+        Self {
+            terminal: cx.terminal,
+            fast,
+            scene: 0,
+        }
     }
 
     /// Begins the next scene.
@@ -38,9 +42,18 @@ impl Stage {
         }
         self.scene += 1;
         let head = format!("── {}/{SCENES} {title} ", self.scene);
-        let rule = "─".repeat(self.terminal.width.min(78).saturating_sub(head.chars().count()));
+        let rule = "─".repeat(
+            self.terminal
+                .width
+                .min(78)
+                .saturating_sub(head.chars().count()),
+        );
         line("");
-        line(&self.terminal.cyan(&self.terminal.bold(&format!("{head}{rule}"))));
+        line(
+            &self
+                .terminal
+                .cyan(&self.terminal.bold(&format!("{head}{rule}"))),
+        );
     }
 
     /// Says something about what is going on.
@@ -61,7 +74,10 @@ impl Stage {
     /// Shows a text file, or what changed in it.
     pub fn page(&self, text: &str) {
         for row in text.lines() {
-            line(&self.terminal.dim(&format!("    │ {}", fit(row, self.terminal.width.saturating_sub(6)))));
+            line(&self.terminal.dim(&format!(
+                "    │ {}",
+                fit(row, self.terminal.width.saturating_sub(6))
+            )));
         }
     }
 
@@ -74,10 +90,24 @@ impl Stage {
 
     /// The audience of the demo's turn; the second client answers what `second` says.
     pub fn audience(&self, second: Client) -> DemoAudience {
-        let detail = Detail { diff_lines: 0, output_lines: 6 }; // the question shows the diff
-        let wishes = Wishes { thinking: false, auto: false, together: true, detail };
+        let detail = Detail {
+            diff_lines: 0,
+            output_lines: 6,
+        }; // the question shows the diff
+        let wishes = Wishes {
+            thinking: false,
+            auto: false,
+            together: true,
+            detail,
+        };
         let people = People::new(self.terminal, self.terminal, wishes);
-        DemoAudience { people, terminal: self.terminal, fast: self.fast, second, asked: Vec::new() }
+        DemoAudience {
+            people,
+            terminal: self.terminal,
+            fast: self.fast,
+            second,
+            asked: Vec::new(),
+        }
     }
 }
 
@@ -97,13 +127,23 @@ impl DemoAudience {
         self.show_question(request);
         self.asked.push(request.permission.clone());
         let by_key = self.wait().await;
-        let who = if by_key { "you" } else { "the demo, on your behalf" };
+        let who = if by_key {
+            "you"
+        } else {
+            "the demo, on your behalf"
+        };
         if request.permission != "edit" {
             self.say(&format!("allowed once, by {who}"));
             return Verdict::Allow;
         }
-        match self.second.reply_permission(&request.id, Reply::Once, None).await {
-            Ok(()) => self.say(&format!("allowed once, by {who}, through a second client on a connection of its own")),
+        match self
+            .second
+            .reply_permission(&request.id, Reply::Once, None)
+            .await
+        {
+            Ok(()) => self.say(&format!(
+                "allowed once, by {who}, through a second client on a connection of its own"
+            )),
             Err(error) => {
                 self.say(&format!("the second client could not answer: {error}"));
                 return Verdict::Refuse;
@@ -119,9 +159,16 @@ impl DemoAudience {
             other => other,
         };
         let about = request.patterns.join(", ");
-        let question = format!("  ? May the agent {what}? {}", fit(&about, self.terminal.width.saturating_sub(40).max(20)));
+        let question = format!(
+            "  ? May the agent {what}? {}",
+            fit(&about, self.terminal.width.saturating_sub(40).max(20))
+        );
         self.people.screen.line(&self.terminal.yellow(&question));
-        let patch = request.metadata.get("diff").and_then(Value::as_str).unwrap_or_default();
+        let patch = request
+            .metadata
+            .get("diff")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         for row in diff::short(patch, 8, self.terminal) {
             self.people.screen.line(&format!("  {row}"));
         }
@@ -141,7 +188,10 @@ impl DemoAudience {
             sleep(ANSWER_AFTER / 2).await;
             return false;
         }
-        let hint = format!("    any key allows it; in {} s the demo does", ANSWER_AFTER.as_secs());
+        let hint = format!(
+            "    any key allows it; in {} s the demo does",
+            ANSWER_AFTER.as_secs()
+        );
         self.people.screen.line(&self.terminal.dim(&hint));
         let key = tokio::task::spawn_blocking(|| keys::key(ANSWER_AFTER)).await;
         matches!(key, Ok(Ok(Some(_))))

@@ -23,13 +23,18 @@ pub async fn tell(mut stage: Stage, engine: &Engine, project: &Project) -> anyho
     prologue(&stage, project);
     let first = engine.client()?.in_directory(project.directory());
     let second = engine.client()?.in_directory(project.directory());
-    let mut watcher = Watcher::start(&second).await.context("the second client could not attach")?;
+    let mut watcher = Watcher::start(&second)
+        .await
+        .context("the second client could not attach")?;
     let mut witness = Watcher::start(&first).await?;
 
     stage.scene("A small project with a bug").await;
     stage.say("greet.sh greets people; sh test.sh says whether it does it well.");
     stage.page(&project.greeter()?);
-    ensure!(project.greeter()? == Project::broken(), "the project is not as it should be");
+    ensure!(
+        project.greeter()? == Project::broken(),
+        "the project is not as it should be"
+    );
 
     stage.scene("One prompt; the agent works").await;
     let session = work(&stage, &first, &second).await?;
@@ -44,8 +49,14 @@ pub async fn tell(mut stage: Stage, engine: &Engine, project: &Project) -> anyho
 
     stage.scene("Redo: the fix comes back").await;
     let again = first.unrevert(&session.id).await.context("redo failed")?;
-    ensure!(again.revert.is_none(), "the session still says it is undone");
-    ensure!(project.greeter()? == Project::repaired(), "redo did not bring the fix back");
+    ensure!(
+        again.revert.is_none(),
+        "the session still says it is undone"
+    );
+    ensure!(
+        project.greeter()? == Project::repaired(),
+        "redo did not bring the fix back"
+    );
     changes(&stage, &Project::broken(), &project.greeter()?);
     stage.proof("greet.sh is the repaired one again");
 
@@ -55,10 +66,21 @@ pub async fn tell(mut stage: Stage, engine: &Engine, project: &Project) -> anyho
 }
 
 fn prologue(stage: &Stage, project: &Project) {
-    line(&stage.terminal.bold("kilo demo: a whole session from prompt to undo"));
-    stage.aside("The model is SCRIPTED: it says fixed lines, over a real HTTP endpoint on this machine.");
-    stage.aside("All else is real: the engine, its API, the files, the shell, the permissions, the undo.");
-    stage.aside(&format!("It happens in {}, which is removed at the end.", project.root().display()));
+    line(
+        &stage
+            .terminal
+            .bold("kilo demo: a whole session from prompt to undo"),
+    );
+    stage.aside(
+        "The model is SCRIPTED: it says fixed lines, over a real HTTP endpoint on this machine.",
+    );
+    stage.aside(
+        "All else is real: the engine, its API, the files, the shell, the permissions, the undo.",
+    );
+    stage.aside(&format!(
+        "It happens in {}, which is removed at the end.",
+        project.root().display()
+    ));
 }
 
 async fn work(stage: &Stage, first: &Client, second: &Client) -> anyhow::Result<Session> {
@@ -71,10 +93,17 @@ async fn work(stage: &Stage, first: &Client, second: &Client) -> anyhow::Result<
     let prompt = Prompt::text(PROMPT);
     let answer = first.prompt(&session.id, &prompt);
     let exit = follow::follow(first, &session, events, answer, &mut audience).await?;
-    ensure!(exit == Exit::OK, "the turn did not end well (status {})", exit.code());
+    ensure!(
+        exit == Exit::OK,
+        "the turn did not end well (status {})",
+        exit.code()
+    );
     let mut asked = audience.asked;
     asked.sort();
-    ensure!(asked == ["bash", "bash", "edit"], "other permissions were asked for than expected: {asked:?}");
+    ensure!(
+        asked == ["bash", "bash", "edit"],
+        "other permissions were asked for than expected: {asked:?}"
+    );
     Ok(session)
 }
 
@@ -82,35 +111,73 @@ async fn work(stage: &Stage, first: &Client, second: &Client) -> anyhow::Result<
 fn check_work(project: &Project, messages: &[MessageWithParts]) -> anyhow::Result<()> {
     let mut steps = Vec::new();
     let mut said = String::new();
-    for part in messages.iter().filter(|message| message.info.assistant().is_some()).flat_map(|message| &message.parts) {
+    for part in messages
+        .iter()
+        .filter(|message| message.info.assistant().is_some())
+        .flat_map(|message| &message.parts)
+    {
         match &part.body {
             PartBody::Text(text) => said.clone_from(&text.text),
             PartBody::Tool(call) => {
-                let ToolState::Completed { input, metadata, .. } = &call.state else {
+                let ToolState::Completed {
+                    input, metadata, ..
+                } = &call.state
+                else {
                     anyhow::bail!("the call of {} did not complete", call.tool);
                 };
-                let is_test = input.get("command").and_then(|command| command.as_str()) == Some(TEST_COMMAND);
+                let is_test =
+                    input.get("command").and_then(|command| command.as_str()) == Some(TEST_COMMAND);
                 let exit = tool::exit_of(metadata).filter(|_| is_test);
                 steps.push((call.tool.clone(), exit));
             }
             _ => {}
         }
     }
-    let expected = [("read", None), ("read", None), ("bash", Some(1)), ("edit", None), ("bash", Some(0))];
+    let expected = [
+        ("read", None),
+        ("read", None),
+        ("bash", Some(1)),
+        ("edit", None),
+        ("bash", Some(0)),
+    ];
     let expected = expected.map(|(name, exit)| (name.to_owned(), exit));
-    ensure!(steps == expected, "the agent did other things than expected: {steps:?}");
-    ensure!(said == CLOSING, "the last answer is not the one that the model gave: {said:?}");
-    ensure!(project.greeter()? == Project::repaired(), "the file does not hold the fix");
+    ensure!(
+        steps == expected,
+        "the agent did other things than expected: {steps:?}"
+    );
+    ensure!(
+        said == CLOSING,
+        "the last answer is not the one that the model gave: {said:?}"
+    );
+    ensure!(
+        project.greeter()? == Project::repaired(),
+        "the file does not hold the fix"
+    );
     Ok(())
 }
 
 fn same(stage: &Stage, first: &Seen, second: &Seen) -> anyhow::Result<()> {
-    let missing = first.events.iter().find(|event| !second.events.contains(event));
-    ensure!(first == second, "the clients saw different events; the second one misses {missing:?}");
-    ensure!(first.closed && second.text.contains(CLOSING), "the clients did not see the whole turn");
+    let missing = first
+        .events
+        .iter()
+        .find(|event| !second.events.contains(event));
+    ensure!(
+        first == second,
+        "the clients saw different events; the second one misses {missing:?}"
+    );
+    ensure!(
+        first.closed && second.text.contains(CLOSING),
+        "the clients did not see the whole turn"
+    );
     stage.say("It was attached the whole time, and it gave the permission for the edit.");
-    stage.proof(&format!("{} events each, the same ids in the same order", second.events.len()));
-    stage.proof(&format!("{} characters of streamed text, the same", second.text.chars().count()));
+    stage.proof(&format!(
+        "{} events each, the same ids in the same order",
+        second.events.len()
+    ));
+    stage.proof(&format!(
+        "{} characters of streamed text, the same",
+        second.text.chars().count()
+    ));
     Ok(())
 }
 
@@ -126,8 +193,13 @@ async fn undo(
         .find_map(|message| message.info.user().map(|user| &user.id))
         .context("the session has no prompt")?;
     let before = project.greeter()?;
-    let undone = client.revert(&session.id, prompt, None).await.context("undo failed")?;
-    let state = undone.revert.context("the session does not say that it is undone")?;
+    let undone = client
+        .revert(&session.id, prompt, None)
+        .await
+        .context("undo failed")?;
+    let state = undone
+        .revert
+        .context("the session does not say that it is undone")?;
     ensure!(
         project.greeter()? == Project::broken(),
         "undo did not bring the file back (workspace: {})",
@@ -139,7 +211,9 @@ async fn undo(
 }
 
 fn changes(stage: &Stage, before: &str, after: &str) {
-    let patch = TextDiff::from_lines(before, after).unified_diff().to_string();
+    let patch = TextDiff::from_lines(before, after)
+        .unified_diff()
+        .to_string();
     for row in diff::short(&patch, 8, stage.terminal) {
         line(&row);
     }

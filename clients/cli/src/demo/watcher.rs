@@ -27,7 +27,13 @@ impl Seen {
         }
         self.events.push((event.id.clone(), event.name.clone()));
         if event.name == "message.part.delta" {
-            self.text.push_str(event.properties.get("delta").and_then(|delta| delta.as_str()).unwrap_or_default());
+            self.text.push_str(
+                event
+                    .properties
+                    .get("delta")
+                    .and_then(|delta| delta.as_str())
+                    .unwrap_or_default(),
+            );
         }
         self.closed = event.name == "session.turn.close";
     }

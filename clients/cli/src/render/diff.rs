@@ -7,7 +7,11 @@ use crate::terminal::{Terminal, fit, harmless};
 /// Lines of context and file headers are left out; a gap between two places is marked by `⋮`. No change gives no lines, and
 /// neither does a `lines_max` of 0.
 pub fn short(patch: &str, lines_max: usize, terminal: Terminal) -> Vec<String> {
-    let changes = if lines_max == 0 { Vec::new() } else { changes(patch) };
+    let changes = if lines_max == 0 {
+        Vec::new()
+    } else {
+        changes(patch)
+    };
     let mut shown = Vec::new();
     let mut last_hunk = changes.first().map_or(0, |change| change.hunk);
     for change in changes.iter().take(lines_max) {
@@ -18,7 +22,10 @@ pub fn short(patch: &str, lines_max: usize, terminal: Terminal) -> Vec<String> {
         shown.push(show(change, terminal));
     }
     if changes.len() > lines_max {
-        shown.push(terminal.dim(&format!("     … {} more changed lines", changes.len() - lines_max)));
+        shown.push(terminal.dim(&format!(
+            "     … {} more changed lines",
+            changes.len() - lines_max
+        )));
     }
     shown
 }
@@ -33,8 +40,15 @@ struct Change<'a> {
 fn show(change: &Change<'_>, terminal: Terminal) -> String {
     let mark = if change.added { '+' } else { '-' };
     let text = harmless(change.text).replace('\t', "    ");
-    let line = fit(&format!("{:>5} {mark} {text}", change.number), terminal.width);
-    if change.added { terminal.green(&line) } else { terminal.red(&line) }
+    let line = fit(
+        &format!("{:>5} {mark} {text}", change.number),
+        terminal.width,
+    );
+    if change.added {
+        terminal.green(&line)
+    } else {
+        terminal.red(&line)
+    }
 }
 
 fn changes(patch: &str) -> Vec<Change<'_>> {
@@ -46,10 +60,20 @@ fn changes(patch: &str) -> Vec<Change<'_>> {
         } else if hunk == 0 {
             continue; // file headers
         } else if let Some(text) = line.strip_prefix('+') {
-            changes.push(Change { added: true, number: new, text, hunk });
+            changes.push(Change {
+                added: true,
+                number: new,
+                text,
+                hunk,
+            });
             new += 1;
         } else if let Some(text) = line.strip_prefix('-') {
-            changes.push(Change { added: false, number: old, text, hunk });
+            changes.push(Change {
+                added: false,
+                number: old,
+                text,
+                hunk,
+            });
             old += 1;
         } else if line.starts_with(' ') || line.is_empty() {
             old += 1;
@@ -85,17 +109,28 @@ mod tests {
     fn changed_lines_are_numbered_and_gaps_marked() {
         assert_eq!(
             short(PATCH, 10, Terminal::plain()),
-            ["    2 - for name in $*; do", "    2 + for name in \"$@\"; do", "     ⋮", "   21 +     y"]
+            [
+                "    2 - for name in $*; do",
+                "    2 + for name in \"$@\"; do",
+                "     ⋮",
+                "   21 +     y"
+            ]
         );
         assert_eq!(count(PATCH), (2, 1));
     }
 
     #[test]
     fn what_is_left_out_is_counted() {
-        let colourful = Terminal { colour: true, ..Terminal::plain() };
+        let colourful = Terminal {
+            colour: true,
+            ..Terminal::plain()
+        };
         assert_eq!(
             short(PATCH, 1, colourful),
-            ["\x1b[31m    2 - for name in $*; do\x1b[0m", "\x1b[2m     … 2 more changed lines\x1b[0m"]
+            [
+                "\x1b[31m    2 - for name in $*; do\x1b[0m",
+                "\x1b[2m     … 2 more changed lines\x1b[0m"
+            ]
         );
         assert!(short("not a diff", 5, Terminal::plain()).is_empty());
         assert!(short(PATCH, 0, Terminal::plain()).is_empty());

@@ -38,7 +38,8 @@ mod tests {
 
     #[test]
     fn a_line_keeps_its_order_and_the_parts() {
-        let part = json!({"id": "prt_1", "type": "text", "text": "hi", "time": {"start": 1, "end": 2}});
+        let part =
+            json!({"id": "prt_1", "type": "text", "text": "hi", "time": {"start": 1, "end": 2}});
         assert_eq!(
             line("text", 5, "ses_1", "part", part),
             r#"{"type":"text","timestamp":5,"sessionID":"ses_1","part":{"id":"prt_1","type":"text","text":"hi","time":{"start":1,"end":2}}}"#
@@ -56,6 +57,16 @@ mod tests {
             json!({"type": "step-finish"}),
         ];
         let kinds: Vec<_> = kinds.iter().map(kind).collect();
-        assert_eq!(kinds, [None, Some("text"), None, Some("tool_use"), None, Some("step_finish")]);
+        assert_eq!(
+            kinds,
+            [
+                None,
+                Some("text"),
+                None,
+                Some("tool_use"),
+                None,
+                Some("step_finish")
+            ]
+        );
     }
 }

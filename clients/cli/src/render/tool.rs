@@ -17,32 +17,59 @@ pub struct Detail {
 
 impl Detail {
     /// For a person who watches.
-    pub const SHORT: Self = Self { diff_lines: 12, output_lines: 4 };
+    pub const SHORT: Self = Self {
+        diff_lines: 12,
+        output_lines: 4,
+    };
 }
 
 /// What a running call does, for a spinner: `bash cargo test`.
 pub fn running(part: &ToolPart) -> String {
     let input = part.state.input();
-    fit(&harmless(&format!("{} {}", label(&part.tool), subject(&part.tool, input))), 200)
+    fit(
+        &harmless(&format!(
+            "{} {}",
+            label(&part.tool),
+            subject(&part.tool, input)
+        )),
+        200,
+    )
 }
 
 /// The lines of a finished call; none while it is not finished.
 pub fn lines(part: &ToolPart, detail: Detail, terminal: Terminal) -> Vec<String> {
     match &part.state {
         ToolState::Pending { .. } | ToolState::Running { .. } => Vec::new(),
-        ToolState::Completed { input, output, title, metadata, time, .. } => {
+        ToolState::Completed {
+            input,
+            output,
+            title,
+            metadata,
+            time,
+            ..
+        } => {
             let failed = exit_of(metadata).is_some_and(|code| code != 0);
-            let mark = if failed { terminal.red("✗") } else { terminal.green("✓") };
+            let mark = if failed {
+                terminal.red("✗")
+            } else {
+                terminal.green("✓")
+            };
             let about = about(&part.tool, input, title);
             let notes = notes(metadata, time.end.saturating_sub(time.start));
             let mut lines = vec![head(&mark, &part.tool, &about, &notes, terminal)];
-            lines.extend(diff::short(patch(metadata).unwrap_or_default(), detail.diff_lines, terminal));
+            lines.extend(diff::short(
+                patch(metadata).unwrap_or_default(),
+                detail.diff_lines,
+                terminal,
+            ));
             if part.tool == "bash" {
                 lines.extend(tail(output, metadata, detail.output_lines, terminal));
             }
             lines
         }
-        ToolState::Error { input, error, time, .. } => {
+        ToolState::Error {
+            input, error, time, ..
+        } => {
             let about = about(&part.tool, input, "");
             let took = duration(time.end.saturating_sub(time.start));
             let why = fit(&harmless(error), terminal.width.saturating_sub(6));
@@ -57,7 +84,10 @@ pub fn lines(part: &ToolPart, detail: Detail, terminal: Terminal) -> Vec<String>
 fn head(mark: &str, tool: &str, about: &str, notes: &str, terminal: Terminal) -> String {
     let label = label(tool);
     let taken = 4 + label.chars().count() + 2 + notes.chars().count();
-    let about = fit(&harmless(about), terminal.width.saturating_sub(taken).max(16));
+    let about = fit(
+        &harmless(about),
+        terminal.width.saturating_sub(taken).max(16),
+    );
     let line = format!("  {mark} {} {about}", terminal.bold(&label));
     format!("{}  {}", line.trim_end(), terminal.dim(notes))
 }
@@ -70,14 +100,20 @@ fn label(tool: &str) -> String {
         "apply_patch" => "Patch".into(),
         other => {
             let mut letters = other.chars();
-            letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+            letters.next().map_or_else(String::new, |first| {
+                first.to_uppercase().chain(letters).collect()
+            })
         }
     }
 }
 
 fn about(tool: &str, input: &Value, title: &str) -> String {
     let subject = subject(tool, input);
-    if tool == "bash" || title.is_empty() { subject } else { title.to_owned() }
+    if tool == "bash" || title.is_empty() {
+        subject
+    } else {
+        title.to_owned()
+    }
 }
 
 /// What a call is about, from its arguments.
@@ -85,7 +121,15 @@ fn subject(tool: &str, input: &Value) -> String {
     let keys: &[&str] = match tool {
         "bash" => &["command", "description"],
         "grep" | "glob" => &["pattern", "path"],
-        _ => &["filePath", "path", "description", "url", "query", "name", "prompt"],
+        _ => &[
+            "filePath",
+            "path",
+            "description",
+            "url",
+            "query",
+            "name",
+            "prompt",
+        ],
     };
     let found = keys.iter().find_map(|key| input.get(*key)?.as_str());
     found.unwrap_or_default().to_owned()
@@ -112,12 +156,26 @@ pub fn exit_of(metadata: &Map<String, Value>) -> Option<i64> {
 /// The unified diff of a call that changed a file.
 pub fn patch(metadata: &Map<String, Value>) -> Option<&str> {
     let stored = metadata.get("filediff").and_then(|diff| diff.get("patch"));
-    stored.or_else(|| metadata.get("diff"))?.as_str().filter(|text| !text.is_empty())
+    stored
+        .or_else(|| metadata.get("diff"))?
+        .as_str()
+        .filter(|text| !text.is_empty())
 }
 
-fn tail(output: &str, metadata: &Map<String, Value>, lines_max: usize, terminal: Terminal) -> Vec<String> {
-    let output = metadata.get("output").and_then(Value::as_str).unwrap_or(output);
-    let all: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
+fn tail(
+    output: &str,
+    metadata: &Map<String, Value>,
+    lines_max: usize,
+    terminal: Terminal,
+) -> Vec<String> {
+    let output = metadata
+        .get("output")
+        .and_then(Value::as_str)
+        .unwrap_or(output);
+    let all: Vec<&str> = output
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     let skipped = all.len().saturating_sub(lines_max);
     let mut lines = Vec::new();
     if skipped > 0 && lines_max > 0 {
@@ -125,7 +183,10 @@ fn tail(output: &str, metadata: &Map<String, Value>, lines_max: usize, terminal:
     }
     for line in &all[skipped..] {
         let text = harmless(line).replace('\t', "    ");
-        lines.push(terminal.dim(&format!("      {}", fit(&text, terminal.width.saturating_sub(6)))));
+        lines.push(terminal.dim(&format!(
+            "      {}",
+            fit(&text, terminal.width.saturating_sub(6))
+        )));
     }
     lines
 }
@@ -163,7 +224,10 @@ mod tests {
         let part = json!({"callID": "c", "tool": "edit", "state": {"status": "completed", "input": {"filePath": "/p/a.sh"},
             "output": "done", "title": "a.sh",
             "metadata": {"filediff": {"patch": "--- a\n+++ a\n@@ -1,1 +1,1 @@\n-old\n+new\n"}}, "time": {"start": 0, "end": 3}}});
-        assert_eq!(shown(part), "  ✓ Edit a.sh  +1 -1, 3 ms\n    1 - old\n    1 + new");
+        assert_eq!(
+            shown(part),
+            "  ✓ Edit a.sh  +1 -1, 3 ms\n    1 - old\n    1 + new"
+        );
     }
 
     #[test]

@@ -31,9 +31,10 @@ pub async fn session(client: &Client, choice: &Choice) -> anyhow::Result<Session
         (None, false) => None,
     };
     match found {
-        Some(session) if choice.fork => {
-            client.fork_session(&session.id, None).await.context("cannot copy the session")
-        }
+        Some(session) if choice.fork => client
+            .fork_session(&session.id, None)
+            .await
+            .context("cannot copy the session"),
         Some(session) => Ok(session),
         None => {
             let new = NewSession {
@@ -47,7 +48,11 @@ pub async fn session(client: &Client, choice: &Choice) -> anyhow::Result<Session
 }
 
 async fn last(client: &Client) -> anyhow::Result<Session> {
-    let filter = SessionFilter { roots: true, limit: Some(1), ..SessionFilter::default() };
+    let filter = SessionFilter {
+        roots: true,
+        limit: Some(1),
+        ..SessionFilter::default()
+    };
     match client.sessions(&filter).await?.into_iter().next() {
         Some(session) => Ok(session),
         None => bail!("there is no session to continue here yet"),
@@ -56,6 +61,12 @@ async fn last(client: &Client) -> anyhow::Result<Session> {
 
 /// Rules that refuse what only a person could answer.
 fn nobody_to_ask() -> Vec<Rule> {
-    let deny = |permission: &str| Rule { permission: permission.into(), pattern: "*".into(), action: Action::Deny };
-    ["question", "suggest", "plan_enter", "plan_exit"].map(deny).into()
+    let deny = |permission: &str| Rule {
+        permission: permission.into(),
+        pattern: "*".into(),
+        action: Action::Deny,
+    };
+    ["question", "suggest", "plan_enter", "plan_exit"]
+        .map(deny)
+        .into()
 }

@@ -6,10 +6,11 @@ use crate::run::show::{Audience, Verdict, as_value};
 use crate::signals::Signals;
 use crate::time::now;
 use kilo_client::{Client, ClientError, Event, EventStream, Item, Reply};
-use kilo_protocol::model::{
-    Message, MessageWithParts, NetworkRequest, PermissionRequest, QuestionRequest, Session, Status, ToolPart,
-};
 use kilo_protocol::QuestionId;
+use kilo_protocol::model::{
+    Message, MessageWithParts, NetworkRequest, PermissionRequest, QuestionRequest, Session, Status,
+    ToolPart,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
@@ -127,7 +128,11 @@ impl Turn<'_> {
         Ok(exit)
     }
 
-    async fn finish(&mut self, answer: Option<Result<MessageWithParts, ClientError>>, stopped: Option<Exit>) -> Exit {
+    async fn finish(
+        &mut self,
+        answer: Option<Result<MessageWithParts, ClientError>>,
+        stopped: Option<Exit>,
+    ) -> Exit {
         match answer {
             Some(Ok(answer)) if stopped.is_none() => self.last_message(&answer),
             Some(Err(error)) if stopped.is_none() => self.broken(&error),
@@ -138,7 +143,8 @@ impl Turn<'_> {
         }
         if self.refused {
             let why = "something was refused because nobody was here to ask; --auto allows what is not denied";
-            self.show.error(self.session.id.as_str(), Value::String(why.into()));
+            self.show
+                .error(self.session.id.as_str(), Value::String(why.into()));
             return Exit::FAILED;
         }
         if self.failed { Exit::FAILED } else { Exit::OK }
@@ -147,7 +153,9 @@ impl Turn<'_> {
     fn last_message(&mut self, answer: &MessageWithParts) {
         self.message(answer);
         self.failed = false;
-        let Message::Assistant(info) = &answer.info else { return };
+        let Message::Assistant(info) = &answer.info else {
+            return;
+        };
         if let Some(error) = &info.error {
             self.failed = true;
             if !self.error_shown {
@@ -202,7 +210,9 @@ impl Turn<'_> {
         if matches!(event.name.as_str(), "session.created" | "session.updated") {
             self.adopt(fields);
         }
-        let Some(session) = event.session() else { return Ok(()) };
+        let Some(session) = event.session() else {
+            return Ok(());
+        };
         if !self.family.contains(session) {
             return Ok(());
         }
@@ -215,7 +225,8 @@ impl Turn<'_> {
             }
             "question.asked" => {
                 if let Some(request) = read::<QuestionRequest>(fields) {
-                    self.show.notice("a question was dismissed, for nobody is here to answer it");
+                    self.show
+                        .notice("a question was dismissed, for nobody is here to answer it");
                     settle(self.client.reject_question(&request.id).await)?;
                 }
             }
@@ -281,7 +292,11 @@ impl Turn<'_> {
 
     fn status(&mut self, fields: &Value) {
         match fields.get("status").and_then(read::<Status>) {
-            Some(Status::Retry { attempt, message, next }) => {
+            Some(Status::Retry {
+                attempt,
+                message,
+                next,
+            }) => {
                 let wait_s = next.saturating_sub(now()).div_ceil(1_000);
                 self.show.notice(&format!("the provider refused (attempt {attempt}): {message}; trying again in {wait_s} s"));
             }
@@ -291,7 +306,9 @@ impl Turn<'_> {
     }
 
     fn error(&mut self, fields: &Value) {
-        let Some(error) = fields.get("error") else { return };
+        let Some(error) = fields.get("error") else {
+            return;
+        };
         if error.get("name").and_then(Value::as_str) == Some("MessageAbortedError") {
             return;
         }
@@ -315,11 +332,17 @@ impl Turn<'_> {
 
     async fn network(&mut self, request: NetworkRequest) -> Result<(), ClientError> {
         if self.show.waits_for_network() {
-            self.show.notice(&format!("the provider cannot be reached: {}; waiting up to 10 min", request.message));
+            self.show.notice(&format!(
+                "the provider cannot be reached: {}; waiting up to 10 min",
+                request.message
+            ));
             self.offline = Some((request.id, Instant::now() + OFFLINE_MAX));
             return Ok(());
         }
-        self.show.notice(&format!("the provider cannot be reached: {}", request.message));
+        self.show.notice(&format!(
+            "the provider cannot be reached: {}",
+            request.message
+        ));
         settle(self.client.reply_network(&request.id, false).await)
     }
 
@@ -346,7 +369,10 @@ async fn until(at: Option<Instant>) {
 }
 
 fn text<'a>(value: &'a Value, place: &str) -> &'a str {
-    value.pointer(place).and_then(Value::as_str).unwrap_or_default()
+    value
+        .pointer(place)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 fn read<T: DeserializeOwned>(value: &Value) -> Option<T> {

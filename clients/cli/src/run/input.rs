@@ -29,9 +29,16 @@ fn piped() -> anyhow::Result<String> {
         return Ok(String::new());
     }
     let mut bytes = Vec::new();
-    stdin.lock().take(PIPED_BYTES_MAX + 1).read_to_end(&mut bytes).context("cannot read standard input")?;
+    stdin
+        .lock()
+        .take(PIPED_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .context("cannot read standard input")?;
     if bytes.len() as u64 > PIPED_BYTES_MAX {
-        bail!("standard input is over {} MiB; attach it with --file instead", PIPED_BYTES_MAX >> 20);
+        bail!(
+            "standard input is over {} MiB; attach it with --file instead",
+            PIPED_BYTES_MAX >> 20
+        );
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -55,7 +62,11 @@ pub fn model(text: &str, variant: Option<&str>) -> anyhow::Result<ModelRef> {
 ///
 /// # Errors
 /// When a file does not exist.
-pub fn parts(text: &str, files: &[impl AsRef<Path>], directory: &Path) -> anyhow::Result<Vec<Value>> {
+pub fn parts(
+    text: &str,
+    files: &[impl AsRef<Path>],
+    directory: &Path,
+) -> anyhow::Result<Vec<Value>> {
     let mut parts = file_parts(files, directory)?;
     if !text.is_empty() {
         parts.push(json!({"type": "text", "text": text}));
@@ -71,9 +82,17 @@ pub fn file_parts(files: &[impl AsRef<Path>], directory: &Path) -> anyhow::Resul
     let mut parts = Vec::new();
     for file in files {
         let path = directory.join(file);
-        let path = path.canonicalize().with_context(|| format!("cannot attach {}", path.display()))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        parts.push(json!({"type": "file", "url": file_url(&path), "filename": name, "mime": mime(&path)}));
+        let path = path
+            .canonicalize()
+            .with_context(|| format!("cannot attach {}", path.display()))?;
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        parts.push(
+            json!({"type": "file", "url": file_url(&path), "filename": name, "mime": mime(&path)}),
+        );
     }
     Ok(parts)
 }
@@ -94,7 +113,11 @@ fn mime(path: &Path) -> &'static str {
     if path.is_dir() {
         return "application/x-directory";
     }
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let extension = path
+        .extension()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
     match extension.as_str() {
         "png" => "image/png",
         "jpg" | "jpeg" => "image/jpeg",
@@ -112,7 +135,10 @@ mod tests {
     #[test]
     fn a_model_is_a_provider_and_the_rest() {
         let model_ref = model("openrouter/a/b", Some("high")).expect("a model");
-        assert_eq!((model_ref.provider_id.as_str(), model_ref.model_id.as_str()), ("openrouter", "a/b"));
+        assert_eq!(
+            (model_ref.provider_id.as_str(), model_ref.model_id.as_str()),
+            ("openrouter", "a/b")
+        );
         assert!(model("gpt", None).is_err());
         assert!(model("/gpt", None).is_err());
     }
@@ -123,8 +149,14 @@ mod tests {
         let root = folder.path().canonicalize().expect("a path");
         std::fs::write(root.join("a b.PNG"), "").expect("a file");
         let parts = parts("look", &["a b.PNG"], &root).expect("parts");
-        assert_eq!(parts[0]["url"], format!("file://{}/a%20b.PNG", root.display()));
-        assert_eq!((&parts[0]["mime"], &parts[1]["text"]), (&json!("image/png"), &json!("look")));
+        assert_eq!(
+            parts[0]["url"],
+            format!("file://{}/a%20b.PNG", root.display())
+        );
+        assert_eq!(
+            (&parts[0]["mime"], &parts[1]["text"]),
+            (&json!("image/png"), &json!("look"))
+        );
         assert!(file_parts(&["none"], &root).is_err());
     }
 }

@@ -57,7 +57,12 @@ pub struct Lines {
 
 impl Audience for Lines {
     fn judge<'a>(&'a mut self, _: &'a PermissionRequest) -> BoxFuture<'a, Verdict> {
-        ready(if self.auto { Verdict::Allow } else { Verdict::Refuse }).boxed()
+        ready(if self.auto {
+            Verdict::Allow
+        } else {
+            Verdict::Refuse
+        })
+        .boxed()
     }
 
     fn waits_for_network(&self) -> bool {
@@ -113,7 +118,12 @@ pub struct People {
 impl People {
     /// Shows on `terminal`, and beside it on `side`.
     pub fn new(terminal: Terminal, side: Terminal, wishes: Wishes) -> Self {
-        Self { screen: Screen::new(stdout(), terminal), side, wishes, open: None }
+        Self {
+            screen: Screen::new(stdout(), terminal),
+            side,
+            wishes,
+            open: None,
+        }
     }
 
     fn live(&self) -> bool {
@@ -134,11 +144,18 @@ impl People {
     }
 
     fn paint(&self) -> Terminal {
-        if self.together() { self.screen.terminal } else { self.side }
+        if self.together() {
+            self.screen.terminal
+        } else {
+            self.side
+        }
     }
 
     fn finished_text(&mut self, part: &Value, text: &str, reasoning: bool) {
-        let shown = self.open.take().is_some_and(|open| part.get("id").and_then(Value::as_str) == Some(&open));
+        let shown = self
+            .open
+            .take()
+            .is_some_and(|open| part.get("id").and_then(Value::as_str) == Some(&open));
         if shown {
             self.screen.end_text();
         } else if reasoning {
@@ -147,7 +164,11 @@ impl People {
                 self.aside(&line);
             }
         } else if !text.trim().is_empty() {
-            let text = if self.live() { harmless(text) } else { text.to_owned() };
+            let text = if self.live() {
+                harmless(text)
+            } else {
+                text.to_owned()
+            };
             self.screen.line(text.trim_end_matches('\n'));
         }
     }
@@ -156,7 +177,11 @@ impl People {
 impl Audience for People {
     fn judge<'a>(&'a mut self, request: &'a PermissionRequest) -> BoxFuture<'a, Verdict> {
         let paint = self.paint();
-        let asked = harmless(&format!("{} ({})", request.permission, request.patterns.join(", ")));
+        let asked = harmless(&format!(
+            "{} ({})",
+            request.permission,
+            request.patterns.join(", ")
+        ));
         let (verdict, words) = if self.wishes.auto {
             (Verdict::Allow, "allowed, for --auto was given")
         } else {
@@ -185,7 +210,11 @@ impl Audience for People {
             self.open = Some(id.to_owned());
         }
         let text = harmless(text);
-        let text = if reasoning { self.screen.terminal.dim(&text) } else { text };
+        let text = if reasoning {
+            self.screen.terminal.dim(&text)
+        } else {
+            text
+        };
         self.screen.text(&text);
     }
 
@@ -199,7 +228,9 @@ impl Audience for People {
             Some("text") => self.finished_text(part, text, false),
             Some("reasoning") if self.wishes.thinking => self.finished_text(part, text, true),
             Some("tool_use") => {
-                let Ok(call) = serde_json::from_value::<ToolPart>(part.clone()) else { return };
+                let Ok(call) = serde_json::from_value::<ToolPart>(part.clone()) else {
+                    return;
+                };
                 for line in tool::lines(&call, self.wishes.detail, self.paint()) {
                     self.aside(&line);
                 }
@@ -233,7 +264,10 @@ impl Audience for People {
         self.screen.stop_waiting();
         self.screen.end_text();
         if self.live() {
-            let line = self.screen.terminal.dim(&format!("  {}", duration(took_ms)));
+            let line = self
+                .screen
+                .terminal
+                .dim(&format!("  {}", duration(took_ms)));
             self.screen.line(&line);
         }
     }
@@ -241,9 +275,16 @@ impl Audience for People {
 
 /// The sentence of an error `{name, data: {message}}`.
 pub fn sentence(error: &Value) -> String {
-    let message = error.pointer("/data/message").and_then(Value::as_str).unwrap_or_default();
+    let message = error
+        .pointer("/data/message")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let name = error.get("name").and_then(Value::as_str).unwrap_or("error");
-    if message.is_empty() { name.to_owned() } else { message.to_owned() }
+    if message.is_empty() {
+        name.to_owned()
+    } else {
+        message.to_owned()
+    }
 }
 
 /// An error as the protocol has it, for a line of JSON.

@@ -1,7 +1,9 @@
 //! Keys and secrets from a terminal, read without echo.
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::time::Duration;
 

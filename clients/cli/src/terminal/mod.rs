@@ -24,27 +24,47 @@ pub struct Terminal {
 impl Terminal {
     /// What standard output can show. `NO_COLOR` and `TERM=dumb` switch colours off.
     pub fn of_stdout(env: &Environment) -> Self {
-        Self::of(std::io::stdout().is_terminal(), width(&std::io::stdout()), env)
+        Self::of(
+            std::io::stdout().is_terminal(),
+            width(&std::io::stdout()),
+            env,
+        )
     }
 
     /// What standard error can show.
     pub fn of_stderr(env: &Environment) -> Self {
-        Self::of(std::io::stderr().is_terminal(), width(&std::io::stderr()), env)
+        Self::of(
+            std::io::stderr().is_terminal(),
+            width(&std::io::stderr()),
+            env,
+        )
     }
 
     /// An output that is no terminal.
     pub const fn plain() -> Self {
-        Self { live: false, colour: false, width: WIDTH_DEFAULT }
+        Self {
+            live: false,
+            colour: false,
+            width: WIDTH_DEFAULT,
+        }
     }
 
     fn of(live: bool, width: Option<usize>, env: &Environment) -> Self {
         let dumb = env.get("TERM") == Some("dumb");
         let colour = live && !dumb && env.get("NO_COLOR").is_none();
-        Self { live: live && !dumb, colour, width: width.unwrap_or(WIDTH_DEFAULT).max(WIDTH_MIN) }
+        Self {
+            live: live && !dumb,
+            colour,
+            width: width.unwrap_or(WIDTH_DEFAULT).max(WIDTH_MIN),
+        }
     }
 
     fn paint(self, code: &str, text: &str) -> String {
-        if self.colour && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour && !text.is_empty() {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     /// Text that matters most.
@@ -110,7 +130,15 @@ pub fn fit(text: &str, width: usize) -> String {
 /// Replaces what could move the cursor or change colours by `?`: text from files and models is not trusted with a
 /// terminal. Newlines and tabs stay.
 pub fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '?' } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_control() && !matches!(c, '\n' | '\t') {
+                '?'
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -19,7 +19,14 @@ pub struct Screen<W: Write> {
 impl<W: Write> Screen<W> {
     /// An empty screen.
     pub fn new(out: W, terminal: Terminal) -> Self {
-        Self { out, terminal, at_line_start: true, spinner: None, spinner_shown: false, frame: 0 }
+        Self {
+            out,
+            terminal,
+            at_line_start: true,
+            spinner: None,
+            spinner_shown: false,
+            frame: 0,
+        }
     }
 
     /// Writes a piece of running text.
@@ -68,7 +75,9 @@ impl<W: Write> Screen<W> {
         }
         let mark = FRAMES[self.frame % FRAMES.len()];
         self.frame += 1;
-        let what = self.terminal.dim(&fit(what, self.terminal.width.saturating_sub(3)));
+        let what = self
+            .terminal
+            .dim(&fit(what, self.terminal.width.saturating_sub(3)));
         let shown = format!("\r\x1b[2K{} {what}", self.terminal.cyan(mark));
         self.spinner_shown = true;
         self.put(&shown);
@@ -82,7 +91,10 @@ impl<W: Write> Screen<W> {
     }
 
     fn put(&mut self, text: &str) {
-        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        let _ = self
+            .out
+            .write_all(text.as_bytes())
+            .and_then(|()| self.out.flush());
     }
 
     /// Ends and gives the output back.
@@ -117,7 +129,11 @@ mod tests {
 
     #[test]
     fn the_spinner_vanishes_before_anything_else_is_written() {
-        let live = Terminal { live: true, colour: false, width: 40 };
+        let live = Terminal {
+            live: true,
+            colour: false,
+            width: 40,
+        };
         let out = shown(live, |screen| {
             screen.wait_for("thinking");
             screen.tick();

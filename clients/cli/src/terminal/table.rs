@@ -19,8 +19,14 @@ pub fn table(heads: &[&str], rows: &[Vec<String>], terminal: Terminal) -> Vec<St
 fn widths(heads: &[&str], rows: &[Vec<String>], room: usize) -> Vec<usize> {
     let mut widths: Vec<usize> = (0..heads.len())
         .map(|column| {
-            let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-            cells.chain([heads[column].chars().count()]).max().unwrap_or(0)
+            let cells = rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count());
+            cells
+                .chain([heads[column].chars().count()])
+                .max()
+                .unwrap_or(0)
         })
         .collect();
     let others: usize = widths.iter().rev().skip(1).map(|width| width + 2).sum();
@@ -35,7 +41,10 @@ fn layout(row: &[String], widths: &[usize]) -> String {
     for (cell, width) in row.iter().zip(widths) {
         let cell = fit(cell, *width);
         line.push_str(&cell);
-        line.extend(std::iter::repeat_n(' ', width + 2 - cell.chars().count().min(*width)));
+        line.extend(std::iter::repeat_n(
+            ' ',
+            width + 2 - cell.chars().count().min(*width),
+        ));
     }
     line.truncate(line.trim_end().len());
     line
@@ -49,9 +58,16 @@ mod tests {
     fn columns_line_up_and_the_last_one_is_cut() {
         let rows = vec![
             vec!["ses_1".into(), "now".into(), "a title".into()],
-            vec!["ses_22".into(), "5 min ago".into(), "a title that is far too long for this".into()],
+            vec![
+                "ses_22".into(),
+                "5 min ago".into(),
+                "a title that is far too long for this".into(),
+            ],
         ];
-        let terminal = Terminal { width: 40, ..Terminal::plain() };
+        let terminal = Terminal {
+            width: 40,
+            ..Terminal::plain()
+        };
         assert_eq!(
             table(&["id", "updated", "title"], &rows, terminal),
             [

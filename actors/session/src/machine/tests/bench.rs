@@ -2,14 +2,14 @@
 
 use super::show::Names;
 use crate::apply::fold;
-use crate::input::{Effect, Input, Opened, Stamp};
+use crate::input::{Effect, Input, ModelCall, Opened, Stamp};
 use crate::machine::{Decision, Machine};
-use crate::record::{Logged, Record};
+use crate::samples;
+use crate::record::{Logged, Record, TurnKind};
 use crate::state::State;
-use kilo_ports::provider::{ModelInfo, Price, Protocol};
 use kilo_ports::tool::{Access, ToolError};
-use kilo_protocol::model::{Message, ModelRef, Rule, Session, SessionTime, Status, Tokens};
-use kilo_protocol::{CallId, IdSource, Millis, SessionId};
+use kilo_protocol::model::{Message, ModelRef, Rule, Session, Status};
+use kilo_protocol::{CallId, IdSource, Millis};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -40,62 +40,16 @@ pub(super) fn model_ref() -> ModelRef {
     ModelRef { provider_id: "fake".into(), model_id: "m".into(), variant: None }
 }
 
-pub(super) fn model_info() -> ModelInfo {
-    ModelInfo {
-        provider_id: "fake".into(),
-        model_id: "m".into(),
-        api_id: "m".into(),
-        name: "M".into(),
-        protocol: Some(Protocol::OpenaiChat),
-        npm: String::new(),
-        base_url: "http://127.0.0.1:9".into(),
-        api_key: None,
-        headers: Vec::new(),
-        context: 100_000,
-        input_limit: None,
-        output: 8_000,
-        tool_call: true,
-        reasoning: true,
-        temperature: true,
-        images: true,
-        pdf: false,
-        cost: Price { input: 1.0, output: 2.0, ..Default::default() },
-        interleaved: None,
-        options: Default::default(),
-        first_byte_ms: 1_000,
-        gap_ms: 1_000,
-    }
-}
-
-fn session(now: Millis) -> Session {
-    Session {
-        id: SessionId::from_wire("ses_1"),
-        slug: "calm-otter".into(),
-        project_id: "global".into(),
-        directory: "/work".into(),
-        path: String::new(),
-        parent_id: None,
-        summary: None,
-        cost: 0.0,
-        tokens: Tokens::default(),
-        share: None,
-        title: "New session - 1970".into(),
-        agent: None,
-        model: None,
-        version: "0".into(),
-        metadata: None,
-        time: SessionTime { created: now, updated: now, ..Default::default() },
-        permission: None,
-        revert: None,
-    }
-}
-
 impl Bench {
     pub fn new() -> Self {
         let ids = IdSource::default();
         let now = 1_000_000;
-        let created = Record::SessionCreated(Box::new(session(now)));
-        let log = vec![Logged { event: ids.event(now), sync: Some(0), record: created }];
+        let created = Record::SessionCreated(Box::new(samples::session(now)));
+        Self::of(vec![Logged { event: ids.event(now), sync: Some(0), record: created }])
+    }
+
+    /// A new process that reads this log.
+    pub fn of(log: Vec<Logged>) -> Self {
         let state = fold(None, &log).expect("the log begins with the session");
         let tools = [
             ("bash", Access::Executes),
@@ -105,8 +59,8 @@ impl Bench {
         ];
         Self {
             machine: Machine::new(state),
-            ids,
-            now,
+            ids: IdSource::default(),
+            now: 1_000_000,
             log,
             lines: Vec::new(),
             names: Names::default(),
@@ -129,9 +83,8 @@ impl Bench {
         self.take(decision, before);
     }
 
-    /// The process ends after `records` records of the log (all of them for `None`); a new one reads the log.
-    pub fn crash(&mut self, records: Option<usize>) {
-        self.log.truncate(records.unwrap_or(self.log.len()));
+    /// The process ends; a new one reads the log.
+    pub fn crash(&mut self) {
         let state = fold(None, &self.log).expect("the log begins with the session");
         let before = state.info.clone();
         self.machine = Machine::new(state);
@@ -156,10 +109,10 @@ impl Bench {
     /// What the surroundings do at once.
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::CallModel(stamp, _) => {
+            Effect::CallModel(stamp, call) => {
                 self.stamp = stamp;
                 self.index = 0;
-                self.give(Input::Opened(stamp, Box::new(self.opened())));
+                self.give(Input::Opened(stamp, Box::new(self.opened(&call))));
                 if !self.holds_snapshot && !self.machine.takes_chunks() {
                     self.give(Input::Snapshot(stamp, Some("h0".into())));
                 }
@@ -184,11 +137,13 @@ impl Bench {
         })
     }
 
-    fn opened(&self) -> Opened {
+    /// As the engine opens calls: none that summarises or is the last has tools.
+    fn opened(&self, call: &ModelCall) -> Opened {
+        let bare = call.last_step || call.kind != TurnKind::Prompt;
         Opened {
-            model: Arc::new(model_info()),
+            model: Arc::new(samples::model()),
             rules: Arc::new(self.rules.clone()),
-            tools: Arc::new(self.offered.clone()),
+            tools: Arc::new(if bare { Vec::new() } else { self.offered.clone() }),
             steps_max: self.steps_max,
             compact_at: self.compact_at,
         }

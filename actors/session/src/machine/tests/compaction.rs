@@ -294,8 +294,18 @@ fn a_summary_without_a_word_does_not_wipe_out_the_conversation() {
     outcome.since("call c1", "
             - call c1 read {}
             record part m4.p7 call c1 read pending
-            record part m4.p7 call c1 read running
-            effect run_tool c1 read {}
+            record part m4.p7 call c1 read error 'Model tried to call unavailable tool 'read'. Available tools: none.'
             - finish tool-calls
+            record part m4.p8 step-finish tool-calls -
+            record message m4 answers m3 summary tool-calls
+            record message m4 answers m3 summary tool-calls complete
+            record head cost tokens
+            record failed UnknownError 'The model gave no summary of the conversation.'
+            record message m4 answers m3 summary tool-calls UnknownError complete
+            record status idle
+            record idle
+            record turn closed error
+            record head
+            effect turn_ended m3
         ").is_settled();
 }

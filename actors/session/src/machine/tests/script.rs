@@ -8,7 +8,7 @@
 //! | `wait 500` | time goes by |
 //! | `snapshot h1` | the first checkpoint, where they are held |
 //! | `text 'a'`, `text-end`, `reasoning 'a'`, `reasoning-end` | the model writes |
-//! | `call c1 bash {"command":"ls"}` | the model makes a whole call (its JSON has no blanks); `begin` leaves it open |
+//! | `call c1 bash {"command":"ls"}` | the model makes a whole call; `begin` leaves it open |
 //! | `finish [REASON] [TOKENS]` | the model ends |
 //! | `fail CLASS 'message' [RETRY_AFTER_MS]`, `refuse …`, `retry` | provider trouble |
 //! | `network back`, `network give-up` | the network |
@@ -17,7 +17,7 @@
 //! | `question c1`, `reply que1 'yes'`, `dismiss que1` | a question and its answer |
 //! | `progress c1 'title'`, `done c1 'output' [files=/a,/b] [snapshot=h1] [ends]` | a call goes on, ends |
 //! | `error c1 'message'`, `refused c1`, `aborted c1` | a call fails: by itself, with what its request was answered, stopped |
-//! | `title 'text'`, `diff m1`, `crash [RECORDS]` | the rest |
+//! | `title 'text'`, `diff m1`, `crash` | the rest |
 //! | `late …` | any of them, with the stamp of the turn before |
 
 use super::bench::{Bench, model_ref};
@@ -48,8 +48,8 @@ impl Bench {
             return;
         }
         self.lines.push(format!("- {line}"));
-        if let ["crash", records @ ..] = words.as_slice() {
-            return self.crash(records.first().map(|count| number(count) as usize));
+        if words == ["crash"] {
+            return self.crash();
         }
         let now = self.stamp;
         self.stamp = stamp;

@@ -210,11 +210,8 @@ fn the_last_step_has_no_tools_and_ends_the_turn_whatever_the_model_says() {
             effect call_model m3 for m1 code last
             - call c2 read {}
             record part m3.p6 call c2 read pending
-            record part m3.p6 call c2 read running
-            effect run_tool c2 read {}
+            record part m3.p6 call c2 read error 'Model tried to call unavailable tool 'read'. Available tools: none.'
             - finish tool-calls
-            - done c2 'two'
-            record part m3.p6 call c2 read completed 'two'
             record part m3.p7 step-finish tool-calls h0
             record message m3 answers m1 tool-calls
             record message m3 answers m1 tool-calls complete
@@ -225,6 +222,7 @@ fn the_last_step_has_no_tools_and_ends_the_turn_whatever_the_model_says() {
             record head
             effect make_title
             effect turn_ended m1
+            - done c2 'two'
         ").is_settled();
 }
 
