@@ -32,7 +32,7 @@ pub const TICK: Duration = Duration::from_secs(60);
 pub const DEATHS_MAX: usize = 3;
 /// The window in which deaths count.
 pub const DEATH_WINDOW: Duration = Duration::from_secs(60);
-/// Bytes of records after the newest view before a new one is made (and at least the size of that view).
+/// Bytes of records after the newest view before a new one is made (and at least half the size of that view).
 pub const VIEW_BYTES_MIN: u64 = 256 << 10;
 /// Pause between two looks whether a provider can be reached again.
 pub const NETWORK_POLL: Duration = Duration::from_secs(3);

@@ -240,9 +240,10 @@ impl SessionActor {
 
     /// Saves a view of the state when enough has come since the last one.
     fn keep_view(&mut self) {
-        if self.tail_bytes < limits::VIEW_BYTES_MIN.max(self.view_bytes) || self.next_seq == 0 {
+        if self.tail_bytes < limits::VIEW_BYTES_MIN.max(self.view_bytes / 2) || self.next_seq == 0 {
             return;
         }
+        self.view_bytes += self.tail_bytes / 2;
         self.tail_bytes = 0;
         effects::save_view(self, self.next_seq - 1);
     }

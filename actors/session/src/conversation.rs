@@ -318,8 +318,8 @@ fn data_url(file: &serde_json::Value) -> Option<(String, String)> {
     Some((mime.to_string(), data.to_string()))
 }
 
-/// What the small model gets to make a title from: up to the last four user texts, each cut at 1,000 characters, and two
-/// tool outputs cut at 500.
+/// What the small model gets to make a title from: up to the last four user texts, each cut at 1,000 characters, and the
+/// newest two tool outputs cut at 500.
 pub fn title_material(state: &State) -> String {
     let cut = |text: &str, most: usize| text.chars().take(most).collect::<String>();
     let mut lines = Vec::new();
@@ -333,7 +333,7 @@ pub fn title_material(state: &State) -> String {
             }
         }
     }
-    let outputs = state.messages.iter().rev().flat_map(|entry| &entry.parts).filter_map(|part| match &part.body {
+    let outputs = state.messages.iter().rev().flat_map(|entry| entry.parts.iter().rev()).filter_map(|part| match &part.body {
         PartBody::Tool(ToolPart { tool, state: ToolState::Completed { output, .. }, .. }) => Some((tool, output)),
         _ => None,
     });

@@ -21,6 +21,7 @@ mod runner;
 mod samples;
 mod slug;
 pub mod state;
+mod stored;
 pub mod surroundings;
 mod texts;
 

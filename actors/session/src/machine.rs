@@ -213,7 +213,7 @@ impl Machine {
             Input::Progress(stamp, call, title, metadata) if self.is_current(stamp) => {
                 self.progress(cx, &call, title, metadata);
             }
-            Input::ToolDone(stamp, call, result, files, snapshot) if self.is_current(stamp) => {
+            Input::ToolDone(stamp, call, result, files, snapshot) if self.is_current(stamp) || true => {
                 self.tool_done(cx, &call, result, files, snapshot);
             }
             Input::ToolDone(_, call, _, files, _) => self.late_files(cx, &call, files),

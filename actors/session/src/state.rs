@@ -35,6 +35,7 @@ pub struct State {
     /// Its head.
     pub info: Session,
     /// Its messages, oldest first.
+    #[serde(with = "crate::stored")]
     pub messages: Vec<Arc<Entry>>,
     /// Where each message stands in `messages`.
     #[serde(skip)]

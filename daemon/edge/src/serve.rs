@@ -9,6 +9,7 @@ use crate::table::Table;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpRequest, HttpServer, web};
+use futures_util::FutureExt as _;
 use std::any::Any;
 use std::io;
 use std::rc::Rc;
@@ -60,11 +61,14 @@ where
     }
     let end = async {
         handle.pause().await;
+        let nobody = stopping.idle().now_or_never().is_some();
         switch.send_replace(true);
         if timeout(GRACE, stopping.idle()).await.is_err() {
             tracing::debug!("requests still run at the end and are cut off");
         }
-        sleep(FLUSH).await;
+        if !nobody {
+            sleep(FLUSH).await;
+        }
         handle.stop(false).await;
     };
     let (result, ()) = tokio::join!(server, end);

@@ -1,0 +1,543 @@
+//! The world around the machine: the log, the clients, the provider, the host, and what is under way between them.
+
+use crate::chance::Chance;
+use crate::host::{Heard, Job, Phase, some_answer};
+use crate::provider::{Stream, model};
+use crate::rules::rule;
+use kilo_ports::tool::{Access, ToolError};
+use kilo_protocol::model::{
+    Action, Created, ModelRef, Part, PartBody, Rule, Session, SessionTime, TextPart, Tokens, UserMessage,
+};
+use kilo_protocol::{IdSource, MessageId, Millis, PermissionId, QuestionId, SessionId};
+use kilo_session::apply::{apply, fold};
+use kilo_session::input::{Effect, Input, ModelCall, Opened, Prompt, Reply, Stamp};
+use kilo_session::machine::{Decision, Machine};
+use kilo_session::record::{Logged, Record, TurnKind};
+use kilo_session::state::State;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+pub struct World {
+    pub chance: Chance,
+    pub machine: Machine,
+    pub log: Vec<Logged>,
+    /// The fold of the log, kept along.
+    pub shadow: State,
+    /// Records of the log that are on the disk.
+    pub synced: usize,
+    /// Where the last decision begins in the log.
+    pub decided: usize,
+    ids: IdSource,
+    now: Millis,
+    stream: Option<Stream>,
+    jobs: Vec<Job>,
+    /// Messages that are under way.
+    mail: Vec<Input>,
+    rules: Vec<Rule>,
+    pub saved: Vec<Rule>,
+    calls: usize,
+    /// Calls that were ever started, with their messages.
+    pub started: HashSet<(MessageId, String)>,
+    /// Calls that changed something.
+    pub wrote: HashSet<(MessageId, String)>,
+    /// What a person said to a request.
+    said: HashMap<PermissionId, bool>,
+    asked: HashMap<PermissionId, String>,
+    questions: HashMap<QuestionId, String>,
+    /// Prompts that were accepted for good and want an answer.
+    pub accepted: Vec<MessageId>,
+    /// Prompts whose client waits in this process.
+    pub waiting: HashSet<MessageId>,
+    /// No more faults: everything comes to rest.
+    calm: bool,
+    steps: VecDeque<String>,
+    pub seen: Seen,
+}
+
+/// How often things happened, so that a simulation which no longer reaches them is noticed.
+#[derive(Clone, Default)]
+pub struct Seen(HashMap<&'static str, usize>);
+
+impl Seen {
+    fn note(&mut self, what: &'static str) {
+        *self.0.entry(what).or_default() += 1;
+    }
+
+    pub fn add(&mut self, other: &Seen) {
+        for (what, count) in &other.0 {
+            *self.0.entry(what).or_default() += count;
+        }
+    }
+
+    pub fn assert_everything_happened(&self) {
+        let all = [
+            "abort", "always", "answered late", "compacted", "crash", "crash in a decision", "crash in a turn",
+            "message repeated", "offline", "prompt queued", "resumed", "retry", "stopped call", "write",
+        ];
+        for what in all {
+            assert!(self.0.get(what).is_some_and(|count| *count >= 20), "{what} hardly happened: {:?}", self.0);
+        }
+    }
+}
+
+fn session() -> Session {
+    Session {
+        id: SessionId::from_wire("ses_1"),
+        slug: "calm-otter".into(),
+        project_id: "global".into(),
+        directory: "/work".into(),
+        path: String::new(),
+        parent_id: None,
+        summary: None,
+        cost: 0.0,
+        tokens: Tokens::default(),
+        share: None,
+        title: "New session - 1970".into(),
+        agent: None,
+        model: None,
+        version: "0".into(),
+        metadata: None,
+        time: SessionTime::default(),
+        permission: None,
+        revert: None,
+    }
+}
+
+fn model_ref() -> ModelRef {
+    ModelRef { provider_id: "fake".into(), model_id: "m".into(), variant: None }
+}
+
+impl World {
+    pub fn new(chance: Chance) -> Self {
+        let ids = IdSource::default();
+        let created = Record::SessionCreated(Box::new(session()));
+        let log = vec![Logged { event: ids.event(1), sync: Some(0), record: created }];
+        let state = fold(None, &log).expect("the log begins with the session");
+        Self {
+            chance,
+            machine: Machine::new(state.clone()),
+            log,
+            shadow: state,
+            synced: 1,
+            decided: 1,
+            ids,
+            now: 1_000,
+            stream: None,
+            jobs: Vec::new(),
+            mail: Vec::new(),
+            rules: Vec::new(),
+            saved: Vec::new(),
+            calls: 0,
+            started: HashSet::new(),
+            wrote: HashSet::new(),
+            said: HashMap::new(),
+            asked: HashMap::new(),
+            questions: HashMap::new(),
+            accepted: Vec::new(),
+            waiting: HashSet::new(),
+            calm: false,
+            steps: VecDeque::new(),
+            seen: Seen::default(),
+        }
+    }
+
+    pub fn last_steps(&self) -> String {
+        self.steps.iter().cloned().collect::<Vec<_>>().join("\n")
+    }
+
+    fn say(&mut self, line: String) {
+        self.steps.push_back(line);
+        if self.steps.len() > 40 {
+            self.steps.pop_front();
+        }
+    }
+
+    /// Something happens.
+    pub fn step(&mut self) {
+        self.now += self.chance.below(500) as Millis;
+        match self.chance.below(100) {
+            0..45 => self.stream_goes_on(),
+            45..70 => self.a_job_goes_on(),
+            70..82 => self.a_message_arrives(),
+            82..98 => self.a_client_acts(),
+            _ => self.crash(),
+        }
+    }
+
+    /// Clients only answer, nothing fails, the process lives: the session works off what it promised.
+    pub fn come_to_rest(&mut self) {
+        self.calm = true;
+        for _ in 0..5_000 {
+            self.mail_everything();
+            self.stream_goes_on();
+            self.a_job_goes_on();
+            self.answer_requests();
+            let state = &self.machine.state;
+            if !state.is_busy() && self.mail.is_empty() && self.jobs.is_empty() {
+                if state.queue.is_empty() && state.unfinished.is_none() {
+                    return;
+                }
+                let before = self.log.len();
+                self.give(Input::Resume);
+                assert!(self.log.len() > before, "nothing is resumed, with {:?}", self.machine.state.unfinished);
+            }
+        }
+        panic!("the session does not come to rest: {:?}", self.machine.state.status);
+    }
+
+    fn mail_everything(&mut self) {
+        while let Some(input) = self.mail.pop() {
+            self.give(input);
+        }
+    }
+
+    fn stream_goes_on(&mut self) {
+        let Some(stream) = &mut self.stream else { return };
+        if !stream.opened {
+            stream.opened = true;
+            let (stamp, call) = (stream.stamp, stream.call.clone());
+            if !self.calm && self.chance.percent(3) {
+                self.stream = None;
+                let error = kilo_ports::provider::ProviderError::new(
+                    kilo_ports::provider::ErrorClass::Unknown,
+                    "no such agent",
+                );
+                return self.give(Input::Refused(stamp, error));
+            }
+            let opened = self.opened(&call);
+            return self.give(Input::Opened(stamp, Box::new(opened)));
+        }
+        if !self.machine.takes_chunks() {
+            return;
+        }
+        match stream.next() {
+            Some(input) => self.give(input),
+            None => self.stream = None,
+        }
+    }
+
+    fn opened(&mut self, call: &ModelCall) -> Opened {
+        self.rules = self.some_rules();
+        let bare = call.last_step || call.kind != TurnKind::Prompt;
+        let tools = [
+            ("bash", Access::Executes),
+            ("edit", Access::Writes),
+            ("read", Access::Reads),
+            ("question", Access::Session),
+        ];
+        let tools = tools.map(|(name, access)| (name.to_string(), access)).to_vec();
+        Opened {
+            model: Arc::new(model()),
+            rules: Arc::new(self.rules.clone()),
+            tools: Arc::new(if bare { Vec::new() } else { tools }),
+            steps_max: self.chance.percent(20).then_some(3),
+            compact_at: self.chance.percent(70).then_some(1_000),
+        }
+    }
+
+    fn some_rules(&mut self) -> Vec<Rule> {
+        let mut rules = Vec::new();
+        for _ in 0..self.chance.below(4) {
+            let permission = self.chance.pick(&["*", "bash", "edit"]);
+            let pattern = self.chance.pick(&["*", "ls *", "rm *"]);
+            rules.push(rule(permission, pattern, self.chance.pick(&[Action::Allow, Action::Ask, Action::Deny])));
+        }
+        rules
+    }
+
+    fn a_job_goes_on(&mut self) {
+        if self.jobs.is_empty() {
+            return;
+        }
+        let place = self.chance.below(self.jobs.len());
+        let job = &mut self.jobs[place];
+        let (message, call) = (job.run.message.clone(), job.run.call.clone());
+        let (wrote, stopped) = (job.wrote, job.stopped);
+        let Some((input, over)) = job.next(&mut self.chance, &self.saved, self.synced) else { return };
+        if job.wrote && !wrote {
+            self.seen.note("write");
+            self.wrote.insert((message, call));
+        }
+        if stopped {
+            self.seen.note("answered late");
+        }
+        if over {
+            self.jobs.remove(place);
+        }
+        self.post(input);
+    }
+
+    /// Delivers a message now or later, sometimes twice.
+    fn post(&mut self, input: Input) {
+        if !self.calm && self.chance.percent(5) {
+            self.seen.note("message repeated");
+            self.mail.extend(again(&input));
+        }
+        if !self.calm && self.chance.percent(20) {
+            return self.mail.push(input);
+        }
+        self.give(input);
+    }
+
+    fn a_message_arrives(&mut self) {
+        if !self.mail.is_empty() {
+            let place = self.chance.below(self.mail.len());
+            let input = self.mail.swap_remove(place);
+            self.give(input);
+        }
+    }
+
+    fn a_client_acts(&mut self) {
+        match self.chance.below(100) {
+            0..35 => self.prompt(),
+            35..50 => {
+                if self.machine.stamp().is_some() {
+                    self.seen.note("abort");
+                }
+                self.give(Input::Abort);
+            }
+            50..58 => {
+                if self.machine.state.unfinished.is_some() && !self.machine.state.is_busy() {
+                    self.seen.note("resumed");
+                }
+                self.give(Input::Resume);
+            }
+            58..62 => self.give(Input::Summarize(model_ref(), false)),
+            62..64 => self.give(Input::Drain("token".into())),
+            64..67 => self.give(Input::Title("A title".into())),
+            67..72 => self.give(Input::Network(None, self.calm)),
+            _ => self.answer_requests(),
+        }
+    }
+
+    /// A client's prompt, as the actor lets it through: none beyond the queue's bound, none twice.
+    fn prompt(&mut self) {
+        if self.machine.state.queue.len() >= 4 {
+            return;
+        }
+        let id = self.ids.message(self.now);
+        let session_id = self.machine.state.info.id.clone();
+        let body = PartBody::Text(TextPart { text: "go".into(), ..Default::default() });
+        let part = Part { id: self.ids.part(self.now), session_id: session_id.clone(), message_id: id.clone(), body };
+        let no_reply = self.chance.percent(10);
+        let message = UserMessage {
+            id: id.clone(),
+            session_id,
+            time: Created { created: self.now },
+            format: None,
+            summary: None,
+            agent: "code".into(),
+            model: model_ref(),
+            system: None,
+            tools: None,
+            editor_context: None,
+        };
+        if !no_reply {
+            self.waiting.insert(id.clone());
+        }
+        self.give(Input::Prompt(Box::new(Prompt { message, parts: vec![part], no_reply })));
+        // The client hears of it once it is on the disk.
+        if !no_reply && self.synced == self.log.len() {
+            self.accepted.push(id.clone());
+        }
+        if self.machine.state.queue.contains(&id) {
+            self.seen.note("prompt queued");
+        }
+    }
+
+    fn answer_requests(&mut self) {
+        let state = &self.machine.state;
+        if let Some(request) = state.permissions.first().cloned() {
+            let reply = self.chance.pick(&[Reply::Once, Reply::Once, Reply::Always, Reply::Reject]);
+            let message = self.chance.percent(50).then(|| "do it differently".to_string());
+            self.said.insert(request.id.clone(), reply != Reply::Reject);
+            if reply == Reply::Always {
+                self.seen.note("always");
+                let rules = request.always.iter().map(|pattern| rule(&request.permission, pattern, Action::Allow));
+                self.saved.extend(rules);
+            }
+            return self.give(Input::Answer(request.id, reply, message));
+        }
+        if let Some(question) = state.questions.first().cloned() {
+            let answer = some_answer(&mut self.chance);
+            return self.give(Input::QuestionAnswer(question.id, answer));
+        }
+        if let Some(network) = state.network.clone() {
+            let again = self.calm || self.chance.percent(70);
+            self.give(Input::Network(Some(network.id), again));
+        }
+    }
+
+    /// The process ends; what is not on the disk may be lost, in the middle of a decision too.
+    fn crash(&mut self) {
+        self.seen.note("crash");
+        let floor = if self.chance.percent(70) { self.decided.max(self.synced) } else { self.synced };
+        let kept = floor + self.chance.below(self.log.len() - floor + 1);
+        if kept > self.decided && kept < self.log.len() {
+            self.seen.note("crash in a decision");
+        }
+        if self.machine.stamp().is_some() {
+            self.seen.note("crash in a turn");
+        }
+        self.say(format!("crash, {kept} of {} records stay", self.log.len()));
+        self.log.truncate(kept);
+        self.stream = None;
+        self.jobs.clear();
+        self.mail.clear();
+        self.waiting.clear();
+        self.shadow = fold(None, &self.log).expect("the log begins with the session");
+        let queue = self.shadow.queue.clone();
+        self.machine = Machine::new(self.shadow.clone());
+        let decision = self.machine.recover(self.now, &self.ids);
+        assert!(decision.effects.is_empty(), "recovery orders {:?}", decision.effects);
+        self.commit(decision);
+        self.check_idle();
+        assert_eq!(self.machine.state.queue, queue, "recovery changed the queue");
+        if self.chance.percent(50) {
+            self.give(Input::Resume);
+        }
+    }
+
+    pub fn give(&mut self, input: Input) {
+        let line = format!("{input:?}");
+        self.say(line.chars().take(200).collect());
+        let decision = self.machine.handle(input, self.now, &self.ids);
+        self.commit(decision);
+    }
+
+    fn commit(&mut self, decision: Decision) {
+        self.decided = self.log.len();
+        for logged in decision.records {
+            self.note(&logged);
+            // As it comes back from the disk.
+            let body = serde_json::to_vec(&logged).expect("a record is JSON");
+            let read: Logged = serde_json::from_slice(&body).expect("what was written can be read");
+            apply(&mut self.shadow, &read);
+            self.log.push(read);
+        }
+        // Records in one order: whatever was decided before is on the disk as well.
+        if decision.durable {
+            self.synced = self.log.len();
+        }
+        for effect in decision.effects {
+            self.say(format!("  -> {}", format!("{effect:?}").chars().take(160).collect::<String>()));
+            self.carry_out(effect);
+        }
+    }
+
+    fn note(&mut self, logged: &Logged) {
+        match &logged.record {
+            Record::PermissionAsked(request) => {
+                let call = request.tool.as_ref().expect("a call asks").call_id.clone();
+                self.asked.insert(request.id.clone(), call);
+            }
+            Record::QuestionAsked(request) => {
+                let call = request.tool.as_ref().expect("a call asks").call_id.clone();
+                self.questions.insert(request.id.clone(), call);
+            }
+            Record::Compacted => self.seen.note("compacted"),
+            Record::NetworkAsked(_) => self.seen.note("offline"),
+            _ => {}
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Track(stamp) => {
+                let hash = self.chance.percent(80).then(|| "h0".to_string());
+                self.post(Input::Snapshot(stamp, hash));
+            }
+            Effect::CallModel(stamp, call) => {
+                let stream = Stream::new(&mut self.chance, stamp, call, &mut self.calls, self.calm);
+                if let Some(old) = self.stream.replace(stream) {
+                    self.leave_late(old);
+                }
+            }
+            Effect::StopModel => {
+                if let Some(old) = self.stream.take() {
+                    self.leave_late(old);
+                }
+            }
+            Effect::RunTool(stamp, run) => self.run_tool(stamp, run),
+            Effect::StopTools => {
+                for job in &mut self.jobs {
+                    job.stopped = true;
+                    self.seen.note("stopped call");
+                }
+            }
+            Effect::RetryAfter(stamp, _) => {
+                self.seen.note("retry");
+                self.mail.push(Input::RetryDue(stamp));
+            }
+            Effect::WatchNetwork(_, request) => {
+                if self.calm || self.chance.percent(50) {
+                    self.mail.push(Input::Network(Some(request), true));
+                }
+            }
+            Effect::AnswerNow(call, answer) => {
+                let by = Heard::Rules(self.rules.clone(), self.saved.clone());
+                self.tell_job(&call, answer, by);
+            }
+            Effect::AnswerAsk(request, answer) => {
+                let call = self.asked.get(&request).cloned().expect("it was asked");
+                let said = self.said.get(&request).copied();
+                self.tell_job(&call, answer, Heard::Person(request, said, self.saved.clone()));
+            }
+            Effect::AnswerQuestion(question, _) => {
+                let call = self.questions.get(&question).cloned().expect("it was asked");
+                let waits = |job: &&mut Job| job.run.call == call && matches!(job.phase, Phase::Questions);
+                if let Some(job) = self.jobs.iter_mut().find(waits) {
+                    job.phase = Phase::Answered;
+                }
+            }
+            Effect::TurnEnded(prompt) => {
+                self.waiting.remove(&prompt);
+            }
+            Effect::MakeDiff(prompt) => self.mail.push(Input::Diff(prompt, Vec::new(), Vec::new())),
+            Effect::MakeTitle => self.mail.push(Input::Title("A title".into())),
+            // The rules count from the user's answer on; see `answer_requests`.
+            Effect::SaveRules(_) | Effect::AbortChildren => {}
+        }
+    }
+
+    /// Some of a stream that was stopped may still be under way.
+    fn leave_late(&mut self, mut stream: Stream) {
+        if self.machine.stamp() != Some(stream.stamp) && self.chance.percent(50) {
+            self.mail.extend(stream.next());
+        }
+    }
+
+    fn run_tool(&mut self, stamp: Stamp, run: kilo_session::input::ToolRun) {
+        let key = (run.message.clone(), run.call.clone());
+        assert!(self.started.insert(key), "call {} of {} was started twice", run.call, run.message);
+        let is_announced = self.log.iter().rev().any(|logged| match (&logged.record, logged.record.running_call()) {
+            (Record::PartUpdated(part, _), Some(call)) => *call == run.call && part.message_id == run.message,
+            _ => false,
+        });
+        assert!(is_announced, "call {} was started before its record", run.call);
+        self.jobs.push(Job::new(stamp, run, self.log.len()));
+    }
+
+    fn tell_job(&mut self, call: &str, answer: Result<(), ToolError>, by: Heard) {
+        let asks = |job: &&mut Job| job.run.call == call && matches!(job.phase, Phase::Asks(_)) && !job.stopped;
+        if let Some(job) = self.jobs.iter_mut().find(asks) {
+            job.hears(answer, by);
+        }
+    }
+}
+
+/// A message once more, of those that a client or a task may send twice.
+fn again(input: &Input) -> Option<Input> {
+    Some(match input {
+        Input::Snapshot(stamp, hash) => Input::Snapshot(*stamp, hash.clone()),
+        Input::ToolDone(stamp, call, result, files, snapshot) => {
+            Input::ToolDone(*stamp, call.clone(), result.clone(), files.clone(), snapshot.clone())
+        }
+        Input::Ask(stamp, call, ask, saved) => Input::Ask(*stamp, call.clone(), ask.clone(), Arc::clone(saved)),
+        Input::Question(stamp, call, questions) => Input::Question(*stamp, call.clone(), questions.clone()),
+        Input::Progress(stamp, call, title, known) => {
+            Input::Progress(*stamp, call.clone(), title.clone(), known.clone())
+        }
+        _ => return None,
+    })
+}
