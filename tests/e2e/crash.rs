@@ -45,28 +45,33 @@ async fn nothing_a_client_saw_is_missing_reordered_or_doubled() {
     let (home, model) = (Home::new(), Model::start());
     let project = Project::with(&model, &json!({"session": {"resume": "ask"}}));
     let mut clients = [Follower::new("/event"), Follower::new("/global/event")];
-    let mut sets: Vec<Vec<Watched>> = Vec::new();
+    let mut set: Vec<Watched> = Vec::new();
+    let mut finished = Vec::new();
     let (mut kills_in_stream, mut slowest) = (0, Duration::ZERO);
-    for cycle in 0..cycles {
+    for cycle in 0..=cycles {
         let daemon = Daemon::start(&home);
         slowest = slowest.max(daemon.took);
         let api = daemon.api(&project);
-        let before: Vec<Mirror> = clients.iter().map(|client| Mirror::of(&client.seen())).collect();
+        let before: Vec<Mirror> = clients.iter().map(|client| client.look(|seen| Mirror::of(seen))).collect();
         for client in &mut clients {
             client.attach(&api).await;
         }
-        if let Some(set) = sets.last() {
-            settled(&clients, set).await;
-            check(&api, &clients, &before, set).await;
+        settled(&clients, &set).await;
+        check(&api, &clients, &before, &set).await;
+        if cycle == cycles {
+            unchanged(&api, &finished).await;
+            break;
         }
         if cycle % SET_CYCLES == 0 {
-            let mut set = Vec::new();
+            for watched in std::mem::take(&mut set) {
+                tools_ran_at_most_once(&project, &watched);
+                finished.push((watched.id.clone(), api.messages(&watched.id).await));
+            }
+            clients.iter().for_each(Follower::forget);
             for _ in 0..SESSIONS {
                 set.push(Watched { id: api.session().await, accepted: Vec::new() });
             }
-            sets.push(set);
         }
-        let set = sets.last_mut().unwrap();
         let from = clients[0].count();
         let moment = from + 1 + usize::try_from(dice.below(700)).unwrap();
         let prompts = (0..SESSIONS).map(|nth| tokio::spawn(prompt(&model, &api, &set[nth].id, nth, cycle)));
@@ -79,21 +84,18 @@ async fn nothing_a_client_saw_is_missing_reordered_or_doubled() {
         for (watched, prompt) in set.iter_mut().zip(prompts) {
             watched.accepted.extend(prompt.await.expect("a prompt"));
         }
-        let seen = clients[0].seen();
-        kills_in_stream += u64::from(seen[from.min(seen.len())..].iter().any(|seen| seen.name() == "message.part.delta"));
+        let streamed = |seen: &[Seen]| seen[from..].iter().any(|seen| seen.name() == "message.part.delta");
+        kills_in_stream += u64::from(clients[0].look(streamed));
     }
-    let daemon = Daemon::start(&home);
-    let api = daemon.api(&project);
-    for client in &mut clients {
-        client.attach(&api).await;
-    }
-    for set in &sets {
-        settled(&clients, set).await;
-        check(&api, &clients, &[], set).await;
-    }
-    tools_ran_at_most_once(&project, &sets);
     println!("{cycles} kills, {kills_in_stream} of them in mid-stream, slowest start {slowest:?}");
     assert!(kills_in_stream * 2 >= cycles, "too few kills hit a stream");
+}
+
+/// Sessions of earlier sets are as they were when their set ended, kills later.
+async fn unchanged(api: &Api, finished: &[(String, Vec<Value>)]) {
+    for (id, messages) in finished {
+        assert_eq!(api.messages(id).await, *messages, "session {id} changed later");
+    }
 }
 
 /// Prompts one session; answers the key if the daemon accepted it.
@@ -133,10 +135,11 @@ async fn check(api: &Api, clients: &[Follower; 2], before: &[Mirror], set: &[Wat
         let id = &watched.id;
         let stored = api.messages(id).await;
         for (nth, client) in clients.iter().enumerate() {
-            let seen = client.seen();
-            let mine: Vec<&Seen> = seen.iter().filter(|seen| about(seen, id)).collect();
-            in_order(&mine, id);
-            assert_eq!(Mirror::of(mine.iter().copied()).messages(id), stored, "client {nth} believes something else");
+            client.look(|seen| {
+                let mine: Vec<&Seen> = seen.iter().filter(|seen| about(seen, id)).collect();
+                in_order(&mine, id);
+                assert_eq!(Mirror::of(mine).messages(id), stored, "client {nth} believes something else");
+            });
             for (part, text) in before.get(nth).map(|mirror| mirror.texts(id)).unwrap_or_default() {
                 let kept = text_of(&stored, &part).unwrap_or_else(|| panic!("part {part} is gone"));
                 assert!(kept.starts_with(&text), "seen text is gone: {text:?} is not in {kept:?}");
@@ -150,9 +153,10 @@ async fn check(api: &Api, clients: &[Follower; 2], before: &[Mirror], set: &[Wat
         }
     }
     let list = |client: &Follower| -> Vec<String> {
-        let seen = client.seen();
-        let durable = seen.iter().filter(|seen| seen.id.is_some() && set.iter().any(|watched| about(seen, &watched.id)));
-        durable.map(|seen| seen.id.clone().unwrap()).collect()
+        client.look(|seen| {
+            let mine = |seen: &&Seen| set.iter().any(|watched| about(seen, &watched.id));
+            seen.iter().filter(mine).filter_map(|seen| seen.id.clone()).collect()
+        })
     };
     let (one, other) = (list(&clients[0]), list(&clients[1]));
     let shared = one.len().min(other.len());
@@ -225,9 +229,8 @@ fn text_of(stored: &[Value], part: &str) -> Option<String> {
     parts.filter(|known| known["id"] == part).find_map(|part| part["text"].as_str().map(str::to_owned))
 }
 
-fn tools_ran_at_most_once(project: &Project, sets: &[Vec<Watched>]) {
-    let keys = sets.iter().flatten().flat_map(|watched| &watched.accepted);
-    for key in keys {
+fn tools_ran_at_most_once(project: &Project, watched: &Watched) {
+    for key in &watched.accepted {
         let times = project.read(&format!("{key}.ran")).lines().count();
         assert!(times <= 1, "the command of {key} ran {times} times");
     }

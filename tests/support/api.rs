@@ -88,7 +88,7 @@ impl Api {
 
     /// POST of JSON.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.send(self.request(Method::POST, path).json(body)).await
+        self.post_raw(path, body.to_string()).await
     }
 
     /// POST of bytes that claim to be JSON.
@@ -116,7 +116,8 @@ impl Api {
     /// The same; nothing when the daemon went away meanwhile.
     pub async fn try_prompt_async(&self, session: &str, text: &str) -> Option<Answer> {
         let path = format!("/session/{session}/prompt_async");
-        self.try_send(self.request(Method::POST, &path).json(&prompt(text))).await
+        let request = self.request(Method::POST, &path).header("content-type", "application/json");
+        self.try_send(request.body(prompt(text).to_string())).await
     }
 
     /// All messages.

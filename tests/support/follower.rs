@@ -43,6 +43,14 @@ impl Follower {
         }));
     }
 
+    /// Forgets what it saw up to its position, but not the position.
+    pub fn forget(&self) {
+        let mut seen = self.seen.lock().unwrap();
+        if let Some(last) = seen.iter().rposition(|seen| seen.id.is_some()) {
+            seen.drain(..last);
+        }
+    }
+
     /// Waits for the end of the connection, so that all that came over it was seen.
     pub async fn detached(&mut self) {
         if let Some(reader) = self.reader.take() {
@@ -50,9 +58,9 @@ impl Follower {
         }
     }
 
-    /// Everything seen so far.
-    pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+    /// Looks at everything seen so far.
+    pub fn look<T>(&self, at: impl FnOnce(&[Seen]) -> T) -> T {
+        at(&self.seen.lock().unwrap())
     }
 
     /// How many events were seen.

@@ -437,6 +437,29 @@ impl Handler<PromptMessage> for SessionActor {
     }
 }
 
+/// A command of the user's own. Refused while a turn runs.
+#[derive(Message)]
+#[rtype(result = "Result<Accepted, Fault>")]
+pub struct ShellMessage(pub Box<crate::input::Prompt>, pub String);
+
+impl Handler<ShellMessage> for SessionActor {
+    type Result = Result<Accepted, Fault>;
+
+    fn handle(&mut self, message: ShellMessage, ctx: &mut Self::Context) -> Self::Result {
+        if self.machine.state.is_busy() {
+            return Err(Fault::busy(&self.address.session));
+        }
+        let id = message.0.message.id.clone();
+        let (sender, receiver) = oneshot::channel();
+        self.waiters.entry(id.clone()).or_default().push(sender);
+        if let Err(error) = self.take(Input::Shell(message.0, message.1), ctx) {
+            self.waiters.remove(&id);
+            return Err(error.into());
+        }
+        Ok(Accepted { pos: self.last_pos, answer: Some(receiver) })
+    }
+}
+
 /// Waits for the end of the turn that answers this prompt.
 #[derive(Message)]
 #[rtype(result = "Option<oneshot::Receiver<Option<Arc<Entry>>>>")]

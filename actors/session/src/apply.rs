@@ -1,6 +1,6 @@
 //! The fold: how each record changes the state. No clock, no chance, no async: the same records give the same state.
 
-use crate::record::{CloseReason, Logged, Record, TurnHead, TurnKind};
+use crate::record::{CloseReason, Logged, Record};
 use crate::state::{Entry, State, StepChanges};
 use kilo_protocol::MessageId;
 use kilo_protocol::model::{Message, Part, PartBody};
@@ -35,6 +35,7 @@ pub fn apply(state: &mut State, logged: &Logged) {
             state.messages.retain(|entry| entry.info.id() != message);
             state.queue.retain(|queued| queued != message);
             state.unfinished.take_if(|head| head.prompt == *message);
+            state.next.take_if(|next| next == message);
             state.reindex();
         }
         Record::PartUpdated(part, _) => put_part(state, part),
@@ -55,6 +56,7 @@ pub fn apply(state: &mut State, logged: &Logged) {
         Record::TurnOpened(head) => {
             state.turn = Some(head.clone());
             state.unfinished = None;
+            state.next = None;
         }
         Record::TurnWentOn(head) => state.turn = Some(head.clone()),
         Record::TurnClosed(reason) => {
@@ -88,12 +90,10 @@ pub fn apply(state: &mut State, logged: &Logged) {
     }
 }
 
-/// A prompt that leaves the queue is the next one, even if the process ends before its turn is opened.
+/// A prompt that leaves the queue is the next one until its turn opens.
 fn put_queue(state: &mut State, queue: &[MessageId]) {
-    let next = state.queue.first().filter(|next| state.turn.is_none() && !queue.contains(next));
-    if let Some(next) = next {
-        state.unfinished = Some(TurnHead { prompt: next.clone(), kind: TurnKind::Prompt });
-    }
+    let taken = state.queue.first().filter(|_| state.turn.is_none()).cloned();
+    state.next = taken.or(state.next.take()).filter(|next| !queue.contains(next));
     state.queue = queue.to_vec();
 }
 

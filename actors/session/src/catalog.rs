@@ -43,6 +43,8 @@ pub struct Listed {
     pub project: Arc<ProjectId>,
     /// Its folder.
     pub directory: Arc<str>,
+    /// The same, from the project's root.
+    pub path: Arc<str>,
     /// Its parent.
     pub parent: Option<SessionId>,
     /// Its title.
@@ -55,6 +57,10 @@ pub struct Listed {
     pub archived: bool,
 }
 
+fn is_below(top: &str, path: &str) -> bool {
+    top.is_empty() || path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Which sessions, and how many.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -62,6 +68,8 @@ pub struct Filter {
     pub project: Option<String>,
     /// Of this folder.
     pub directory: Option<String>,
+    /// Of this folder and those below it, from the project's root in any worktree; the empty path is the root.
+    pub path: Option<String>,
     /// With these letters in the title, in any case.
     pub search: Option<String>,
     /// Without a parent.
@@ -114,6 +122,7 @@ impl Catalog {
         let listed = Listed {
             project: Arc::new(info.project_id.clone()),
             directory: self.name(&info.directory),
+            path: self.name(&info.path),
             parent: info.parent_id.clone(),
             title: info.title.clone(),
             updated: info.time.updated,
@@ -164,6 +173,7 @@ impl Catalog {
             .filter(|(_, listed)| {
                 filter.project.as_ref().is_none_or(|project| *listed.project == *project)
                     && filter.directory.as_ref().is_none_or(|directory| *listed.directory == **directory)
+                    && filter.path.as_ref().is_none_or(|path| is_below(path, &listed.path))
                     && !(filter.roots && listed.parent.is_some())
                     && filter.start.is_none_or(|start| listed.updated >= start)
                     && filter.before.is_none_or(|before| listed.updated < before)

@@ -3,7 +3,7 @@
 
 use crate::actor::{
     Accepted, Beginning, ChangeHead, DrainMessage, End, HeadChange, HiddenFrom, Note, PromptMessage, ResumeMessage,
-    SessionActor, SessionView, SummarizeMessage, Take, View, outgoing_of, view_of,
+    SessionActor, SessionView, ShellMessage, SummarizeMessage, Take, View, outgoing_of, view_of,
 };
 use crate::apply::fold;
 use crate::board::Board;
@@ -483,6 +483,28 @@ impl Engine {
         let accepted = self.ask(session, || PromptMessage(Box::new(prompt.clone()))).await??;
         self.journal().store().sync(accepted.pos).await?;
         Ok((id, accepted))
+    }
+
+    /// Runs a command of the user's own and waits for its end.
+    pub async fn shell(
+        self: &Arc<Self>,
+        session: &SessionId,
+        mut body: PromptBody,
+        command: String,
+    ) -> Result<MessageWithParts, Fault> {
+        let info = self.session(session)?;
+        self.refuse_busy(session)?;
+        let folder = self.folder(&info.directory).await?;
+        // No model is called, so none need be configured.
+        body.no_reply = true;
+        body.parts = vec![json!({"type": "text", "synthetic": true, "text": crate::texts::USER_COMMAND})];
+        let prompt = prepare::prompt(self, &folder, &info, body).await?;
+        let id = prompt.message.id.clone();
+        let accepted = {
+            let _order = self.lock(session).await;
+            self.ask(session, || ShellMessage(Box::new(prompt.clone()), command.clone())).await??
+        };
+        self.answer(session, &id, accepted).await
     }
 
     /// Waits for the answer to a prompt.

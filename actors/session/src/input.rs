@@ -44,6 +44,8 @@ pub struct Opened {
 pub enum Input {
     /// A client's prompt.
     Prompt(Box<Prompt>),
+    /// A client's order to run a command of the user's own.
+    Shell(Box<Prompt>, String),
     /// A client's order to go on with an interrupted turn.
     Resume,
     /// A client's order to summarise the conversation.

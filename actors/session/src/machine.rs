@@ -6,6 +6,7 @@
 mod ask;
 mod chunks;
 mod recover;
+mod shell;
 mod step;
 pub(crate) mod tools;
 mod trouble;
@@ -200,6 +201,7 @@ impl Machine {
     fn step_input(&mut self, cx: &mut Cx, input: Input) {
         match input {
             Input::Prompt(prompt) => self.prompt(cx, *prompt),
+            Input::Shell(prompt, command) => self.shell(cx, *prompt, command),
             Input::Resume => self.resume(cx),
             Input::Summarize(model, auto) => self.summarize(cx, model, auto),
             Input::Abort => self.abort(cx),
@@ -213,7 +215,7 @@ impl Machine {
             Input::Progress(stamp, call, title, metadata) if self.is_current(stamp) => {
                 self.progress(cx, &call, title, metadata);
             }
-            Input::ToolDone(stamp, call, result, files, snapshot) if self.is_current(stamp) || true => {
+            Input::ToolDone(stamp, call, result, files, snapshot) if self.is_current(stamp) => {
                 self.tool_done(cx, &call, result, files, snapshot);
             }
             Input::ToolDone(_, call, _, files, _) => self.late_files(cx, &call, files),

@@ -149,6 +149,8 @@ pub enum TurnKind {
     Prompt,
     /// To summarise the conversation; then, with a message, to go on with the prompt that did not fit.
     Compaction(Option<MessageId>),
+    /// To run a command of the user's own.
+    Shell(String),
 }
 
 /// How a turn ended.

@@ -44,12 +44,15 @@ pub struct State {
     pub status: Status,
     /// The turn that is open.
     pub turn: Option<TurnHead>,
-    /// The turn to go on with: the last one that was interrupted or failed, or the prompt that was just taken from the
-    /// queue. `None` once a turn opened or completed after it.
+    /// The turn to go on with: the last one, if it was interrupted or failed.
     #[serde(default)]
     pub unfinished: Option<TurnHead>,
     /// Prompts that wait, oldest first.
     pub queue: Vec<MessageId>,
+    /// The prompt that was taken from the queue and whose turn is not open yet: only between two records of one decision,
+    /// where a process may end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<MessageId>,
     /// Open requests for permission.
     pub permissions: Vec<PermissionRequest>,
     /// Open questions.
@@ -77,6 +80,7 @@ impl State {
             turn: None,
             unfinished: None,
             queue: Vec::new(),
+            next: None,
             permissions: Vec::new(),
             questions: Vec::new(),
             network: None,

@@ -69,7 +69,7 @@ enum InfoOut<'a> {
 #[derive(Deserialize)]
 enum InfoIn {
     #[serde(rename = "u")]
-    User(UserMessage),
+    User(Box<UserMessage>),
     #[serde(rename = "a")]
     Assistant(Box<AssistantMessage>),
 }
@@ -108,7 +108,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Arc
 
 fn whole(entry: EntryIn) -> Entry {
     let info = match entry.i {
-        InfoIn::User(user) => Message::User(user),
+        InfoIn::User(user) => Message::User(*user),
         InfoIn::Assistant(answer) => Message::Assistant(*answer),
     };
     let session_id = match &info {

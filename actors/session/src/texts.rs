@@ -16,3 +16,6 @@ what is left, and what you would do next.";
 
 /// Stands behind an answer that was cut off, when its turn is resumed.
 pub const GO_ON: &str = "Your answer was interrupted here. Go on where you stopped.";
+
+/// Stands before a command that the user ran.
+pub const USER_COMMAND: &str = "The user ran this command:";

@@ -9,7 +9,6 @@ use crate::table::Table;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpRequest, HttpServer, web};
-use futures_util::FutureExt as _;
 use std::any::Any;
 use std::io;
 use std::rc::Rc;
@@ -19,6 +18,9 @@ use tokio::time::{sleep, timeout};
 
 /// How long running requests may go on after the stop.
 const GRACE: Duration = Duration::from_millis(200);
+/// When nothing runs within this time after the stop, there are no last bytes to wait for: the end of a command that had
+/// the server to itself.
+const CALM: Duration = Duration::from_millis(2);
 /// How long the last bytes may take to leave.
 const FLUSH: Duration = Duration::from_millis(20);
 /// How long a client may take for the head of a request.
@@ -61,7 +63,7 @@ where
     }
     let end = async {
         handle.pause().await;
-        let nobody = stopping.idle().now_or_never().is_some();
+        let nobody = timeout(CALM, stopping.idle()).await.is_ok();
         switch.send_replace(true);
         if timeout(GRACE, stopping.idle()).await.is_err() {
             tracing::debug!("requests still run at the end and are cut off");

@@ -107,7 +107,7 @@ async fn current(daemon: &Daemon, request: &Request) -> Result<Project, Fault> {
     }
     let now = daemon.clock.now();
     let project = Project {
-        id: id.clone(),
+        id,
         worktree: instance.facts.main_worktree.display().to_string(),
         vcs: instance.facts.vcs.map(str::to_string),
         name: None,

@@ -56,7 +56,9 @@ async fn list(daemon: Arc<Daemon>, request: Request) -> Answer {
     let instance = daemon.instance(&request).await?;
     let is_global = instance.facts.vcs.is_none();
     let all_of_project = request.query.get("scope") == Some("project");
-    if is_global || (request.query.get("directory").is_some() && !all_of_project) {
+    filter.path = request.query.get("path").filter(|_| !is_global).map(|path| path.trim_matches('/').to_string());
+    let of_directory = request.query.get("directory").is_some() && !all_of_project && filter.path.is_none();
+    if is_global || of_directory {
         filter.directory = Some(daemon.directory(&request));
     }
     filter.project = Some(instance.facts.project_id);
@@ -227,15 +229,22 @@ async fn summarize(daemon: Arc<Daemon>, request: Request) -> Answer {
     Reply::json(&true)
 }
 
-/// A command of the user's own, beside the model. Refused while a turn runs; else not built yet.
+#[derive(Deserialize)]
+struct Shell {
+    #[serde(rename = "messageID")]
+    message_id: Option<String>,
+    agent: Option<String>,
+    model: Option<ModelRef>,
+    command: String,
+}
+
+/// A command of the user's own, beside the model. Refused while a turn runs.
 async fn shell(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let body: Shell = request.json()?;
     let engine = daemon.engine().await?;
-    let session = Daemon::session_id(&request);
-    engine.head(&session)?;
-    if engine.board().is_busy(&session) {
-        return Err(Fault::busy(&session));
-    }
-    Err(Fault::not_implemented("session.shell"))
+    let prompt =
+        PromptBody { message_id: body.message_id, agent: body.agent, model: body.model, ..Default::default() };
+    Reply::json(&engine.shell(&Daemon::session_id(&request), prompt, body.command).await?)
 }
 
 async fn viewed(_: Arc<Daemon>, _: Request) -> Answer {

@@ -2,7 +2,7 @@
 
 use super::{Call, Cx, Machine};
 use crate::input::{Effect, Reply};
-use crate::record::Record;
+use crate::record::{Record, TurnKind};
 use kilo_config::permission::{Decision as Judged, evaluate};
 use kilo_ports::tool::{Ask, QuestionAnswer, ToolError};
 use kilo_protocol::model::{Action, CallRef, PermissionRequest, QuestionRequest, Rule, ToolState};
@@ -17,6 +17,10 @@ pub(super) fn too_late(call: CallId) -> Effect {
 impl Machine {
     /// Judges a request: allowed and refused ones are answered at once, the rest waits for a person.
     pub(super) fn ask(&mut self, cx: &mut Cx, call: &CallId, mut ask: Ask, saved: &[Rule]) {
+        if matches!(self.run.as_ref().map(|run| &run.kind), Some(TurnKind::Shell(_))) {
+            cx.effect(Effect::AnswerNow(call.clone(), Ok(())));
+            return;
+        }
         if !matches!(self.call_state(call), Some(ToolState::Running { .. })) {
             return cx.effect(too_late(call.clone()));
         }

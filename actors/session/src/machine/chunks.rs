@@ -139,7 +139,7 @@ impl Machine {
         cx.record(&mut self.state, Record::PartUpdated(Box::new(part), cx.now));
     }
 
-    fn call_starts(&mut self, cx: &mut Cx, index: usize, id: String, name: String) {
+    pub(super) fn call_starts(&mut self, cx: &mut Cx, index: usize, id: String, name: String) {
         self.close_text(cx);
         let Some(run) = &mut self.run else { return };
         let Some(answer) = run.answer.clone() else { return };

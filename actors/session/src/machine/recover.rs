@@ -1,7 +1,8 @@
 //! After a restart: what the end of the process left open is closed, visibly. Nothing is run again.
 
+use super::step::empty_answer;
 use super::{Cx, Machine};
-use crate::record::{CloseReason, Record};
+use crate::record::{CloseReason, Record, TurnHead, TurnKind};
 use kilo_protocol::MessageId;
 use kilo_protocol::model::{Message, PartBody, Status, TurnError};
 
@@ -13,6 +14,12 @@ impl Machine {
     ///
     /// The log may end anywhere, even between two records of one decision: whatever is open is closed, turn or not.
     pub(super) fn close_dangling(&mut self, cx: &mut Cx) {
+        if let Some(next) = self.state.next.clone() {
+            let mut queue = self.state.queue.clone();
+            queue.insert(0, next);
+            cx.durable();
+            cx.record(&mut self.state, Record::QueueChanged(queue));
+        }
         let turn = self.state.turn.clone();
         let dangling: Vec<MessageId> = self
             .state
@@ -29,6 +36,9 @@ impl Machine {
         self.close_requests(cx);
         let error = TurnError::new("MessageAbortedError", "The daemon ended during this turn. Resume to go on.");
         cx.record(&mut self.state, Record::Failed(error.clone()));
+        if let Some(turn) = &turn {
+            self.answer_nothing(cx, turn, &error);
+        }
         for message in dangling {
             self.close_open_parts(cx, &message);
             self.fail_open_calls(cx, &message, INTERRUPTED);
@@ -45,6 +55,19 @@ impl Machine {
             cx.record(&mut self.state, Record::TurnClosed(CloseReason::Interrupted));
         }
         cx.head_always(&mut self.state);
+    }
+
+    /// A turn that ended before its first answer gets one that says so, for whoever looks at the prompt.
+    fn answer_nothing(&mut self, cx: &mut Cx, turn: &TurnHead, error: &TurnError) {
+        let user = self.state.entry(&turn.prompt).and_then(|entry| entry.info.user());
+        let Some(user) = user.filter(|_| self.state.last_answer(&turn.prompt).is_none()) else { return };
+        let id = cx.ids.message(cx.now);
+        let mut answer =
+            empty_answer(&self.state.info, id, turn.prompt.clone(), &user.agent, &user.model, cx.now);
+        answer.summary = turn.kind != TurnKind::Prompt;
+        answer.error = Some(error.clone());
+        answer.time.completed = Some(cx.now);
+        cx.record(&mut self.state, Record::MessageUpdated(Box::new(Message::Assistant(answer))));
     }
 
     fn close_open_parts(&mut self, cx: &mut Cx, message: &MessageId) {

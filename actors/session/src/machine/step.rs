@@ -4,11 +4,11 @@ use super::turn::Carried;
 use super::{Cx, Machine, Run};
 use crate::input::{Effect, ModelCall};
 use crate::record::{CloseReason, Record, TurnKind};
-use kilo_protocol::Millis;
 use kilo_protocol::model::{
-    AssistantMessage, AssistantTime, CompactionPart, Message, MessagePath, PartBody, PatchPart, Status, StepFinish,
-    StepMetrics, StepStart, StepTime, Tokens, ToolSpan, ToolState, TurnError,
+    AssistantMessage, AssistantTime, CompactionPart, Message, MessagePath, ModelRef, PartBody, PatchPart, Session,
+    Status, StepFinish, StepMetrics, StepStart, StepTime, Tokens, ToolSpan, ToolState, TurnError,
 };
+use kilo_protocol::{MessageId, Millis};
 
 /// Model calls when the agent sets no bound; `kilo_runtime::limits` has the number.
 const STEPS_MAX: u32 = kilo_runtime::limits::STEPS_MAX;
@@ -29,27 +29,20 @@ impl Machine {
         let id = cx.ids.message(cx.now);
         run.answer = Some(id.clone());
         let message = AssistantMessage {
-            id: id.clone(),
-            session_id: self.state.info.id.clone(),
-            time: AssistantTime { created: cx.now, completed: None },
-            error: None,
-            parent_id: run.prompt.clone(),
-            model_id: run.model.model_id.clone(),
-            provider_id: run.model.provider_id.clone(),
-            mode: run.agent.clone(),
-            agent: run.agent.clone(),
-            path: MessagePath { cwd: self.state.info.directory.clone(), root: worktree_root(&self.state.info) },
             summary: run.is_compaction(),
-            cost: 0.0,
-            tokens: Tokens::default(),
-            structured: None,
-            variant: run.model.variant.clone(),
-            finish: None,
+            ..empty_answer(&self.state.info, id.clone(), run.prompt.clone(), &run.agent, &run.model, cx.now)
         };
         let call = run.model_call(id.clone());
+        let shell = match &run.kind {
+            TurnKind::Shell(command) => Some(command.clone()),
+            _ => None,
+        };
         let (stamp, waits, snapshot) = (run.stamp, run.waits_for_snapshot, run.snapshot.clone());
         cx.record(&mut self.state, Record::MessageUpdated(Box::new(Message::Assistant(message))));
         cx.status(&mut self.state, Status::Busy);
+        if let Some(command) = shell {
+            return self.run_shell(cx, &command);
+        }
         if !waits {
             cx.part(&mut self.state, &id, PartBody::StepStart(StepStart { snapshot }));
         }
@@ -98,7 +91,7 @@ impl Machine {
     }
 
     /// A summary has one step. One without a word would wipe out the conversation, so it counts as failed.
-    fn end_summary(&mut self, cx: &mut Cx, answer: &kilo_protocol::MessageId) {
+    fn end_summary(&mut self, cx: &mut Cx, answer: &MessageId) {
         let says_something = self.state.entry(answer).is_some_and(|entry| {
             entry.parts.iter().any(|part| matches!(&part.body, PartBody::Text(text) if !text.text.trim().is_empty()))
         });
@@ -111,8 +104,15 @@ impl Machine {
         self.close_turn(cx, CloseReason::Error);
     }
 
-    fn end_step(&mut self, cx: &mut Cx, answer: &kilo_protocol::MessageId, reason: String, tokens: Tokens) {
+    fn end_step(&mut self, cx: &mut Cx, answer: &MessageId, reason: String, tokens: Tokens) {
         let Some(run) = &self.run else { return };
+        if matches!(run.kind, TurnKind::Shell(_)) {
+            let now = cx.now;
+            return self.change_answer(cx, answer, |message| {
+                message.finish = Some(reason);
+                message.time.completed = Some(now);
+            });
+        }
         let cost = run.opened.as_ref().map_or(0.0, |model| model.cost.of(&tokens));
         let elapsed = cx.now.saturating_sub(run.step_began);
         let streamed = cx.now.saturating_sub(run.first_chunk.unwrap_or(run.step_began)).max(1);
@@ -160,7 +160,7 @@ impl Machine {
     pub(super) fn change_answer(
         &mut self,
         cx: &mut Cx,
-        answer: &kilo_protocol::MessageId,
+        answer: &MessageId,
         change: impl FnOnce(&mut AssistantMessage),
     ) {
         let Some(message) = self.state.entry(answer).and_then(|entry| entry.info.assistant()) else { return };
@@ -188,7 +188,7 @@ impl Machine {
     }
 
     /// Fails the calls of a message that have not ended.
-    pub(super) fn fail_open_calls(&mut self, cx: &mut Cx, message: &kilo_protocol::MessageId, why: &str) {
+    pub(super) fn fail_open_calls(&mut self, cx: &mut Cx, message: &MessageId, why: &str) {
         let open: Vec<_> = self
             .state
             .calls(message)
@@ -224,7 +224,7 @@ impl Machine {
 
 impl Run {
     /// The order for the step's model call.
-    pub(super) fn model_call(&self, answer: kilo_protocol::MessageId) -> ModelCall {
+    pub(super) fn model_call(&self, answer: MessageId) -> ModelCall {
         ModelCall {
             prompt: self.prompt.clone(),
             answer,
@@ -244,6 +244,35 @@ impl Run {
     }
 }
 
+/// An answer of which nothing is there yet.
+pub(super) fn empty_answer(
+    info: &Session,
+    id: MessageId,
+    prompt: MessageId,
+    agent: &str,
+    model: &ModelRef,
+    now: Millis,
+) -> AssistantMessage {
+    AssistantMessage {
+        id,
+        session_id: info.id.clone(),
+        time: AssistantTime { created: now, completed: None },
+        error: None,
+        parent_id: prompt,
+        model_id: model.model_id.clone(),
+        provider_id: model.provider_id.clone(),
+        mode: agent.into(),
+        agent: agent.into(),
+        path: MessagePath { cwd: info.directory.clone(), root: worktree_root(info) },
+        summary: false,
+        cost: 0.0,
+        tokens: Tokens::default(),
+        structured: None,
+        variant: model.variant.clone(),
+        finish: None,
+    }
+}
+
 /// Tokens of the conversation as the provider counted them.
 fn context_tokens(tokens: &Tokens) -> u64 {
     tokens.input + tokens.output + tokens.reasoning + tokens.cache.read + tokens.cache.write
@@ -255,7 +284,7 @@ fn rate(tokens: u64, ms: Millis) -> f64 {
 }
 
 /// The root of the worktree that a session's folder lies in.
-fn worktree_root(info: &kilo_protocol::model::Session) -> String {
+fn worktree_root(info: &Session) -> String {
     let directory = &info.directory;
     match directory.strip_suffix(info.path.as_str()) {
         Some(root) if !info.path.is_empty() => root.trim_end_matches('/').to_string(),

@@ -49,8 +49,9 @@ impl Machine {
         cx.durable();
         self.drop_reverted(cx);
         match self.state.unfinished.clone() {
+            // A command that was interrupted is never run again; the user sees it and decides.
+            Some(TurnHead { kind: TurnKind::Shell(_), .. }) | None => self.next_prompt(cx),
             Some(head) => self.open_turn(cx, head.prompt, head.kind),
-            None => self.next_prompt(cx),
         }
     }
 
@@ -260,7 +261,7 @@ impl Machine {
     }
 
     /// A prompt after a revert makes it final: the hidden messages go.
-    fn drop_reverted(&mut self, cx: &mut Cx) {
+    pub(super) fn drop_reverted(&mut self, cx: &mut Cx) {
         let Some(revert) = self.state.info.revert.clone() else { return };
         let hidden = self.hidden_from(&revert.message_id, revert.part_id.as_ref());
         for message in hidden.messages {

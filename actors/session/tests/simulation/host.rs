@@ -88,7 +88,7 @@ impl Job {
             patterns: vec![pattern.into()],
             always: vec![format!("{} *", &pattern[..2])],
             metadata: Map::new(),
-            must_ask: chance.percent(15),
+            must_ask: chance.percent(30),
         };
         self.phase = Phase::Asks(ask.clone());
         Some((Input::Ask(self.stamp, self.run.call.clone(), Box::new(ask), Arc::new(saved.to_vec())), false))

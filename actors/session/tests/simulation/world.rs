@@ -14,7 +14,7 @@ use kilo_session::input::{Effect, Input, ModelCall, Opened, Prompt, Reply, Stamp
 use kilo_session::machine::{Decision, Machine};
 use kilo_session::record::{Logged, Record, TurnKind};
 use kilo_session::state::State;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 pub struct World {
@@ -25,8 +25,8 @@ pub struct World {
     pub shadow: State,
     /// Records of the log that are on the disk.
     pub synced: usize,
-    /// Where the last decision begins in the log.
-    pub decided: usize,
+    /// How many processes ended.
+    process: usize,
     ids: IdSource,
     now: Millis,
     stream: Option<Stream>,
@@ -50,7 +50,7 @@ pub struct World {
     pub waiting: HashSet<MessageId>,
     /// No more faults: everything comes to rest.
     calm: bool,
-    steps: VecDeque<String>,
+    steps: Vec<String>,
     pub seen: Seen,
 }
 
@@ -72,7 +72,7 @@ impl Seen {
     pub fn assert_everything_happened(&self) {
         let all = [
             "abort", "always", "answered late", "compacted", "crash", "crash in a decision", "crash in a turn",
-            "message repeated", "offline", "prompt queued", "resumed", "retry", "stopped call", "write",
+            "must ask", "message repeated", "offline", "prompt queued", "resumed", "retry", "stopped call", "write",
         ];
         for what in all {
             assert!(self.0.get(what).is_some_and(|count| *count >= 20), "{what} hardly happened: {:?}", self.0);
@@ -119,7 +119,7 @@ impl World {
             log,
             shadow: state,
             synced: 1,
-            decided: 1,
+            process: 0,
             ids,
             now: 1_000,
             stream: None,
@@ -136,20 +136,18 @@ impl World {
             accepted: Vec::new(),
             waiting: HashSet::new(),
             calm: false,
-            steps: VecDeque::new(),
+            steps: Vec::new(),
             seen: Seen::default(),
         }
     }
 
-    pub fn last_steps(&self) -> String {
-        self.steps.iter().cloned().collect::<Vec<_>>().join("\n")
+    /// The newest steps, oldest first.
+    pub fn last_steps(&self, count: usize) -> String {
+        self.steps[self.steps.len().saturating_sub(count)..].join("\n")
     }
 
     fn say(&mut self, line: String) {
-        self.steps.push_back(line);
-        if self.steps.len() > 40 {
-            self.steps.pop_front();
-        }
+        self.steps.push(line);
     }
 
     /// Something happens.
@@ -264,6 +262,9 @@ impl World {
         if over {
             self.jobs.remove(place);
         }
+        if matches!(&input, Input::Ask(_, _, ask, _) if ask.must_ask) {
+            self.seen.note("must ask");
+        }
         self.post(input);
     }
 
@@ -335,9 +336,10 @@ impl World {
         if !no_reply {
             self.waiting.insert(id.clone());
         }
+        let process = self.process;
         self.give(Input::Prompt(Box::new(Prompt { message, parts: vec![part], no_reply })));
-        // The client hears of it once it is on the disk.
-        if !no_reply && self.synced == self.log.len() {
+        // The client hears of it once it is on the disk; the machine asks for that.
+        if !no_reply && process == self.process {
             self.accepted.push(id.clone());
         }
         if self.machine.state.queue.contains(&id) {
@@ -368,14 +370,16 @@ impl World {
         }
     }
 
-    /// The process ends; what is not on the disk may be lost, in the middle of a decision too.
+    /// The process ends; what is not on the disk may be lost with the power.
     fn crash(&mut self) {
+        let lost = if self.chance.percent(50) { 0 } else { self.chance.below(self.log.len() - self.synced + 1) };
+        self.die(self.log.len() - lost);
+    }
+
+    /// The log ends after `kept` records; a new process begins with them.
+    fn die(&mut self, kept: usize) {
+        self.process += 1;
         self.seen.note("crash");
-        let floor = if self.chance.percent(70) { self.decided.max(self.synced) } else { self.synced };
-        let kept = floor + self.chance.below(self.log.len() - floor + 1);
-        if kept > self.decided && kept < self.log.len() {
-            self.seen.note("crash in a decision");
-        }
         if self.machine.stamp().is_some() {
             self.seen.note("crash in a turn");
         }
@@ -386,11 +390,16 @@ impl World {
         self.mail.clear();
         self.waiting.clear();
         self.shadow = fold(None, &self.log).expect("the log begins with the session");
-        let queue = self.shadow.queue.clone();
+        let queue: Vec<MessageId> = self.shadow.next.iter().chain(&self.shadow.queue).cloned().collect();
         self.machine = Machine::new(self.shadow.clone());
+        self.synced = kept;
         let decision = self.machine.recover(self.now, &self.ids);
+        let process = self.process;
         assert!(decision.effects.is_empty(), "recovery orders {:?}", decision.effects);
         self.commit(decision);
+        if process != self.process {
+            return;
+        }
         self.check_idle();
         assert_eq!(self.machine.state.queue, queue, "recovery changed the queue");
         if self.chance.percent(50) {
@@ -406,7 +415,7 @@ impl World {
     }
 
     fn commit(&mut self, decision: Decision) {
-        self.decided = self.log.len();
+        let begins = self.log.len();
         for logged in decision.records {
             self.note(&logged);
             // As it comes back from the disk.
@@ -415,11 +424,21 @@ impl World {
             apply(&mut self.shadow, &read);
             self.log.push(read);
         }
+        if !self.calm && self.log.len() > begins + 1 && self.chance.percent(1) {
+            // The process ends while it appends; none of the decision's orders is carried out.
+            self.seen.note("crash in a decision");
+            let kept = begins + self.chance.below(self.log.len() - begins);
+            return self.die(kept);
+        }
         // Records in one order: whatever was decided before is on the disk as well.
         if decision.durable {
             self.synced = self.log.len();
         }
+        let process = self.process;
         for effect in decision.effects {
+            if process != self.process {
+                return;
+            }
             self.say(format!("  -> {}", format!("{effect:?}").chars().take(160).collect::<String>()));
             self.carry_out(effect);
         }

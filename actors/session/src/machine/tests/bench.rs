@@ -9,7 +9,7 @@ use crate::record::{Logged, Record, TurnKind};
 use crate::state::State;
 use kilo_ports::tool::{Access, ToolError};
 use kilo_protocol::model::{Message, ModelRef, Rule, Session, Status};
-use kilo_protocol::{CallId, IdSource, Millis};
+use kilo_protocol::{CallId, IdSource, MessageId, Millis};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -20,6 +20,8 @@ pub(super) struct Bench {
     /// Every record, as the log has them.
     pub log: Vec<Logged>,
     pub lines: Vec<String>,
+    /// Prompts, and how long the log was once they were accepted.
+    pub accepted: Vec<(usize, MessageId)>,
     pub names: Names,
     /// The stamp of the newest model call or checkpoint.
     pub stamp: Stamp,
@@ -63,6 +65,7 @@ impl Bench {
             now: 1_000_000,
             log,
             lines: Vec::new(),
+            accepted: Vec::new(),
             names: Names::default(),
             stamp: 0,
             index: 0,
@@ -79,7 +82,13 @@ impl Bench {
     /// Gives an input, writes down what it led to and lets the surroundings answer.
     pub fn give(&mut self, input: Input) {
         let before = self.machine.state.info.clone();
+        let prompt = match &input {
+            Input::Prompt(prompt) if !prompt.no_reply => Some(prompt.message.id.clone()),
+            _ => None,
+        };
         let decision = self.machine.handle(input, self.now, &self.ids);
+        let records = self.log.len() + decision.records.len();
+        self.accepted.extend(prompt.map(|prompt| (records, prompt)));
         self.take(decision, before);
     }
 

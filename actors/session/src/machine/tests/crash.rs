@@ -1,7 +1,9 @@
 //! The process ends after any record: the next one closes what was open, runs nothing again, and can go on.
 
 use super::bench::Bench;
-use super::script;
+use super::{Outcome, script};
+use crate::record::Record;
+use crate::state::State;
 use kilo_protocol::MessageId;
 
 /// Everything that a session can be in the middle of.
@@ -56,7 +58,8 @@ fn nothing_stays_open_wherever_the_log_ends() {
     whole.is_settled();
     for records in 1..whole.bench.log.len() {
         let mut bench = Bench::of(whole.bench.log[..records].to_vec());
-        let queue = bench.machine.state.queue.clone();
+        let state = &bench.machine.state;
+        let queue: Vec<MessageId> = state.next.iter().chain(&state.queue).cloned().collect();
         bench.crash();
         bench.assert_settled();
         assert_eq!(bench.machine.state.queue, queue, "the queue changed after a crash at record {records}");
@@ -70,6 +73,7 @@ fn a_resumed_session_answers_every_prompt_that_was_accepted() {
     for records in 1..whole.bench.log.len() {
         let mut bench = Bench::of(whole.bench.log[..records].to_vec());
         bench.crash();
+        let accepted = whole.bench.accepted.iter().filter(|(at, _)| *at <= records).map(|(_, prompt)| prompt);
         let promised = promised(&bench);
         bench.give(crate::input::Input::Resume);
         for _ in 0..20 {
@@ -80,6 +84,9 @@ fn a_resumed_session_answers_every_prompt_that_was_accepted() {
         }
         bench.assert_settled();
         assert!(bench.machine.state.queue.is_empty(), "the queue is not worked off after record {records}");
+        for prompt in accepted {
+            assert!(bench.machine.state.last_answer(prompt).is_some(), "{prompt} is lost after record {records}");
+        }
         for prompt in promised {
             let answer = bench.machine.state.last_answer(&prompt).and_then(|entry| entry.info.assistant());
             let finish = answer.and_then(|answer| answer.finish.clone());
@@ -249,6 +256,38 @@ fn a_prompt_after_a_crash_comes_behind_the_queue() {
             effect call_model m5 for m3 code
             record part m5.p5 step-start h0
         ");
+}
+
+#[test]
+fn a_half_answer_without_a_turn_is_closed_too() {
+    // A fork of a busy session has such a copy.
+    let whole = script("prompt 'one'\ntext 'half'\ncall c1 read {}");
+    let mut log = whole.bench.log.clone();
+    log.retain(|logged| !matches!(logged.record, Record::TurnOpened(_) | Record::StatusChanged(_)));
+    let mut bench = Bench::of(log);
+    bench.play("crash\nresume");
+    let outcome = Outcome { lines: bench.lines.clone(), bench };
+    outcome.since("crash", "
+            - crash
+            record failed MessageAbortedError 'The daemon ended during this turn. Resume to go on.'
+            record part m1.p1 call c1 read error 'The daemon ended while this call was running. It was not run again; what it did up to then is unknown.' interrupted
+            record message m1 answers m2 MessageAbortedError complete
+            record status idle
+            record idle
+            record head
+            - resume
+        ").is_settled();
+}
+
+#[test]
+fn a_stored_view_gives_the_state_back() {
+    let state = script(LONG).bench.machine.state;
+    let body = serde_json::to_vec(&state).expect("a state is JSON");
+    let mut read: State = serde_json::from_slice(&body).expect("a view can be read");
+    read.reindex();
+    assert_eq!(read.messages, state.messages);
+    assert_eq!(read.places, state.places);
+    assert_eq!(serde_json::to_vec(&read).expect("a state is JSON"), body);
 }
 
 #[test]
