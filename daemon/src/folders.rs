@@ -16,7 +16,6 @@ use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::runtime::Handle;
 
 /// A folder's configuration is looked at again at most this often.
@@ -37,7 +36,7 @@ pub struct Folders {
     handle: Handle,
     known: Mutex<HashMap<String, Known>>,
     local: Arc<RwLock<Vec<LocalServer>>>,
-    local_at: AtomicU64,
+    local_at: tokio::sync::Mutex<Option<Millis>>,
 }
 
 struct Known {
@@ -76,7 +75,7 @@ impl Folders {
             handle,
             known: Mutex::default(),
             local: Arc::default(),
-            local_at: AtomicU64::new(0),
+            local_at: tokio::sync::Mutex::default(),
         }
     }
 
@@ -175,12 +174,13 @@ impl Folders {
 
     /// Looks for model servers on this machine, unless somebody just did.
     pub async fn look_for_servers(&self) {
+        // Whoever comes while somebody looks waits for what is found.
+        let mut looked_at = self.local_at.lock().await;
         let now = self.clock.now();
-        let last = self.local_at.swap(now, Ordering::Relaxed);
-        if last + LOCAL_MS > now {
-            self.local_at.store(last, Ordering::Relaxed);
+        if looked_at.is_some_and(|at| at + LOCAL_MS > now) {
             return;
         }
+        *looked_at = Some(now);
         if self.environment.is_on("KILO_DISABLE_LOCAL_DISCOVERY") {
             return;
         }

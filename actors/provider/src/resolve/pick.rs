@@ -60,10 +60,14 @@ pub(super) fn default_model(sources: &Sources) -> Option<(String, String)> {
         .filter(|p| p.is_usable())
         .collect();
     providers.sort_by_key(rank);
-    providers.iter().find_map(|provider| {
-        let best = best(provider).filter(|model| is_callable(model))?;
-        Some((provider.id.clone(), best.id.clone()))
-    })
+    let first = |fits: fn(&MergedModel) -> bool| {
+        providers.iter().find_map(|provider| {
+            let best = best(provider).filter(|model| fits(model))?;
+            Some((provider.id.clone(), best.id.clone()))
+        })
+    };
+    // A model that only talks is better than none: a small local one, say.
+    first(is_callable).or_else(|| first(is_spoken))
 }
 
 /// The configuration's own providers come first, then well-known keys, then others, then what was merely found.
@@ -82,7 +86,11 @@ fn rank(provider: &MergedProvider) -> (usize, usize) {
 }
 
 fn is_callable(model: &MergedModel) -> bool {
-    model.model.tool_call && address::protocol(&model.npm, &model.api_id, true).is_some()
+    model.model.tool_call && is_spoken(model)
+}
+
+fn is_spoken(model: &MergedModel) -> bool {
+    address::protocol(&model.npm, &model.api_id, true).is_some()
 }
 
 /// The model that stands for a provider: one that can be called, of a good family, grown up, new.

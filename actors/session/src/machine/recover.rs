@@ -64,7 +64,7 @@ impl Machine {
         let id = cx.ids.message(cx.now);
         let mut answer =
             empty_answer(&self.state.info, id, turn.prompt.clone(), &user.agent, &user.model, cx.now);
-        answer.summary = turn.kind != TurnKind::Prompt;
+        answer.summary = matches!(turn.kind, TurnKind::Compaction(_));
         answer.error = Some(error.clone());
         answer.time.completed = Some(cx.now);
         cx.record(&mut self.state, Record::MessageUpdated(Box::new(Message::Assistant(answer))));

@@ -12,6 +12,7 @@ mod crash;
 mod late;
 mod queue;
 mod script;
+mod shell;
 mod show;
 mod tools;
 mod trouble;

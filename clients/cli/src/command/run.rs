@@ -228,7 +228,6 @@ fn shown(args: &RunArgs, session: &Session, fallback: String) -> String {
 }
 
 const NO_MODEL: &str = "No model is configured yet. Any one of these is enough:
-  kilo demo                          watch a whole session with a scripted model; needs nothing
-  kilo auth login PROVIDER           store an API key: anthropic, openai, openrouter, google, …
-  local server                       kilo.json: {\"model\": \"local/NAME\", \"provider\": {\"local\": {\"npm\": \"@ai-sdk/openai-compatible\", \"options\": {\"baseURL\": \"http://127.0.0.1:11434/v1\"}, \"models\": {\"NAME\": {}}}}}
-  own configuration                  ~/.config/kilo/kilo.json for all projects, ./kilo.json for this one; `kilo config check` looks it over";
+  kilo auth login PROVIDER   store an API key: anthropic, openai, openrouter, google, …
+  ollama serve               or LM Studio, llama.cpp, vLLM: a local server is found by itself on its usual port
+  kilo demo                  no model at hand? watch a whole session with a scripted one";

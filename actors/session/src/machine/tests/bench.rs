@@ -126,6 +126,7 @@ impl Bench {
                     self.give(Input::Snapshot(stamp, Some("h0".into())));
                 }
             }
+            Effect::RunTool(stamp, _) => self.stamp = stamp,
             Effect::SaveRules(rules) => self.saved.extend(rules),
             Effect::AnswerNow(call, Err(error)) => {
                 self.refusals.insert(call, error);

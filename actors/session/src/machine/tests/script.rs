@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `rules bash:ask edit:deny` | the agent's rules |
 //! | `compact at 1000`, `steps 2`, `offer StructuredOutput`, `snapshots held` | what the next model call is opened with |
-//! | `prompt 'text' [no-reply]`, `summarize`, `resume`, `abort`, `drain TOKEN` | a client's orders |
+//! | `prompt 'text' [no-reply]`, `shell 'ls'`, `summarize`, `resume`, `abort`, `drain TOKEN` | a client's orders |
 //! | `wait 500` | time goes by |
 //! | `snapshot h1` | the first checkpoint, where they are held |
 //! | `text 'a'`, `text-end`, `reasoning 'a'`, `reasoning-end` | the model writes |
@@ -78,7 +78,8 @@ impl Bench {
     /// What a client, or time, says.
     fn order(&mut self, words: &[&str]) -> Option<Input> {
         Some(match words {
-            ["prompt", text, rest @ ..] => self.prompt(text, rest.contains(&"no-reply")),
+            ["prompt", text, rest @ ..] => Input::Prompt(self.prompt(text, rest.contains(&"no-reply"))),
+            ["shell", command] => Input::Shell(self.prompt("run this", false), command.to_string()),
             ["summarize"] => Input::Summarize(model_ref(), false),
             ["resume"] => Input::Resume,
             ["abort"] => Input::Abort,
@@ -113,7 +114,7 @@ impl Bench {
         })
     }
 
-    fn prompt(&mut self, text: &str, no_reply: bool) -> Input {
+    fn prompt(&mut self, text: &str, no_reply: bool) -> Box<Prompt> {
         let id = self.ids.message(self.now);
         let session_id = self.machine.state.info.id.clone();
         let body = PartBody::Text(TextPart { text: text.into(), ..Default::default() });
@@ -130,7 +131,7 @@ impl Bench {
             tools: None,
             editor_context: None,
         };
-        Input::Prompt(Box::new(Prompt { message, parts: vec![part], no_reply }))
+        Box::new(Prompt { message, parts: vec![part], no_reply })
     }
 
     /// What the model and its provider do.
@@ -182,14 +183,14 @@ impl Bench {
                     metadata: Map::new(),
                     must_ask: rest.contains(&"must"),
                 };
-                Input::Ask(self.stamp, call.to_string(), Box::new(ask), Arc::new(self.saved.clone()))
+                Input::Ask(self.stamp, self.names.call_id(call), Box::new(ask), Arc::new(self.saved.clone()))
             }
             ["question", call] => {
-                Input::Question(self.stamp, call.to_string(), vec![json!({"question": "Which?"})])
+                Input::Question(self.stamp, self.names.call_id(call), vec![json!({"question": "Which?"})])
             }
             ["progress", call, title] => {
                 let known = Map::from_iter([("output".to_string(), "so far".into())]);
-                Input::Progress(self.stamp, call.to_string(), Some(title.to_string()), known)
+                Input::Progress(self.stamp, self.names.call_id(call), Some(title.to_string()), known)
             }
             ["done", call, output, rest @ ..] => {
                 let option = |name: &str| rest.iter().find_map(|word| word.strip_prefix(name));
@@ -206,7 +207,7 @@ impl Bench {
                     ..Default::default()
                 };
                 let snapshot = option("snapshot=").map(str::to_string);
-                Input::ToolDone(self.stamp, call.to_string(), Ok(Box::new(output)), files.collect(), snapshot)
+                Input::ToolDone(self.stamp, self.names.call_id(call), Ok(Box::new(output)), files.collect(), snapshot)
             }
             ["error", call, message] => self.failed(call, ToolError::failed(*message)),
             ["refused", call] => {
@@ -222,7 +223,7 @@ impl Bench {
     }
 
     fn failed(&self, call: &str, error: ToolError) -> Input {
-        Input::ToolDone(self.stamp, call.to_string(), Err(error), Vec::new(), None)
+        Input::ToolDone(self.stamp, self.names.call_id(call), Err(error), Vec::new(), None)
     }
 }
 

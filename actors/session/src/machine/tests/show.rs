@@ -33,6 +33,22 @@ impl Names {
         short.entry(id).or_insert_with(make).clone()
     }
 
+    /// A call's id; that of a user's own command is made of its answer's.
+    fn call(&mut self, id: &str) -> String {
+        match id.strip_prefix("call_msg_") {
+            Some(rest) => format!("call-{}", self.of(format!("msg_{rest}"))),
+            None => id.into(),
+        }
+    }
+
+    /// The call behind a name.
+    pub fn call_id(&self, name: &str) -> String {
+        match name.strip_prefix("call-") {
+            Some(answer) => format!("call_{}", self.long(answer)),
+            None => name.into(),
+        }
+    }
+
     /// The id behind a short name.
     pub fn long(&self, short: &str) -> String {
         let found = self.short.iter().find(|(_, name)| *name == short);
@@ -78,7 +94,7 @@ impl Names {
             }
             Record::PermissionAsked(request) => {
                 let id = self.of(&request.id);
-                let call = request.tool.as_ref().map(|tool| tool.call_id.as_str()).unwrap_or_default();
+                let call = request.tool.as_ref().map(|tool| self.call(&tool.call_id)).unwrap_or_default();
                 format!("permission {id} asked {call} {} {:?}", request.permission, request.patterns)
             }
             Record::PermissionReplied(id, reply) => format!("permission {} {reply}", self.of(id)),
@@ -110,6 +126,7 @@ impl Names {
         match &turn.kind {
             TurnKind::Prompt => prompt,
             TurnKind::Compaction(None) => format!("{prompt} summary"),
+            TurnKind::Shell(command) => format!("{prompt} shell '{command}'"),
             TurnKind::Compaction(Some(waiting)) => format!("{prompt} summary, then {}", self.of(waiting)),
         }
     }
@@ -141,7 +158,7 @@ impl Names {
             PartBody::Reasoning(reasoning) => {
                 format!("reasoning '{}'{}", reasoning.text, ended(Some(&reasoning.time)))
             }
-            PartBody::Tool(tool) => format!("call {} {} {}", tool.call_id, tool.tool, state(&tool.state)),
+            PartBody::Tool(tool) => format!("call {} {} {}", self.call(&tool.call_id), tool.tool, state(&tool.state)),
             PartBody::StepStart(step) => format!("step-start {}", step.snapshot.as_deref().unwrap_or("-")),
             PartBody::StepFinish(step) => {
                 format!("step-finish {} {}", step.reason, step.snapshot.as_deref().unwrap_or("-"))
@@ -171,13 +188,13 @@ impl Names {
             Effect::StopModel => "stop_model".into(),
             Effect::RunTool(_, run) => {
                 let doom = if run.doom_loop { " doom_loop" } else { "" };
-                format!("run_tool {} {} {}{doom}", run.call, run.tool, run.input)
+                format!("run_tool {} {} {}{doom}", self.call(&run.call), run.tool, run.input)
             }
             Effect::StopTools => "stop_tools".into(),
             Effect::RetryAfter(_, ms) => format!("retry_after {ms}"),
             Effect::WatchNetwork(_, request) => format!("watch_network {}", self.of(request)),
             Effect::AnswerAsk(request, answer) => format!("answer {} {}", self.of(request), heard(answer)),
-            Effect::AnswerNow(call, answer) => format!("answer {call} {}", heard(answer)),
+            Effect::AnswerNow(call, answer) => format!("answer {} {}", self.call(call), heard(answer)),
             Effect::AnswerQuestion(question, answer) => {
                 let answer = match answer {
                     Ok(QuestionAnswer::Answered(answers)) => format!("{answers:?}"),
