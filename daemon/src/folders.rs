@@ -7,6 +7,7 @@ use kilo_ports::provider::ModelInfo;
 use kilo_protocol::model::ModelRef;
 use kilo_protocol::{Fault, Millis};
 use kilo_provider::Catalog;
+use kilo_provider::catalog::refresh;
 use kilo_provider::local::{self, LocalServer, Ports};
 use kilo_provider::resolve::{self, Sources};
 use kilo_session::surroundings::{Folder, Models, Surroundings};
@@ -14,7 +15,7 @@ use kilo_worktree::project::{ProjectFacts, Projects};
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -30,7 +31,8 @@ pub struct Folders {
     environment: Arc<Environment>,
     paths: Arc<Paths>,
     auth: AuthFile,
-    catalog: Arc<Catalog>,
+    source: refresh::Source,
+    catalog: RwLock<Option<Arc<Catalog>>>,
     clock: Arc<dyn Clock>,
     projects: Projects,
     handle: Handle,
@@ -58,19 +60,19 @@ impl Folders {
     /// No folder yet.
     pub fn new(environment: Arc<Environment>, paths: Arc<Paths>, clock: Arc<dyn Clock>, handle: Handle) -> Self {
         let auth = AuthFile::new(&environment, &paths);
-        let catalog = Arc::new(match environment.get("KILO_MODELS_PATH") {
-            Some(path) => Catalog::from_path(Path::new(path)).unwrap_or_else(|error| {
-                tracing::warn!(path, %error, "model catalogue cannot be read, the built-in one is used");
-                Catalog::builtin()
-            }),
-            None => Catalog::builtin(),
-        });
+        let source = refresh::Source {
+            path: environment.get("KILO_MODELS_PATH").map(PathBuf::from),
+            url: environment.get("KILO_MODELS_URL").map(str::to_string),
+            offline: environment.is_on("KILO_DISABLE_MODELS_FETCH"),
+            cache: Some(paths.cache.clone()),
+        };
         Self {
             projects: Projects::new(paths.data.join("project")),
             environment,
             paths,
             auth,
-            catalog,
+            source,
+            catalog: RwLock::default(),
             clock,
             handle,
             known: Mutex::default(),
@@ -133,7 +135,7 @@ impl Folders {
             merged: loaded.merged.clone(),
             auth: self.auth_map(),
             environment: Arc::clone(&self.environment),
-            catalog: Arc::clone(&self.catalog),
+            catalog: self.catalog(),
             local: Arc::clone(&self.local),
             resolved: Mutex::default(),
         };
@@ -172,6 +174,28 @@ impl Folders {
         }
     }
 
+    /// The list of models: a file, the cached list, or the built-in one. Blocks on the disk the first time.
+    fn catalog(&self) -> Arc<Catalog> {
+        if let Some(catalog) = &*self.catalog.read() {
+            return Arc::clone(catalog);
+        }
+        let loaded = Arc::new(self.source.load());
+        Arc::clone(self.catalog.write().get_or_insert(loaded))
+    }
+
+    /// Fetches a newer list of models, unless that is switched off or the cached one is new. Folders read it anew.
+    pub async fn refresh_catalog(&self) -> Result<(), Fault> {
+        let (source, now) = (self.source.clone(), self.clock.now());
+        let fetched = self.handle.spawn(async move { source.refresh(now).await }).await;
+        let fetched = fetched.map_err(|error| Fault::unknown(error.to_string()))?;
+        let newer = fetched.map_err(|error| Fault::unavailable(format!("the list of models cannot be fetched: {error}")))?;
+        if let Some(catalog) = newer {
+            *self.catalog.write() = Some(Arc::new(catalog));
+            self.forget_all();
+        }
+        Ok(())
+    }
+
     /// Looks for model servers on this machine, unless somebody just did.
     pub async fn look_for_servers(&self) {
         // Whoever comes while somebody looks waits for what is found.
@@ -191,12 +215,13 @@ impl Folders {
     /// Calls `read` with everything that decides about models in this folder.
     pub fn with_sources<T>(&self, folder: &Folder, read: impl FnOnce(&Sources) -> T) -> T {
         let auth = self.auth_map();
+        let catalog = self.catalog();
         let local = self.local.read();
         read(&Sources {
             config: &folder.loaded.merged,
             auth: &auth,
             env: &self.environment.vars,
-            catalog: &self.catalog,
+            catalog: &catalog,
             local: &local,
         })
     }

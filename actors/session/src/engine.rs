@@ -542,8 +542,12 @@ impl Engine {
         }
     }
 
-    /// Goes on with an interrupted turn.
+    /// Goes on with an interrupted turn; false when there is none, or the configuration says `session.resume: off`.
     pub async fn resume(self: &Arc<Self>, session: &SessionId) -> Result<bool, Fault> {
+        let folder = self.folder(&self.session(session)?.directory).await?;
+        if folder.loaded.config.resume == kilo_config::view::Resume::Off {
+            return Ok(false);
+        }
         self.ask(session, || ResumeMessage).await?
     }
 

@@ -23,7 +23,11 @@ pub(crate) fn model() -> ModelInfo {
         temperature: true,
         images: true,
         pdf: false,
-        cost: Price { input: 1.0, output: 2.0, ..Default::default() },
+        cost: Price {
+            input: 1.0,
+            output: 2.0,
+            ..Default::default()
+        },
         interleaved: None,
         options: Default::default(),
         first_byte_ms: 1_000,
@@ -48,7 +52,11 @@ pub(crate) fn session(now: Millis) -> Session {
         model: None,
         version: "0".into(),
         metadata: None,
-        time: SessionTime { created: now, updated: now, ..Default::default() },
+        time: SessionTime {
+            created: now,
+            updated: now,
+            ..Default::default()
+        },
         permission: None,
         revert: None,
     }

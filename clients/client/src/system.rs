@@ -73,6 +73,11 @@ impl Client {
             .map(drop)
     }
 
+    /// Has the daemon fetch a newer list of models. Fails when the list cannot be reached.
+    pub async fn refresh_models(&self) -> Result<(), ClientError> {
+        self.get::<Value>("/provider?refresh=true").await.map(drop)
+    }
+
     /// Ends the instance of this client's directory; the next request starts it anew with fresh configuration.
     pub async fn dispose(&self) -> Result<(), ClientError> {
         self.post::<Value>("/instance/dispose", &Map::new())

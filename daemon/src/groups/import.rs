@@ -3,7 +3,7 @@
 use super::routes;
 use crate::daemon::{Daemon, text};
 use kilo_edge::{Reply, Request, Router};
-use kilo_protocol::model::{Message, Part, Session};
+use kilo_protocol::model::{Message, Part, Session, SessionModel};
 use kilo_protocol::{Fault, SessionId};
 use kilo_session::engine::is_plain_id;
 use kilo_session::record::Record;
@@ -52,8 +52,14 @@ async fn session(daemon: Arc<Daemon>, request: Request) -> Answer {
         "directory": daemon.directory(&request),
         "title": text(&body, "title").unwrap_or("Imported session"),
         "version": text(&body, "version").unwrap_or(kilo_protocol::VERSION),
-        "cost": body.get("cost").cloned().unwrap_or(json!(0)),
-        "time": {"created": created, "updated": number("timeUpdated").unwrap_or(created)},
+        "parentID": text(&body, "parentID").map(SessionId::from_wire).filter(|id| engine.catalog().contains(id)),
+        "summary": body.get("summary"),
+        "permission": body.get("permission"),
+        "time": {
+            "created": created,
+            "updated": number("timeUpdated").unwrap_or(created),
+            "archived": number("timeArchived"),
+        },
     }))
     .map_err(|error| Fault::bad_request("Payload", error.to_string()))?;
     engine.import(&info)?;
@@ -81,8 +87,30 @@ async fn message(daemon: Arc<Daemon>, request: Request) -> Answer {
     let session = SessionId::from_wire(id(&body, "sessionID", "ses")?);
     let engine = daemon.engine().await?;
     let reply = json!({"ok": true, "id": message.id()});
-    engine.note(&session, vec![Record::MessageUpdated(Box::new(message))], true).await?;
+    let known = engine.view(&session).await?.messages.iter().any(|entry| entry.info.id() == message.id());
+    engine.note(&session, vec![Record::MessageUpdated(Box::new(message.clone()))], true).await?;
+    if !known {
+        engine.change_head(&session, true, Box::new(move |info| count(info, &message))).await?;
+    }
     Reply::json(&reply)
+}
+
+/// The head of an imported session adds up its messages, as that of a session that grew here.
+fn count(info: &mut Session, message: &Message) {
+    match message {
+        Message::User(user) => {
+            info.agent = Some(user.agent.clone());
+            info.model = Some(SessionModel {
+                id: user.model.model_id.clone(),
+                provider_id: user.model.provider_id.clone(),
+                variant: user.model.variant.clone(),
+            });
+        }
+        Message::Assistant(answer) => {
+            info.cost += answer.cost;
+            info.tokens.add(&answer.tokens);
+        }
+    }
 }
 
 async fn part(daemon: Arc<Daemon>, request: Request) -> Answer {

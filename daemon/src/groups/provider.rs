@@ -34,7 +34,11 @@ async fn config_providers(daemon: Arc<Daemon>, request: Request) -> Answer {
     answer(daemon, request, resolve::config_providers_json).await
 }
 
+/// All providers. With `?refresh=true` a newer list is fetched before (our own; the reference has no such parameter).
 async fn list(daemon: Arc<Daemon>, request: Request) -> Answer {
+    if request.query.flag("refresh") {
+        daemon.folders.refresh_catalog().await?;
+    }
     answer(daemon, request, resolve::provider_list_json).await
 }
 

@@ -2,8 +2,9 @@ use super::{Selection, conversation, title_material};
 use crate::state::{Entry, State};
 use kilo_ports::provider::{AssistantContent, ModelInfo, ModelMessage, UserContent};
 use kilo_protocol::model::{
-    AssistantMessage, AssistantTime, CompactionPart, Created, FilePart, Message, ModelRef, Part, PartBody,
-    ReasoningPart, SubtaskPart, TextPart, ToolPart, ToolSpan, ToolState, TurnError, UserMessage,
+    AssistantMessage, AssistantTime, CompactionPart, Created, FilePart, Message, ModelRef, Part,
+    PartBody, ReasoningPart, SubtaskPart, TextPart, ToolPart, ToolSpan, ToolState, TurnError,
+    UserMessage,
 };
 use kilo_protocol::{MessageId, PartId, SessionId};
 use serde_json::{Map, Value, json};
@@ -32,49 +33,79 @@ fn part(message: &str, number: usize, body: PartBody) -> Arc<Part> {
 }
 
 fn text(text: &str) -> PartBody {
-    PartBody::Text(TextPart { text: text.into(), ..Default::default() })
+    PartBody::Text(TextPart {
+        text: text.into(),
+        ..Default::default()
+    })
 }
 
 fn reasoning(text: &str) -> PartBody {
-    PartBody::Reasoning(ReasoningPart { text: text.into(), ..Default::default() })
+    PartBody::Reasoning(ReasoningPart {
+        text: text.into(),
+        ..Default::default()
+    })
 }
 
 fn file(mime: &str, name: &str, url: &str) -> PartBody {
-    PartBody::File(FilePart { mime: mime.into(), filename: Some(name.into()), url: url.into(), source: None })
+    PartBody::File(FilePart {
+        mime: mime.into(),
+        filename: Some(name.into()),
+        url: url.into(),
+        source: None,
+    })
 }
 
 fn compaction(tail: Option<&str>) -> PartBody {
-    PartBody::Compaction(CompactionPart { auto: true, overflow: None, tail_start_id: tail.map(id) })
+    PartBody::Compaction(CompactionPart {
+        auto: true,
+        overflow: None,
+        tail_start_id: tail.map(id),
+    })
 }
 
 fn call(call: &str, state: ToolState) -> PartBody {
-    PartBody::Tool(ToolPart { call_id: call.into(), tool: "read".into(), state, metadata: None })
+    PartBody::Tool(ToolPart {
+        call_id: call.into(),
+        tool: "read".into(),
+        state,
+        metadata: None,
+    })
 }
 
 fn done(name: &str, output: &str) -> PartBody {
-    call(name, ToolState::Completed {
-        input: json!({"path": "a"}),
-        output: output.into(),
-        title: String::new(),
-        metadata: Map::new(),
-        time: ToolSpan::default(),
-        attachments: None,
-    })
+    call(
+        name,
+        ToolState::Completed {
+            input: json!({"path": "a"}),
+            output: output.into(),
+            title: String::new(),
+            metadata: Map::new(),
+            time: ToolSpan::default(),
+            attachments: None,
+        },
+    )
 }
 
 fn failed(name: &str, error: &str, metadata: Value) -> PartBody {
-    call(name, ToolState::Error {
-        input: json!({}),
-        error: error.into(),
-        metadata: metadata.as_object().cloned(),
-        time: ToolSpan::default(),
-    })
+    call(
+        name,
+        ToolState::Error {
+            input: json!({}),
+            error: error.into(),
+            metadata: metadata.as_object().cloned(),
+            time: ToolSpan::default(),
+        },
+    )
 }
 
 impl Talk {
     fn push(mut self, info: Message, bodies: Vec<PartBody>) -> Self {
         let message = info.id().to_string();
-        let parts = bodies.into_iter().enumerate().map(|(number, body)| part(&message, number, body)).collect();
+        let parts = bodies
+            .into_iter()
+            .enumerate()
+            .map(|(number, body)| part(&message, number, body))
+            .collect();
         self.messages.push(Arc::new(Entry { info, parts }));
         self
     }
@@ -87,7 +118,11 @@ impl Talk {
             format: None,
             summary: None,
             agent: "code".into(),
-            model: ModelRef { provider_id: "fake".into(), model_id: "m".into(), variant: None },
+            model: ModelRef {
+                provider_id: "fake".into(),
+                model_id: "m".into(),
+                variant: None,
+            },
             system: None,
             tools: None,
             editor_context: None,
@@ -105,33 +140,61 @@ impl Talk {
 
     /// An answer that failed.
     fn fails(self, message: &str, prompt: &str, bodies: Vec<PartBody>) -> Self {
-        let error = Some(TurnError::new("MessageAbortedError", "The turn was stopped."));
-        self.push(Message::Assistant(AssistantMessage { error, finish: None, ..answer(message, prompt) }), bodies)
+        let error = Some(TurnError::new(
+            "MessageAbortedError",
+            "The turn was stopped.",
+        ));
+        self.push(
+            Message::Assistant(AssistantMessage {
+                error,
+                finish: None,
+                ..answer(message, prompt)
+            }),
+            bodies,
+        )
     }
 
     fn summary(self, message: &str, prompt: &str, words: &str) -> Self {
         self.push(
-            Message::Assistant(AssistantMessage { summary: true, ..answer(message, prompt) }),
+            Message::Assistant(AssistantMessage {
+                summary: true,
+                ..answer(message, prompt)
+            }),
             vec![text(words)],
         )
     }
 
     /// A summary that was stopped in the middle.
     fn half_summary(self, message: &str, prompt: &str) -> Self {
-        let error = Some(TurnError::new("MessageAbortedError", "The turn was stopped."));
-        let info = AssistantMessage { summary: true, error, finish: None, ..answer(message, prompt) };
+        let error = Some(TurnError::new(
+            "MessageAbortedError",
+            "The turn was stopped.",
+        ));
+        let info = AssistantMessage {
+            summary: true,
+            error,
+            finish: None,
+            ..answer(message, prompt)
+        };
         self.push(Message::Assistant(info), vec![text("We sp")])
     }
 
     fn model(&self) -> ModelInfo {
-        ModelInfo { images: self.images, context: self.context, ..crate::samples::model() }
+        ModelInfo {
+            images: self.images,
+            context: self.context,
+            ..crate::samples::model()
+        }
     }
 
     /// The conversation for the answer `answer` to `prompt`, a line for each piece.
     #[track_caller]
     fn expect(&self, prompt: &str, answer: &str, expected: &[&str]) {
         let (prompt, answer) = (id(prompt), id(answer));
-        let selection = Selection { prompt: &prompt, answer: &answer };
+        let selection = Selection {
+            prompt: &prompt,
+            answer: &answer,
+        };
         let messages = conversation(&self.messages, &self.queue, &selection, &self.model());
         let lines: Vec<String> = messages.iter().flat_map(lines).collect();
         assert_eq!(lines, expected);
@@ -142,7 +205,10 @@ fn answer(message: &str, prompt: &str) -> AssistantMessage {
     AssistantMessage {
         id: id(message),
         session_id: SessionId::from_wire("ses_1"),
-        time: AssistantTime { created: 1, completed: Some(2) },
+        time: AssistantTime {
+            created: 1,
+            completed: Some(2),
+        },
         error: None,
         parent_id: id(prompt),
         model_id: "m".into(),
@@ -179,8 +245,15 @@ fn lines(message: &ModelMessage) -> Vec<String> {
             .iter()
             .map(|item| match item {
                 UserContent::Text(text) => format!("user: {}", named(text)),
-                UserContent::File { mime, filename, data } => {
-                    format!("user: file {} {mime} {data}", filename.as_deref().unwrap_or("-"))
+                UserContent::File {
+                    mime,
+                    filename,
+                    data,
+                } => {
+                    format!(
+                        "user: file {} {mime} {data}",
+                        filename.as_deref().unwrap_or("-")
+                    )
                 }
             })
             .collect(),
@@ -189,14 +262,20 @@ fn lines(message: &ModelMessage) -> Vec<String> {
             .map(|item| match item {
                 AssistantContent::Text(text) => format!("model: {text}"),
                 AssistantContent::Reasoning { text, .. } => format!("model thinks: {text}"),
-                AssistantContent::ToolCall { id, name, input } => format!("model: call {id} {name} {input}"),
+                AssistantContent::ToolCall { id, name, input } => {
+                    format!("model: call {id} {name} {input}")
+                }
             })
             .collect(),
         ModelMessage::Tool(results) => results
             .iter()
             .map(|result| {
                 let error = if result.is_error { " failed" } else { "" };
-                let files: String = result.files.iter().map(|(mime, data)| format!(" +{mime} {data}")).collect();
+                let files: String = result
+                    .files
+                    .iter()
+                    .map(|(mime, data)| format!(" +{mime} {data}"))
+                    .collect();
                 format!("tool: {}{error}: {}{files}", result.id, result.output)
             })
             .collect(),
@@ -221,13 +300,27 @@ fn a_prompt_that_waits_is_left_out_and_one_that_waited_comes_after_what_it_waite
         .says("m3", "two")
         .answers("m4", "m1", vec![text("First")]);
     talk.queue = vec![id("m3")];
-    talk.expect("m1", "m4", &[r#"user: one"#, r#"model: call c1 read {"path":"a"}"#, "tool: c1: A"]);
+    talk.expect(
+        "m1",
+        "m4",
+        &[
+            r#"user: one"#,
+            r#"model: call c1 read {"path":"a"}"#,
+            "tool: c1: A",
+        ],
+    );
     talk.queue.clear();
     let talk = talk.answers("m5", "m3", vec![]);
     talk.expect(
         "m3",
         "m5",
-        &["user: one", r#"model: call c1 read {"path":"a"}"#, "tool: c1: A", "model: First", "user: two"],
+        &[
+            "user: one",
+            r#"model: call c1 read {"path":"a"}"#,
+            "tool: c1: A",
+            "model: First",
+            "user: two",
+        ],
     );
 }
 
@@ -241,7 +334,12 @@ fn a_note_that_came_during_a_turn_stands_before_its_prompt() {
     talk.expect(
         "m1",
         "m4",
-        &["user: by the way", "user: one", r#"model: call c1 read {"path":"a"}"#, "tool: c1: A"],
+        &[
+            "user: by the way",
+            "user: one",
+            r#"model: call c1 read {"path":"a"}"#,
+            "tool: c1: A",
+        ],
     );
 }
 
@@ -252,11 +350,18 @@ fn a_summary_takes_the_place_of_what_came_before() {
         .answers("m2", "m1", vec![text("First")])
         .user("m3", vec![compaction(None)])
         .answers("m4", "m3", vec![]);
-    talk.expect("m3", "m4", &["user: one", "model: First", "user: <summarise>"]);
-    let talk = Talk { messages: talk.messages[..3].to_vec(), ..Default::default() }
-        .summary("m4", "m3", "We spoke.")
-        .says("m5", "two")
-        .answers("m6", "m5", vec![]);
+    talk.expect(
+        "m3",
+        "m4",
+        &["user: one", "model: First", "user: <summarise>"],
+    );
+    let talk = Talk {
+        messages: talk.messages[..3].to_vec(),
+        ..Default::default()
+    }
+    .summary("m4", "m3", "We spoke.")
+    .says("m5", "two")
+    .answers("m6", "m5", vec![]);
     talk.expect("m5", "m6", &["user: <summary> We spoke.", "user: two"]);
 }
 
@@ -271,8 +376,12 @@ fn a_turn_that_was_compacted_keeps_its_prompt_but_not_the_steps_that_were_summar
         .summary("m6", "m5", "We spoke.")
         .answers("m7", "m3", vec![done("c2", "B")])
         .answers("m8", "m3", vec![]);
-    let goes_on =
-        ["user: <summary> We spoke.", "user: one", r#"model: call c2 read {"path":"a"}"#, "tool: c2: B"];
+    let goes_on = [
+        "user: <summary> We spoke.",
+        "user: one",
+        r#"model: call c2 read {"path":"a"}"#,
+        "tool: c2: B",
+    ];
     talk.expect("m3", "m8", &goes_on);
     let later = talk.says("m9", "two").answers("m10", "m9", vec![]);
     later.expect("m9", "m10", &[&goes_on[..], &["user: two"]].concat());
@@ -289,7 +398,16 @@ fn a_compaction_with_a_tail_keeps_the_tail_as_it_is() {
         .summary("m6", "m5", "We spoke.")
         .says("m7", "three")
         .answers("m8", "m7", vec![]);
-    talk.expect("m7", "m8", &["user: <summary> We spoke.", "user: two", "model: Second", "user: three"]);
+    talk.expect(
+        "m7",
+        "m8",
+        &[
+            "user: <summary> We spoke.",
+            "user: two",
+            "model: Second",
+            "user: three",
+        ],
+    );
 }
 
 #[test]
@@ -316,7 +434,16 @@ fn the_newest_summary_counts_and_a_failed_one_does_not() {
         .half_summary("m7", "m6")
         .says("m8", "three")
         .answers("m9", "m8", vec![]);
-    talk.expect("m8", "m9", &["user: <summary> Old.", "user: two", "model: Second", "user: three"]);
+    talk.expect(
+        "m8",
+        "m9",
+        &[
+            "user: <summary> Old.",
+            "user: two",
+            "model: Second",
+            "user: three",
+        ],
+    );
 }
 
 #[test]
@@ -325,7 +452,11 @@ fn an_interrupted_answer_keeps_its_text_but_not_its_reasoning_and_the_model_is_t
         .says("m1", "one")
         .fails("m2", "m1", vec![reasoning("hm"), text("half an ans")])
         .answers("m3", "m1", vec![]);
-    talk.expect("m1", "m3", &["user: one", "model: half an ans", "user: <go on>"]);
+    talk.expect(
+        "m1",
+        "m3",
+        &["user: one", "model: half an ans", "user: <go on>"],
+    );
 }
 
 #[test]
@@ -337,12 +468,25 @@ fn reasoning_of_a_whole_answer_goes_back_and_an_answer_of_nothing_else_is_left_o
         .answers("m4", "m3", vec![reasoning("only thoughts")])
         .says("m5", "three")
         .answers("m6", "m5", vec![]);
-    talk.expect("m5", "m6", &["user: one", "model thinks: hm", "model: First", "user: two", "user: three"]);
+    talk.expect(
+        "m5",
+        "m6",
+        &[
+            "user: one",
+            "model thinks: hm",
+            "model: First",
+            "user: two",
+            "user: three",
+        ],
+    );
 }
 
 #[test]
 fn every_call_has_a_result_even_one_that_never_ended() {
-    let pending = ToolState::Pending { input: json!({}), raw: String::new() };
+    let pending = ToolState::Pending {
+        input: json!({}),
+        raw: String::new(),
+    };
     let talk = Talk::default()
         .says("m1", "one")
         .fails(
@@ -350,7 +494,11 @@ fn every_call_has_a_result_even_one_that_never_ended() {
             "m1",
             vec![
                 done("c1", "A"),
-                failed("c2", "The call was aborted.", json!({"output": "so far", "interrupted": true})),
+                failed(
+                    "c2",
+                    "The call was aborted.",
+                    json!({"output": "so far", "interrupted": true}),
+                ),
                 failed("c3", "no such file", json!({})),
                 call("c4", pending),
             ],
@@ -380,13 +528,24 @@ fn an_output_that_was_taken_out_says_so_and_attached_files_go_along() {
         output: "long".into(),
         title: String::new(),
         metadata: Map::new(),
-        time: ToolSpan { start: 1, end: 2, compacted },
+        time: ToolSpan {
+            start: 1,
+            end: 2,
+            compacted,
+        },
         attachments,
     };
     let image = json!({"url": "data:image/png;base64,AAAA", "mime": "image/png"});
     let talk = Talk::default()
         .says("m1", "one")
-        .answers("m2", "m1", vec![call("c1", state(Some(3), None)), call("c2", state(None, Some(vec![image])))])
+        .answers(
+            "m2",
+            "m1",
+            vec![
+                call("c1", state(Some(3), None)),
+                call("c2", state(None, Some(vec![image]))),
+            ],
+        )
         .answers("m3", "m1", vec![]);
     talk.expect(
         "m1",
@@ -407,37 +566,63 @@ fn images_go_to_a_model_that_takes_them_and_are_named_to_one_that_does_not() {
         vec![
             text("look"),
             file("image/png", "shot.png", "data:image/png;base64,AAAA"),
-            file("application/pdf", "paper.pdf", "data:application/pdf;base64,BBBB"),
+            file(
+                "application/pdf",
+                "paper.pdf",
+                "data:application/pdf;base64,BBBB",
+            ),
             file("text/plain", "a.txt", "file:///work/a.txt"),
             file("application/x-directory", "src", "file:///work/src"),
         ]
     };
-    let mut talk = Talk::default().user("m1", parts()).answers("m2", "m1", vec![]);
+    let mut talk = Talk::default()
+        .user("m1", parts())
+        .answers("m2", "m1", vec![]);
     let paper = "user: (The user attached paper.pdf (application/pdf), which this model cannot read. Say so if it matters.)";
     let shot = "user: (The user attached shot.png (image/png), which this model cannot read. Say so if it matters.)";
     talk.expect("m1", "m2", &["user: look", shot, paper]);
     talk.images = true;
-    talk.expect("m1", "m2", &["user: look", "user: file shot.png image/png AAAA", paper]);
+    talk.expect(
+        "m1",
+        "m2",
+        &["user: look", "user: file shot.png image/png AAAA", paper],
+    );
 }
 
 #[test]
 fn ignored_and_empty_texts_are_left_out_and_a_subtask_is_told() {
-    let ignored = PartBody::Text(TextPart { text: "for people".into(), ignored: true, ..Default::default() });
+    let ignored = PartBody::Text(TextPart {
+        text: "for people".into(),
+        ignored: true,
+        ..Default::default()
+    });
     let task = PartBody::Subtask(SubtaskPart {
         prompt: "count files".into(),
         description: "Count".into(),
         agent: "explore".into(),
         ..Default::default()
     });
-    let talk = Talk::default().user("m1", vec![ignored, text(""), task]).answers("m2", "m1", vec![]);
-    talk.expect("m1", "m2", &["user: Run this task with the subagent explore and report its result: count files"]);
+    let talk = Talk::default()
+        .user("m1", vec![ignored, text(""), task])
+        .answers("m2", "m1", vec![]);
+    talk.expect(
+        "m1",
+        "m2",
+        &["user: Run this task with the subagent explore and report its result: count files"],
+    );
 }
 
 #[test]
 fn the_material_for_a_summary_has_short_outputs_and_no_files() {
     let long = "0123456789".repeat(1_000);
     let mut talk = Talk::default()
-        .user("m1", vec![text("look"), file("image/png", "shot.png", "data:image/png;base64,AAAA")])
+        .user(
+            "m1",
+            vec![
+                text("look"),
+                file("image/png", "shot.png", "data:image/png;base64,AAAA"),
+            ],
+        )
         .answers("m2", "m1", vec![done("c1", &long)])
         .user("m3", vec![compaction(None)])
         .answers("m4", "m3", vec![]);
@@ -463,27 +648,57 @@ fn the_material_for_a_summary_fits_the_model_and_begins_with_a_user() {
         let (prompt, reply) = (format!("m{turn}a"), format!("m{turn}b"));
         talk = talk
             .says(&prompt, &format!("{turn} {}", "word ".repeat(40)))
-            .answers(&reply, &prompt, vec![text(&"reply ".repeat(40)), done("c1", &"output ".repeat(40))]);
+            .answers(
+                &reply,
+                &prompt,
+                vec![
+                    text(&"reply ".repeat(40)),
+                    done("c1", &"output ".repeat(40)),
+                ],
+            );
     }
     talk.context = 1_000;
-    let talk = talk.user("m98", vec![compaction(None)]).answers("m99", "m98", vec![]);
+    let talk = talk
+        .user("m98", vec![compaction(None)])
+        .answers("m99", "m98", vec![]);
     let (prompt, answer) = (id("m98"), id("m99"));
-    let selection = Selection { prompt: &prompt, answer: &answer };
+    let selection = Selection {
+        prompt: &prompt,
+        answer: &answer,
+    };
     let messages = conversation(&talk.messages, &[], &selection, &talk.model());
     let bytes: usize = messages.iter().flat_map(lines).map(|line| line.len()).sum();
     assert!(bytes < 3_000, "{bytes} bytes for a model of 1,000 tokens");
-    assert!(matches!(messages.first(), Some(ModelMessage::User(_))), "{messages:#?}");
-    assert!(messages.len() > 3, "only {} messages are left", messages.len());
-    assert_eq!(messages.last().map(lines), Some(vec!["user: <summarise>".to_string()]));
+    assert!(
+        matches!(messages.first(), Some(ModelMessage::User(_))),
+        "{messages:#?}"
+    );
+    assert!(
+        messages.len() > 3,
+        "only {} messages are left",
+        messages.len()
+    );
+    assert_eq!(
+        messages.last().map(lines),
+        Some(vec!["user: <summarise>".to_string()])
+    );
 }
 
 #[test]
 fn a_title_is_made_of_the_users_words_and_two_outputs() {
-    let synthetic = PartBody::Text(TextPart { text: "made up".into(), synthetic: true, ..Default::default() });
+    let synthetic = PartBody::Text(TextPart {
+        text: "made up".into(),
+        synthetic: true,
+        ..Default::default()
+    });
     let talk = Talk::default()
         .says("m1", "too old")
         .says("m2", "one")
-        .answers("m3", "m2", vec![done("c1", "oldest"), done("c2", "older"), text("Sure")])
+        .answers(
+            "m3",
+            "m2",
+            vec![done("c1", "oldest"), done("c2", "older"), text("Sure")],
+        )
         .user("m4", vec![text("two"), synthetic])
         .says("m5", &"x".repeat(2_000))
         .says("m6", "four")
@@ -492,6 +707,14 @@ fn a_title_is_made_of_the_users_words_and_two_outputs() {
     state.messages = talk.messages;
     let cut = format!("User: {}", "x".repeat(1_000));
     let output = format!("Output of read: {}", "y".repeat(500));
-    let expected = ["User: one", "User: two", &cut, "User: four", &output, "Output of read: older"].join("\n\n");
+    let expected = [
+        "User: one",
+        "User: two",
+        &cut,
+        "User: four",
+        &output,
+        "Output of read: older",
+    ]
+    .join("\n\n");
     assert_eq!(title_material(&state), expected);
 }

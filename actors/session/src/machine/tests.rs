@@ -24,7 +24,10 @@ use bench::Bench;
 fn script(text: &str) -> Outcome {
     let mut bench = Bench::new();
     bench.play(text);
-    Outcome { lines: bench.lines.clone(), bench }
+    Outcome {
+        lines: bench.lines.clone(),
+        bench,
+    }
 }
 
 /// What a script led to.
@@ -44,7 +47,10 @@ impl Outcome {
     /// Compares what came from the last input that begins with `input` on.
     #[track_caller]
     fn since(&self, input: &str, expected: &str) -> &Self {
-        let from = self.lines.iter().rposition(|line| line.starts_with(&format!("- {input}")));
+        let from = self
+            .lines
+            .iter()
+            .rposition(|line| line.starts_with(&format!("- {input}")));
         let from = from.unwrap_or_else(|| panic!("no input begins with {input:?}"));
         compare(&self.lines[from..], expected);
         self
@@ -60,7 +66,15 @@ impl Outcome {
 
 #[track_caller]
 fn compare(lines: &[String], expected: &str) {
-    let expected: Vec<&str> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let expected: Vec<&str> = expected
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     let actual = lines.join("\n");
-    assert!(lines == expected, "the outcome is\n{actual}\n\nbut should be\n{}", expected.join("\n"));
+    assert!(
+        lines == expected,
+        "the outcome is\n{actual}\n\nbut should be\n{}",
+        expected.join("\n")
+    );
 }

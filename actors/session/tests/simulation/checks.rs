@@ -12,7 +12,11 @@ impl World {
         if !self.machine.state.is_busy() {
             self.check_idle();
         }
-        assert_eq!(self.machine.state.is_busy(), self.machine.stamp().is_some(), "the turn and its machinery differ");
+        assert_eq!(
+            self.machine.state.is_busy(),
+            self.machine.stamp().is_some(),
+            "the turn and its machinery differ"
+        );
         // Comparing whole states is the dear part; a difference once made stays, so it is found a little later.
         if self.log.len().is_multiple_of(16) {
             self.check_replay();
@@ -20,7 +24,11 @@ impl World {
     }
 
     fn check_replay(&self) {
-        assert_eq!(json(&self.shadow), json(&self.machine.state), "the replayed state differs from the live one");
+        assert_eq!(
+            json(&self.shadow),
+            json(&self.machine.state),
+            "the replayed state differs from the live one"
+        );
     }
 
     /// Nothing is open while the session does nothing.
@@ -28,18 +36,36 @@ impl World {
         let state = &self.machine.state;
         assert_eq!(state.turn, None);
         assert_eq!(state.status, Status::Idle);
-        assert!(state.permissions.is_empty(), "an idle session asks {:?}", state.permissions);
+        assert!(
+            state.permissions.is_empty(),
+            "an idle session asks {:?}",
+            state.permissions
+        );
         assert!(state.questions.is_empty() && state.network.is_none());
         for entry in &state.messages {
-            let Some(answer) = entry.info.assistant() else { continue };
-            assert!(answer.time.completed.is_some(), "{} is unfinished", answer.id);
+            let Some(answer) = entry.info.assistant() else {
+                continue;
+            };
+            assert!(
+                answer.time.completed.is_some(),
+                "{} is unfinished",
+                answer.id
+            );
             for part in &entry.parts {
                 match &part.body {
-                    PartBody::Tool(tool) => assert!(tool.state.is_final(), "call {} is open", tool.call_id),
-                    PartBody::Text(text) => {
-                        assert!(text.time.as_ref().is_none_or(|time| time.end.is_some()), "{} is open", part.id);
+                    PartBody::Tool(tool) => {
+                        assert!(tool.state.is_final(), "call {} is open", tool.call_id)
                     }
-                    PartBody::Reasoning(reasoning) => assert!(reasoning.time.end.is_some(), "{} is open", part.id),
+                    PartBody::Text(text) => {
+                        assert!(
+                            text.time.as_ref().is_none_or(|time| time.end.is_some()),
+                            "{} is open",
+                            part.id
+                        );
+                    }
+                    PartBody::Reasoning(reasoning) => {
+                        assert!(reasoning.time.end.is_some(), "{} is open", part.id)
+                    }
                     _ => {}
                 }
             }
@@ -50,7 +76,11 @@ impl World {
         self.check_idle();
         self.check_replay();
         let whole = fold(None, &self.log).expect("the log begins with the session");
-        assert_eq!(json(&whole), json(&self.machine.state), "the fold of the whole log differs from the live state");
+        assert_eq!(
+            json(&whole),
+            json(&self.machine.state),
+            "the fold of the whole log differs from the live state"
+        );
         self.check_numbers();
         self.check_turns();
         self.check_requests();
@@ -59,8 +89,15 @@ impl World {
 
     fn check_numbers(&self) {
         let numbers = self.log.iter().filter_map(|logged| logged.sync);
-        assert!(numbers.zip(0..).all(|(number, place)| number == place), "the durable events' numbers have a gap");
-        let mut events: Vec<&str> = self.log.iter().map(|logged| logged.event.as_str()).collect();
+        assert!(
+            numbers.zip(0..).all(|(number, place)| number == place),
+            "the durable events' numbers have a gap"
+        );
+        let mut events: Vec<&str> = self
+            .log
+            .iter()
+            .map(|logged| logged.event.as_str())
+            .collect();
         events.dedup();
         assert_eq!(events.len(), self.log.len(), "two events have one id");
     }
@@ -98,11 +135,15 @@ impl World {
                 Record::NetworkAsked(request) => {
                     open.insert(request.id.to_string());
                 }
-                Record::PermissionReplied(id, _) => assert!(open.remove(id.as_str()), "{id} was answered twice"),
+                Record::PermissionReplied(id, _) => {
+                    assert!(open.remove(id.as_str()), "{id} was answered twice")
+                }
                 Record::QuestionReplied(id, _) | Record::QuestionRejected(id) => {
                     assert!(open.remove(id.as_str()), "{id} was answered twice");
                 }
-                Record::NetworkAnswered(id, _) => assert!(open.remove(id.as_str()), "{id} was answered twice"),
+                Record::NetworkAnswered(id, _) => {
+                    assert!(open.remove(id.as_str()), "{id} was answered twice")
+                }
                 _ => {}
             }
         }
@@ -114,14 +155,24 @@ impl World {
         let state = &self.machine.state;
         assert!(state.queue.is_empty());
         for prompt in &self.accepted {
-            assert!(state.last_answer(prompt).is_some(), "{prompt} was accepted and never answered");
+            assert!(
+                state.last_answer(prompt).is_some(),
+                "{prompt} was accepted and never answered"
+            );
         }
-        assert!(self.waiting.is_empty(), "nobody told the clients that wait for {:?}", self.waiting);
+        assert!(
+            self.waiting.is_empty(),
+            "nobody told the clients that wait for {:?}",
+            self.waiting
+        );
         for (message, call) in &self.wrote {
             let known = state.calls(message).any(|(_, tool)| {
                 tool.call_id == *call && !matches!(tool.state, ToolState::Pending { .. })
             });
-            assert!(known, "call {call} of {message} changed files and the log does not know it");
+            assert!(
+                known,
+                "call {call} of {message} changed files and the log does not know it"
+            );
         }
     }
 }

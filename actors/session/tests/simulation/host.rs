@@ -37,7 +37,14 @@ pub enum Phase {
 
 impl Job {
     pub fn new(stamp: Stamp, run: ToolRun, announced_at: usize) -> Self {
-        Self { stamp, run, phase: Phase::Begins, announced_at, stopped: false, wrote: false }
+        Self {
+            stamp,
+            run,
+            phase: Phase::Begins,
+            announced_at,
+            stopped: false,
+            wrote: false,
+        }
     }
 
     pub fn writes(&self) -> bool {
@@ -45,16 +52,28 @@ impl Job {
     }
 
     /// What the call does next; `None` when it waits. The flag says that it is over.
-    pub fn next(&mut self, chance: &mut Chance, saved: &[Rule], synced: usize) -> Option<(Input, bool)> {
+    pub fn next(
+        &mut self,
+        chance: &mut Chance,
+        saved: &[Rule],
+        synced: usize,
+    ) -> Option<(Input, bool)> {
         if self.stopped {
-            return Some((self.ends(Err(ToolError::Aborted { metadata: Map::new() })), true));
+            return Some((
+                self.ends(Err(ToolError::Aborted {
+                    metadata: Map::new(),
+                })),
+                true,
+            ));
         }
         match std::mem::replace(&mut self.phase, Phase::Begins) {
             Phase::Begins => self.begins(chance, saved),
             waits @ (Phase::Asks(_) | Phase::Questions) => {
                 self.phase = waits;
                 // A tool that breaks down while it waits leaves its request behind.
-                chance.percent(2).then(|| (self.ends(Err(ToolError::failed("broke down"))), true))
+                chance
+                    .percent(2)
+                    .then(|| (self.ends(Err(ToolError::failed("broke down"))), true))
             }
             Phase::Allowed if self.announced_at > synced => {
                 self.phase = Phase::Allowed;
@@ -72,14 +91,24 @@ impl Job {
     fn begins(&mut self, chance: &mut Chance, saved: &[Rule]) -> Option<(Input, bool)> {
         if chance.percent(20) {
             let known = Map::from_iter([("output".to_string(), "so far".into())]);
-            return Some((Input::Progress(self.stamp, self.run.call.clone(), None, known), false));
+            return Some((
+                Input::Progress(self.stamp, self.run.call.clone(), None, known),
+                false,
+            ));
         }
         if self.run.tool == "question" {
             self.phase = Phase::Questions;
-            return Some((Input::Question(self.stamp, self.run.call.clone(), vec![json!({})]), false));
+            return Some((
+                Input::Question(self.stamp, self.run.call.clone(), vec![json!({})]),
+                false,
+            ));
         }
         if !self.writes() {
-            let result = if chance.percent(20) { Err(ToolError::failed("no such file")) } else { Ok(()) };
+            let result = if chance.percent(20) {
+                Err(ToolError::failed("no such file"))
+            } else {
+                Ok(())
+            };
             return Some((self.ends(result), true));
         }
         let pattern = chance.pick(&["ls a", "ls b", "rm a", "rm b"]);
@@ -91,12 +120,22 @@ impl Job {
             must_ask: chance.percent(30),
         };
         self.phase = Phase::Asks(ask.clone());
-        Some((Input::Ask(self.stamp, self.run.call.clone(), Box::new(ask), Arc::new(saved.to_vec())), false))
+        Some((
+            Input::Ask(
+                self.stamp,
+                self.run.call.clone(),
+                Box::new(ask),
+                Arc::new(saved.to_vec()),
+            ),
+            false,
+        ))
     }
 
     /// The machine's answer to the call's request. `reply` is a person's own answer to it, if there was one.
     pub fn hears(&mut self, answer: Result<(), ToolError>, by: Heard) {
-        let Phase::Asks(ask) = &self.phase else { return };
+        let Phase::Asks(ask) = &self.phase else {
+            return;
+        };
         if answer.is_ok() {
             assert_allowed(ask, &by);
         }
@@ -108,12 +147,21 @@ impl Job {
 
     fn ends(&self, result: Result<(), ToolError>) -> Input {
         let files = if self.wrote {
-            vec![FileChange { path: "/work/a".into(), before: "h0".into(), after: "h1".into() }]
+            vec![FileChange {
+                path: "/work/a".into(),
+                before: "h0".into(),
+                after: "h1".into(),
+            }]
         } else {
             Vec::new()
         };
         let snapshot = self.wrote.then(|| "h1".to_string());
-        let result = result.map(|()| Box::new(ToolOutput { output: "done".into(), ..Default::default() }));
+        let result = result.map(|()| {
+            Box::new(ToolOutput {
+                output: "done".into(),
+                ..Default::default()
+            })
+        });
         Input::ToolDone(self.stamp, self.run.call.clone(), result, files, snapshot)
     }
 }
@@ -134,15 +182,26 @@ fn assert_allowed(ask: &Ask, by: &Heard) {
             assert!(!ask.must_ask, "{ask:?} was allowed without a person");
             let by_rule = judge(rules, &ask.permission, pattern);
             let by_answer = judge(saved, &ask.permission, pattern);
-            let allowed = by_rule == Action::Allow || (by_rule == Action::Ask && by_answer == Action::Allow);
+            let allowed =
+                by_rule == Action::Allow || (by_rule == Action::Ask && by_answer == Action::Allow);
             assert!(allowed, "no rule allows {ask:?}");
         }
         Heard::Person(request, Some(said_yes), _) => {
-            assert!(said_yes, "the user refused {request} for {ask:?}, and the call was allowed");
+            assert!(
+                said_yes,
+                "the user refused {request} for {ask:?}, and the call was allowed"
+            );
         }
         Heard::Person(request, None, saved) => {
-            assert!(!ask.must_ask, "{request} for {ask:?} was allowed along with another one");
-            assert_eq!(judge(saved, &ask.permission, pattern), Action::Allow, "nothing allows {request} for {ask:?}");
+            assert!(
+                !ask.must_ask,
+                "{request} for {ask:?} was allowed along with another one"
+            );
+            assert_eq!(
+                judge(saved, &ask.permission, pattern),
+                Action::Allow,
+                "nothing allows {request} for {ask:?}"
+            );
         }
     }
 }

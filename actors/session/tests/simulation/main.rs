@@ -26,7 +26,9 @@ fn whatever_happens_the_log_and_its_promises_hold() {
         let run = catch_unwind(AssertUnwindSafe(|| run(&mut world)));
         if let Err(failure) = run {
             let steps = world.last_steps(if seeds == 1 { usize::MAX } else { 40 });
-            eprintln!("KILO_SIM_FROM={seed} KILO_SIM_SEEDS=1 shows the whole run, which ended with\n{steps}");
+            eprintln!(
+                "KILO_SIM_FROM={seed} KILO_SIM_SEEDS=1 shows the whole run, which ended with\n{steps}"
+            );
             resume_unwind(failure);
         }
         seen.add(&world.seen);
@@ -46,7 +48,13 @@ fn run(world: &mut World) {
     world.check_at_rest();
 }
 
-#[allow(clippy::disallowed_methods, reason = "a knob of the test run, not of the program")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a knob of the test run, not of the program"
+)]
 fn number(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(otherwise)
 }

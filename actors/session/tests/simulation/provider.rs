@@ -22,22 +22,42 @@ pub enum Piece {
 }
 
 impl Stream {
-    pub fn new(chance: &mut Chance, stamp: Stamp, call: ModelCall, calls: &mut usize, calm: bool) -> Self {
-        let script = if calm { plain(chance) } else { script(chance, &call, calls) };
-        Self { stamp, call, opened: false, script }
+    pub fn new(
+        chance: &mut Chance,
+        stamp: Stamp,
+        call: ModelCall,
+        calls: &mut usize,
+        calm: bool,
+    ) -> Self {
+        let script = if calm {
+            plain(chance)
+        } else {
+            script(chance, &call, calls)
+        };
+        Self {
+            stamp,
+            call,
+            opened: false,
+            script,
+        }
     }
 
     /// The next input of the stream; `None` when it is over.
     pub fn next(&mut self) -> Option<Input> {
         Some(match self.script.pop_front()? {
             Piece::Chunks(chunks) => Input::Chunks(self.stamp, chunks),
-            Piece::Fails(class) => Input::StreamFailed(self.stamp, ProviderError::new(class, "trouble")),
+            Piece::Fails(class) => {
+                Input::StreamFailed(self.stamp, ProviderError::new(class, "trouble"))
+            }
         })
     }
 }
 
 fn plain(chance: &mut Chance) -> VecDeque<Piece> {
-    VecDeque::from([Piece::Chunks(vec![Chunk::Text("At last.".into())]), Piece::Chunks(vec![finish(chance)])])
+    VecDeque::from([
+        Piece::Chunks(vec![Chunk::Text("At last.".into())]),
+        Piece::Chunks(vec![finish(chance)]),
+    ])
 }
 
 fn script(chance: &mut Chance, call: &ModelCall, calls: &mut usize) -> VecDeque<Piece> {
@@ -59,19 +79,35 @@ fn script(chance: &mut Chance, call: &ModelCall, calls: &mut usize) -> VecDeque<
     for _ in 0..chance.below(5) {
         let mut chunks = Vec::new();
         for _ in 0..=chance.below(3) {
-            piece(chance, &mut chunks, &mut index, calls, call.kind == TurnKind::Prompt);
+            piece(
+                chance,
+                &mut chunks,
+                &mut index,
+                calls,
+                call.kind == TurnKind::Prompt,
+            );
         }
         pieces.push_back(Piece::Chunks(chunks));
     }
     if chance.percent(10) {
-        pieces.push_back(Piece::Fails(chance.pick(&[ErrorClass::StreamCut, ErrorClass::Stalled, ErrorClass::Malformed])));
+        pieces.push_back(Piece::Fails(chance.pick(&[
+            ErrorClass::StreamCut,
+            ErrorClass::Stalled,
+            ErrorClass::Malformed,
+        ])));
     } else {
         pieces.push_back(Piece::Chunks(vec![finish(chance)]));
     }
     pieces
 }
 
-fn piece(chance: &mut Chance, chunks: &mut Vec<Chunk>, index: &mut usize, calls: &mut usize, may_call: bool) {
+fn piece(
+    chance: &mut Chance,
+    chunks: &mut Vec<Chunk>,
+    index: &mut usize,
+    calls: &mut usize,
+    may_call: bool,
+) {
     match chance.below(if may_call { 8 } else { 5 }) {
         0 => chunks.push(Chunk::Reasoning("hm ".into())),
         1 => chunks.push(Chunk::ReasoningEnd(None)),
@@ -80,10 +116,19 @@ fn piece(chance: &mut Chance, chunks: &mut Vec<Chunk>, index: &mut usize, calls:
         _ => {
             let new_id = *calls == 0 || !chance.percent(5);
             *calls += usize::from(new_id);
-            let tools = ["bash", "bash", "edit", "read", "read", "question", "nothing"];
+            let tools = [
+                "bash", "bash", "edit", "read", "read", "question", "nothing",
+            ];
             let arguments = ["{}", r#"{"a":1}"#, r#"{"a":1}"#, r#"{"b":"#, "[]", ""];
-            chunks.push(Chunk::ToolStart { index: *index, id: format!("c{calls}"), name: chance.pick(&tools).into() });
-            chunks.push(Chunk::ToolDelta { index: *index, arguments: chance.pick(&arguments).into() });
+            chunks.push(Chunk::ToolStart {
+                index: *index,
+                id: format!("c{calls}"),
+                name: chance.pick(&tools).into(),
+            });
+            chunks.push(Chunk::ToolDelta {
+                index: *index,
+                arguments: chance.pick(&arguments).into(),
+            });
             if chance.percent(70) {
                 chunks.push(Chunk::ToolEnd { index: *index });
             }
@@ -94,7 +139,14 @@ fn piece(chance: &mut Chance, chunks: &mut Vec<Chunk>, index: &mut usize, calls:
 
 fn finish(chance: &mut Chance) -> Chunk {
     let input = if chance.percent(15) { 5_000 } else { 100 };
-    Chunk::Finish { reason: "stop".into(), tokens: Tokens { input, output: 10, ..Default::default() } }
+    Chunk::Finish {
+        reason: "stop".into(),
+        tokens: Tokens {
+            input,
+            output: 10,
+            ..Default::default()
+        },
+    }
 }
 
 pub fn model() -> ModelInfo {
@@ -116,7 +168,11 @@ pub fn model() -> ModelInfo {
         temperature: true,
         images: false,
         pdf: false,
-        cost: Price { input: 1.0, output: 2.0, ..Default::default() },
+        cost: Price {
+            input: 1.0,
+            output: 2.0,
+            ..Default::default()
+        },
         interleaved: None,
         options: Default::default(),
         first_byte_ms: 1,

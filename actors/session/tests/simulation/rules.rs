@@ -3,7 +3,11 @@
 use kilo_protocol::model::{Action, Rule};
 
 pub fn rule(permission: &str, pattern: &str, action: Action) -> Rule {
-    Rule { permission: permission.into(), pattern: pattern.into(), action }
+    Rule {
+        permission: permission.into(),
+        pattern: pattern.into(),
+        action,
+    }
 }
 
 /// What the last matching rule says; a person is asked where none matches.

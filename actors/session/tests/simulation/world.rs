@@ -6,7 +6,8 @@ use crate::provider::{Stream, model};
 use crate::rules::rule;
 use kilo_ports::tool::{Access, ToolError};
 use kilo_protocol::model::{
-    Action, Created, ModelRef, Part, PartBody, Rule, Session, SessionTime, TextPart, Tokens, UserMessage,
+    Action, Created, ModelRef, Part, PartBody, Rule, Session, SessionTime, TextPart, Tokens,
+    UserMessage,
 };
 use kilo_protocol::{IdSource, MessageId, Millis, PermissionId, QuestionId, SessionId};
 use kilo_session::apply::{apply, fold};
@@ -71,11 +72,28 @@ impl Seen {
 
     pub fn assert_everything_happened(&self) {
         let all = [
-            "abort", "always", "answered late", "compacted", "crash", "crash in a decision", "crash in a turn",
-            "must ask", "message repeated", "offline", "prompt queued", "resumed", "retry", "stopped call", "write",
+            "abort",
+            "always",
+            "answered late",
+            "compacted",
+            "crash",
+            "crash in a decision",
+            "crash in a turn",
+            "must ask",
+            "message repeated",
+            "offline",
+            "prompt queued",
+            "resumed",
+            "retry",
+            "stopped call",
+            "write",
         ];
         for what in all {
-            assert!(self.0.get(what).is_some_and(|count| *count >= 20), "{what} hardly happened: {:?}", self.0);
+            assert!(
+                self.0.get(what).is_some_and(|count| *count >= 20),
+                "{what} hardly happened: {:?}",
+                self.0
+            );
         }
     }
 }
@@ -104,14 +122,22 @@ fn session() -> Session {
 }
 
 fn model_ref() -> ModelRef {
-    ModelRef { provider_id: "fake".into(), model_id: "m".into(), variant: None }
+    ModelRef {
+        provider_id: "fake".into(),
+        model_id: "m".into(),
+        variant: None,
+    }
 }
 
 impl World {
     pub fn new(chance: Chance) -> Self {
         let ids = IdSource::default();
         let created = Record::SessionCreated(Box::new(session()));
-        let log = vec![Logged { event: ids.event(1), sync: Some(0), record: created }];
+        let log = vec![Logged {
+            event: ids.event(1),
+            sync: Some(0),
+            record: created,
+        }];
         let state = fold(None, &log).expect("the log begins with the session");
         Self {
             chance,
@@ -177,10 +203,17 @@ impl World {
                 }
                 let before = self.log.len();
                 self.give(Input::Resume);
-                assert!(self.log.len() > before, "nothing is resumed, with {:?}", self.machine.state.unfinished);
+                assert!(
+                    self.log.len() > before,
+                    "nothing is resumed, with {:?}",
+                    self.machine.state.unfinished
+                );
             }
         }
-        panic!("the session does not come to rest: {:?}", self.machine.state.status);
+        panic!(
+            "the session does not come to rest: {:?}",
+            self.machine.state.status
+        );
     }
 
     fn mail_everything(&mut self) {
@@ -190,7 +223,9 @@ impl World {
     }
 
     fn stream_goes_on(&mut self) {
-        let Some(stream) = &mut self.stream else { return };
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
         if !stream.opened {
             stream.opened = true;
             let (stamp, call) = (stream.stamp, stream.call.clone());
@@ -223,7 +258,9 @@ impl World {
             ("read", Access::Reads),
             ("question", Access::Session),
         ];
-        let tools = tools.map(|(name, access)| (name.to_string(), access)).to_vec();
+        let tools = tools
+            .map(|(name, access)| (name.to_string(), access))
+            .to_vec();
         Opened {
             model: Arc::new(model()),
             rules: Arc::new(self.rules.clone()),
@@ -238,7 +275,12 @@ impl World {
         for _ in 0..self.chance.below(4) {
             let permission = self.chance.pick(&["*", "bash", "edit"]);
             let pattern = self.chance.pick(&["*", "ls *", "rm *"]);
-            rules.push(rule(permission, pattern, self.chance.pick(&[Action::Allow, Action::Ask, Action::Deny])));
+            rules.push(rule(
+                permission,
+                pattern,
+                self.chance
+                    .pick(&[Action::Allow, Action::Ask, Action::Deny]),
+            ));
         }
         rules
     }
@@ -251,7 +293,9 @@ impl World {
         let job = &mut self.jobs[place];
         let (message, call) = (job.run.message.clone(), job.run.call.clone());
         let (wrote, stopped) = (job.wrote, job.stopped);
-        let Some((input, over)) = job.next(&mut self.chance, &self.saved, self.synced) else { return };
+        let Some((input, over)) = job.next(&mut self.chance, &self.saved, self.synced) else {
+            return;
+        };
         if job.wrote && !wrote {
             self.seen.note("write");
             self.wrote.insert((message, call));
@@ -318,8 +362,16 @@ impl World {
         }
         let id = self.ids.message(self.now);
         let session_id = self.machine.state.info.id.clone();
-        let body = PartBody::Text(TextPart { text: "go".into(), ..Default::default() });
-        let part = Part { id: self.ids.part(self.now), session_id: session_id.clone(), message_id: id.clone(), body };
+        let body = PartBody::Text(TextPart {
+            text: "go".into(),
+            ..Default::default()
+        });
+        let part = Part {
+            id: self.ids.part(self.now),
+            session_id: session_id.clone(),
+            message_id: id.clone(),
+            body,
+        };
         let no_reply = self.chance.percent(10);
         let message = UserMessage {
             id: id.clone(),
@@ -337,7 +389,11 @@ impl World {
             self.waiting.insert(id.clone());
         }
         let process = self.process;
-        self.give(Input::Prompt(Box::new(Prompt { message, parts: vec![part], no_reply })));
+        self.give(Input::Prompt(Box::new(Prompt {
+            message,
+            parts: vec![part],
+            no_reply,
+        })));
         // The client hears of it once it is on the disk; the machine asks for that.
         if !no_reply && process == self.process {
             self.accepted.push(id.clone());
@@ -350,12 +406,20 @@ impl World {
     fn answer_requests(&mut self) {
         let state = &self.machine.state;
         if let Some(request) = state.permissions.first().cloned() {
-            let reply = self.chance.pick(&[Reply::Once, Reply::Once, Reply::Always, Reply::Reject]);
-            let message = self.chance.percent(50).then(|| "do it differently".to_string());
+            let reply = self
+                .chance
+                .pick(&[Reply::Once, Reply::Once, Reply::Always, Reply::Reject]);
+            let message = self
+                .chance
+                .percent(50)
+                .then(|| "do it differently".to_string());
             self.said.insert(request.id.clone(), reply != Reply::Reject);
             if reply == Reply::Always {
                 self.seen.note("always");
-                let rules = request.always.iter().map(|pattern| rule(&request.permission, pattern, Action::Allow));
+                let rules = request
+                    .always
+                    .iter()
+                    .map(|pattern| rule(&request.permission, pattern, Action::Allow));
                 self.saved.extend(rules);
             }
             return self.give(Input::Answer(request.id, reply, message));
@@ -372,7 +436,11 @@ impl World {
 
     /// The process ends; what is not on the disk may be lost with the power.
     fn crash(&mut self) {
-        let lost = if self.chance.percent(50) { 0 } else { self.chance.below(self.log.len() - self.synced + 1) };
+        let lost = if self.chance.percent(50) {
+            0
+        } else {
+            self.chance.below(self.log.len() - self.synced + 1)
+        };
         self.die(self.log.len() - lost);
     }
 
@@ -390,18 +458,31 @@ impl World {
         self.mail.clear();
         self.waiting.clear();
         self.shadow = fold(None, &self.log).expect("the log begins with the session");
-        let queue: Vec<MessageId> = self.shadow.next.iter().chain(&self.shadow.queue).cloned().collect();
+        let queue: Vec<MessageId> = self
+            .shadow
+            .next
+            .iter()
+            .chain(&self.shadow.queue)
+            .cloned()
+            .collect();
         self.machine = Machine::new(self.shadow.clone());
         self.synced = kept;
         let decision = self.machine.recover(self.now, &self.ids);
         let process = self.process;
-        assert!(decision.effects.is_empty(), "recovery orders {:?}", decision.effects);
+        assert!(
+            decision.effects.is_empty(),
+            "recovery orders {:?}",
+            decision.effects
+        );
         self.commit(decision);
         if process != self.process {
             return;
         }
         self.check_idle();
-        assert_eq!(self.machine.state.queue, queue, "recovery changed the queue");
+        assert_eq!(
+            self.machine.state.queue, queue,
+            "recovery changed the queue"
+        );
         if self.chance.percent(50) {
             self.give(Input::Resume);
         }
@@ -439,7 +520,10 @@ impl World {
             if process != self.process {
                 return;
             }
-            self.say(format!("  -> {}", format!("{effect:?}").chars().take(160).collect::<String>()));
+            self.say(format!(
+                "  -> {}",
+                format!("{effect:?}").chars().take(160).collect::<String>()
+            ));
             self.carry_out(effect);
         }
     }
@@ -500,11 +584,20 @@ impl World {
             Effect::AnswerAsk(request, answer) => {
                 let call = self.asked.get(&request).cloned().expect("it was asked");
                 let said = self.said.get(&request).copied();
-                self.tell_job(&call, answer, Heard::Person(request, said, self.saved.clone()));
+                self.tell_job(
+                    &call,
+                    answer,
+                    Heard::Person(request, said, self.saved.clone()),
+                );
             }
             Effect::AnswerQuestion(question, _) => {
-                let call = self.questions.get(&question).cloned().expect("it was asked");
-                let waits = |job: &&mut Job| job.run.call == call && matches!(job.phase, Phase::Questions);
+                let call = self
+                    .questions
+                    .get(&question)
+                    .cloned()
+                    .expect("it was asked");
+                let waits =
+                    |job: &&mut Job| job.run.call == call && matches!(job.phase, Phase::Questions);
                 if let Some(job) = self.jobs.iter_mut().find(waits) {
                     job.phase = Phase::Answered;
                 }
@@ -528,17 +621,32 @@ impl World {
 
     fn run_tool(&mut self, stamp: Stamp, run: kilo_session::input::ToolRun) {
         let key = (run.message.clone(), run.call.clone());
-        assert!(self.started.insert(key), "call {} of {} was started twice", run.call, run.message);
-        let is_announced = self.log.iter().rev().any(|logged| match (&logged.record, logged.record.running_call()) {
-            (Record::PartUpdated(part, _), Some(call)) => *call == run.call && part.message_id == run.message,
-            _ => false,
+        assert!(
+            self.started.insert(key),
+            "call {} of {} was started twice",
+            run.call,
+            run.message
+        );
+        let is_announced = self.log.iter().rev().any(|logged| {
+            match (&logged.record, logged.record.running_call()) {
+                (Record::PartUpdated(part, _), Some(call)) => {
+                    *call == run.call && part.message_id == run.message
+                }
+                _ => false,
+            }
         });
-        assert!(is_announced, "call {} was started before its record", run.call);
+        assert!(
+            is_announced,
+            "call {} was started before its record",
+            run.call
+        );
         self.jobs.push(Job::new(stamp, run, self.log.len()));
     }
 
     fn tell_job(&mut self, call: &str, answer: Result<(), ToolError>, by: Heard) {
-        let asks = |job: &&mut Job| job.run.call == call && matches!(job.phase, Phase::Asks(_)) && !job.stopped;
+        let asks = |job: &&mut Job| {
+            job.run.call == call && matches!(job.phase, Phase::Asks(_)) && !job.stopped
+        };
         if let Some(job) = self.jobs.iter_mut().find(asks) {
             job.hears(answer, by);
         }
@@ -549,11 +657,19 @@ impl World {
 fn again(input: &Input) -> Option<Input> {
     Some(match input {
         Input::Snapshot(stamp, hash) => Input::Snapshot(*stamp, hash.clone()),
-        Input::ToolDone(stamp, call, result, files, snapshot) => {
-            Input::ToolDone(*stamp, call.clone(), result.clone(), files.clone(), snapshot.clone())
+        Input::ToolDone(stamp, call, result, files, snapshot) => Input::ToolDone(
+            *stamp,
+            call.clone(),
+            result.clone(),
+            files.clone(),
+            snapshot.clone(),
+        ),
+        Input::Ask(stamp, call, ask, saved) => {
+            Input::Ask(*stamp, call.clone(), ask.clone(), Arc::clone(saved))
         }
-        Input::Ask(stamp, call, ask, saved) => Input::Ask(*stamp, call.clone(), ask.clone(), Arc::clone(saved)),
-        Input::Question(stamp, call, questions) => Input::Question(*stamp, call.clone(), questions.clone()),
+        Input::Question(stamp, call, questions) => {
+            Input::Question(*stamp, call.clone(), questions.clone())
+        }
         Input::Progress(stamp, call, title, known) => {
             Input::Progress(*stamp, call.clone(), title.clone(), known.clone())
         }

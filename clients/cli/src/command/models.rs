@@ -33,7 +33,10 @@ pub async fn execute(args: &ModelsArgs, cx: &Context) -> anyhow::Result<Exit> {
 
 async fn list(args: &ModelsArgs, link: &Link) -> anyhow::Result<Exit> {
     if args.refresh {
-        link.client.dispose().await?;
+        // Fetches a newer list first; a failure says so and what is known is listed.
+        if let Err(error) = link.client.refresh_models().await {
+            note(&format!("the list of models was not refreshed: {error}"));
+        }
     }
     let providers = link.client.providers().await?;
     let lines = lines(&providers, args.provider.as_deref(), args.verbose);

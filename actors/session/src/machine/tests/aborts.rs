@@ -13,7 +13,10 @@ fn while_the_checkpoint_is_made() {
         snapshot h1
         ",
     );
-    outcome.since("abort", "
+    outcome
+        .since(
+            "abort",
+            "
             - abort
             record failed MessageAbortedError 'The turn was stopped.'
             record status idle
@@ -29,7 +32,9 @@ fn while_the_checkpoint_is_made() {
             effect turn_ended m1
             - late snapshot h1
             - snapshot h1
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -44,7 +49,10 @@ fn while_text_streams() {
         finish
         ",
     );
-    outcome.since("abort", "
+    outcome
+        .since(
+            "abort",
+            "
             - abort
             record failed MessageAbortedError 'The turn was stopped.'
             record status idle
@@ -60,7 +68,9 @@ fn while_text_streams() {
             effect turn_ended m1
             - text ' more'
             - finish
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -72,7 +82,10 @@ fn while_arguments_stream() {
         abort
         "#,
     );
-    outcome.since("abort", "
+    outcome
+        .since(
+            "abort",
+            "
             - abort
             record failed MessageAbortedError 'The turn was stopped.'
             record status idle
@@ -86,7 +99,9 @@ fn while_arguments_stream() {
             effect stop_tools
             effect abort_children
             effect turn_ended m1
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -101,7 +116,10 @@ fn while_a_call_runs_and_its_late_files_are_kept_for_undo() {
         done c1 'made' files=/work/a
         "#,
     );
-    outcome.since("abort", r#"
+    outcome
+        .since(
+            "abort",
+            r#"
             - abort
             record failed MessageAbortedError 'The turn was stopped.'
             record status idle
@@ -118,7 +136,9 @@ fn while_a_call_runs_and_its_late_files_are_kept_for_undo() {
             - done c1 'made' files=/work/a
             record files m2 ["/work/a"]
             effect make_diff m1
-        "#).is_settled();
+        "#,
+        )
+        .is_settled();
 }
 
 #[test]
@@ -137,7 +157,10 @@ fn while_a_person_is_asked() {
         reply que1 'yes'
         ",
     );
-    outcome.since("abort", "
+    outcome
+        .since(
+            "abort",
+            "
             - abort
             record failed MessageAbortedError 'The turn was stopped.'
             record status idle
@@ -156,7 +179,9 @@ fn while_a_person_is_asked() {
             effect turn_ended m1
             - answer per1 once
             - reply que1 'yes'
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -169,7 +194,10 @@ fn while_a_retry_waits() {
         retry
         ",
     );
-    outcome.since("abort", "
+    outcome
+        .since(
+            "abort",
+            "
             - abort
             record failed MessageAbortedError 'The turn was stopped.'
             record status idle
@@ -183,7 +211,9 @@ fn while_a_retry_waits() {
             effect abort_children
             effect turn_ended m1
             - retry
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -196,7 +226,10 @@ fn while_the_network_is_gone() {
         network back
         ",
     );
-    outcome.since("abort", "
+    outcome
+        .since(
+            "abort",
+            "
             - abort
             record failed MessageAbortedError 'The turn was stopped.'
             record status idle
@@ -211,7 +244,9 @@ fn while_the_network_is_gone() {
             effect abort_children
             effect turn_ended m1
             - network back
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -224,7 +259,10 @@ fn while_a_conversation_is_compacted_the_waiting_client_hears_of_it() {
         abort
         ",
     );
-    outcome.since("abort", "
+    outcome
+        .since(
+            "abort",
+            "
             - abort
             record failed MessageAbortedError 'The turn was stopped.'
             record status idle
@@ -239,7 +277,9 @@ fn while_a_conversation_is_compacted_the_waiting_client_hears_of_it() {
             effect abort_children
             effect turn_ended m1
             effect turn_ended m3
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]

@@ -26,7 +26,9 @@ fn a_rule_that_allows_answers_at_once_and_is_named_in_the_part() {
         done c1 'a'
         ",
     );
-    outcome.since("ask c1", r#"
+    outcome.since(
+        "ask c1",
+        r#"
             - ask c1 bash 'ls'
             effect answer c1 allowed
             - done c1 'a'
@@ -39,7 +41,8 @@ fn a_rule_that_allows_answers_at_once_and_is_named_in_the_part() {
             record status busy
             record part m3.p5 step-start h0
             effect call_model m3 for m1 code
-        "#);
+        "#,
+    );
 }
 
 #[test]
@@ -81,7 +84,9 @@ fn once_allows_this_call_alone() {
         ask c2 bash 'ls'
         ",
     );
-    outcome.since("ask c1", r#"
+    outcome.since(
+        "ask c1",
+        r#"
             - ask c1 bash 'ls'
             record permission per1 asked c1 bash ["ls"]
             - answer per1 once
@@ -103,7 +108,8 @@ fn once_allows_this_call_alone() {
             effect run_tool c2 bash {}
             - ask c2 bash 'ls'
             record permission per2 asked c2 bash ["ls"]
-        "#);
+        "#,
+    );
 }
 
 #[test]
@@ -123,7 +129,9 @@ fn always_allows_what_waits_and_what_comes_but_no_other_command() {
         ask c1 bash 'ls again'
         "#,
     );
-    outcome.since("answer per1", r#"
+    outcome.since(
+        "answer per1",
+        r#"
             - answer per1 always
             record permission per1 always
             record permission per2 always
@@ -132,7 +140,8 @@ fn always_allows_what_waits_and_what_comes_but_no_other_command() {
             effect save_rules ["bash:ls *"]
             - ask c1 bash 'ls again'
             effect answer c1 allowed
-        "#);
+        "#,
+    );
 }
 
 #[test]
@@ -176,7 +185,10 @@ fn a_reject_rejects_the_siblings_and_ends_the_turn() {
         refused c2
         ",
     );
-    outcome.since("answer per1", "
+    outcome
+        .since(
+            "answer per1",
+            "
             - answer per1 reject
             record permission per1 reject
             record permission per2 reject
@@ -196,7 +208,9 @@ fn a_reject_rejects_the_siblings_and_ends_the_turn() {
             record head
             effect make_title
             effect turn_ended m1
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -236,10 +250,13 @@ fn what_must_be_asked_is_asked_where_a_rule_allows_it() {
         ask c1 bash 'eval x' must
         ",
     );
-    outcome.since("ask c1", r#"
+    outcome.since(
+        "ask c1",
+        r#"
             - ask c1 bash 'eval x' must
             record permission per1 asked c1 bash ["eval x"]
-        "#);
+        "#,
+    );
 }
 
 #[test]
@@ -256,21 +273,27 @@ fn what_must_be_asked_is_not_covered_by_an_answer_to_something_else() {
         answer per2 always
         ",
     );
-    outcome.since("answer per2", r#"
+    outcome.since(
+        "answer per2",
+        r#"
             - answer per2 always
             record permission per2 always
             effect answer per2 allowed
             effect save_rules ["bash:eval *"]
-        "#);
+        "#,
+    );
 }
 
 #[test]
 fn a_request_about_nothing_is_judged_as_one_about_everything() {
     let outcome = running("ask c1 bash ''");
-    outcome.since("ask c1", r#"
+    outcome.since(
+        "ask c1",
+        r#"
             - ask c1 bash ''
             record permission per1 asked c1 bash ["*"]
-        "#);
+        "#,
+    );
 }
 
 #[test]
@@ -282,7 +305,9 @@ fn a_call_that_ends_takes_its_open_request_along() {
         answer per1 once
         ",
     );
-    outcome.since("error c1", "
+    outcome.since(
+        "error c1",
+        "
             - error c1 'the tool failed unexpectedly'
             record permission per1 reject
             record part m2.p3 call c1 bash error 'the tool failed unexpectedly'
@@ -295,7 +320,8 @@ fn a_call_that_ends_takes_its_open_request_along() {
             record part m3.p5 step-start h0
             effect call_model m3 for m1 code
             - answer per1 once
-        ");
+        ",
+    );
 }
 
 #[test]
@@ -307,11 +333,14 @@ fn a_call_that_ended_cannot_ask() {
         question c1
         ",
     );
-    outcome.since("ask c1", "
+    outcome.since(
+        "ask c1",
+        "
             - ask c1 bash 'ls'
             effect answer c1 Tool execution aborted
             - question c1
-        ");
+        ",
+    );
 }
 
 #[test]
@@ -323,9 +352,12 @@ fn an_answer_counts_once() {
         answer per1 reject
         ",
     );
-    outcome.since("answer per1 reject", "
+    outcome.since(
+        "answer per1 reject",
+        "
             - answer per1 reject
-        ");
+        ",
+    );
 }
 
 #[test]
@@ -341,7 +373,9 @@ fn a_question_is_answered() {
         done c1 'The user says: yes'
         ",
     );
-    outcome.since("question c1", r#"
+    outcome.since(
+        "question c1",
+        r#"
             - question c1
             record question que1 asked c1
             - reply que1 'yes'
@@ -358,7 +392,8 @@ fn a_question_is_answered() {
             record status busy
             record part m3.p5 step-start h0
             effect call_model m3 for m1 code
-        "#);
+        "#,
+    );
 }
 
 #[test]
@@ -373,7 +408,10 @@ fn a_question_that_is_dismissed_ends_the_turn() {
         done c1 'The user dismissed the question.' ends
         ",
     );
-    outcome.since("dismiss que1", "
+    outcome
+        .since(
+            "dismiss que1",
+            "
             - dismiss que1
             record question que1 dismissed
             effect answer que1 dismissed
@@ -389,5 +427,7 @@ fn a_question_that_is_dismissed_ends_the_turn() {
             record head
             effect make_title
             effect turn_ended m1
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }

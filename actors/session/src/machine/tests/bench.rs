@@ -4,8 +4,8 @@ use super::show::Names;
 use crate::apply::fold;
 use crate::input::{Effect, Input, ModelCall, Opened, Stamp};
 use crate::machine::{Decision, Machine};
-use crate::samples;
 use crate::record::{Logged, Record, TurnKind};
+use crate::samples;
 use crate::state::State;
 use kilo_ports::tool::{Access, ToolError};
 use kilo_protocol::model::{Message, ModelRef, Rule, Session, Status};
@@ -39,7 +39,11 @@ pub(super) struct Bench {
 }
 
 pub(super) fn model_ref() -> ModelRef {
-    ModelRef { provider_id: "fake".into(), model_id: "m".into(), variant: None }
+    ModelRef {
+        provider_id: "fake".into(),
+        model_id: "m".into(),
+        variant: None,
+    }
 }
 
 impl Bench {
@@ -47,7 +51,11 @@ impl Bench {
         let ids = IdSource::default();
         let now = 1_000_000;
         let created = Record::SessionCreated(Box::new(samples::session(now)));
-        Self::of(vec![Logged { event: ids.event(now), sync: Some(0), record: created }])
+        Self::of(vec![Logged {
+            event: ids.event(now),
+            sync: Some(0),
+            record: created,
+        }])
     }
 
     /// A new process that reads this log.
@@ -71,7 +79,9 @@ impl Bench {
             index: 0,
             rules: Vec::new(),
             saved: Vec::new(),
-            offered: tools.map(|(name, access)| (name.to_string(), access)).to_vec(),
+            offered: tools
+                .map(|(name, access)| (name.to_string(), access))
+                .to_vec(),
             steps_max: None,
             compact_at: None,
             holds_snapshot: false,
@@ -142,7 +152,9 @@ impl Bench {
 
     fn asked_by(&self, request: &kilo_protocol::PermissionId) -> Option<CallId> {
         self.log.iter().find_map(|logged| match &logged.record {
-            Record::PermissionAsked(asked) if asked.id == *request => Some(asked.tool.as_ref()?.call_id.clone()),
+            Record::PermissionAsked(asked) if asked.id == *request => {
+                Some(asked.tool.as_ref()?.call_id.clone())
+            }
             _ => None,
         })
     }
@@ -153,7 +165,11 @@ impl Bench {
         Opened {
             model: Arc::new(samples::model()),
             rules: Arc::new(self.rules.clone()),
-            tools: Arc::new(if bare { Vec::new() } else { self.offered.clone() }),
+            tools: Arc::new(if bare {
+                Vec::new()
+            } else {
+                self.offered.clone()
+            }),
             steps_max: self.steps_max,
             compact_at: self.compact_at,
         }
@@ -163,9 +179,16 @@ impl Bench {
     #[track_caller]
     pub fn assert_replay(&self) {
         let replayed = fold(None, &self.log).expect("the log begins with the session");
-        assert_eq!(json(&replayed), json(&self.machine.state), "the replayed state differs from the live one");
+        assert_eq!(
+            json(&replayed),
+            json(&self.machine.state),
+            "the replayed state differs from the live one"
+        );
         let numbers: Vec<u64> = self.log.iter().filter_map(|logged| logged.sync).collect();
-        assert!(numbers.iter().copied().eq(0..numbers.len() as u64), "sync numbers have a gap: {numbers:?}");
+        assert!(
+            numbers.iter().copied().eq(0..numbers.len() as u64),
+            "sync numbers have a gap: {numbers:?}"
+        );
     }
 
     /// Nothing is open.
@@ -174,10 +197,16 @@ impl Bench {
         let state = &self.machine.state;
         assert_eq!(state.status, Status::Idle);
         assert_eq!(state.turn, None);
-        assert!(state.permissions.is_empty() && state.questions.is_empty() && state.network.is_none());
+        assert!(
+            state.permissions.is_empty() && state.questions.is_empty() && state.network.is_none()
+        );
         for entry in &state.messages {
             if let Message::Assistant(answer) = &entry.info {
-                assert!(answer.time.completed.is_some(), "{} is unfinished", answer.id);
+                assert!(
+                    answer.time.completed.is_some(),
+                    "{} is unfinished",
+                    answer.id
+                );
             }
             for (_, tool) in state.calls(entry.info.id()) {
                 assert!(tool.state.is_final(), "call {} is not final", tool.call_id);

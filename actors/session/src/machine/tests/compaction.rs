@@ -14,7 +14,10 @@ fn a_client_has_the_conversation_summarised() {
         finish
         ",
     );
-    outcome.since("summarize", "
+    outcome
+        .since(
+            "summarize",
+            "
             - summarize
             record message m3 user code
             record part m3.p5 compaction by hand
@@ -40,7 +43,9 @@ fn a_client_has_the_conversation_summarised() {
             record turn closed completed
             record head
             effect turn_ended m3
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -55,7 +60,10 @@ fn a_conversation_that_does_not_fit_is_summarised_and_the_prompt_goes_on_in_the_
         finish
         ",
     );
-    outcome.since("fail", "
+    outcome
+        .since(
+            "fail",
+            "
             - fail overflow 'too long'
             record failed ContextOverflowError 'too long'
             record message m2 answers m1 ContextOverflowError complete
@@ -97,7 +105,9 @@ fn a_conversation_that_does_not_fit_is_summarised_and_the_prompt_goes_on_in_the_
             record turn closed completed
             record head
             effect turn_ended m1
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -111,7 +121,10 @@ fn a_conversation_that_does_not_fit_after_its_summary_fails_the_turn() {
         fail overflow 'still too long'
         ",
     );
-    outcome.since("fail overflow 'still", "
+    outcome
+        .since(
+            "fail overflow 'still",
+            "
             - fail overflow 'still too long'
             record failed ContextOverflowError 'still too long'
             record message m5 answers m1 ContextOverflowError complete
@@ -121,7 +134,9 @@ fn a_conversation_that_does_not_fit_after_its_summary_fails_the_turn() {
             record head
             effect stop_tools
             effect turn_ended m1
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -133,7 +148,10 @@ fn a_summary_that_does_not_fit_fails_the_turn_and_the_waiting_client_hears_of_it
         fail overflow 'too long to summarise'
         ",
     );
-    outcome.since("fail overflow 'too long to", "
+    outcome
+        .since(
+            "fail overflow 'too long to",
+            "
             - fail overflow 'too long to summarise'
             record failed ContextOverflowError 'too long to summarise'
             record message m4 answers m3 summary ContextOverflowError complete
@@ -144,7 +162,9 @@ fn a_summary_that_does_not_fit_fails_the_turn_and_the_waiting_client_hears_of_it
             effect stop_tools
             effect turn_ended m1
             effect turn_ended m3
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -162,7 +182,10 @@ fn a_step_that_reaches_the_limit_is_followed_by_a_summary() {
         finish
         ",
     );
-    outcome.since("done c1", "
+    outcome
+        .since(
+            "done c1",
+            "
             - done c1 'A'
             record part m2.p3 call c1 read completed 'A'
             record part m2.p4 step-finish tool-calls h0
@@ -208,7 +231,9 @@ fn a_step_that_reaches_the_limit_is_followed_by_a_summary() {
             record head
             effect make_title
             effect turn_ended m1
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -233,8 +258,11 @@ fn a_long_turn_is_compacted_again_once_a_step_fitted_in_between() {
         done c4 'D'
         ",
     );
-    let calls: Vec<&str> =
-        outcome.lines.iter().filter_map(|line| line.strip_prefix("effect call_model ")).collect();
+    let calls: Vec<&str> = outcome
+        .lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("effect call_model "))
+        .collect();
     assert_eq!(
         calls,
         [
@@ -265,7 +293,9 @@ fn the_bound_of_steps_holds_for_the_whole_turn() {
         done c2 'B'
         ",
     );
-    outcome.since("done c2", "
+    outcome.since(
+        "done c2",
+        "
             - done c2 'B'
             record part m5.p10 call c2 read completed 'B'
             record part m5.p11 step-finish tool-calls h0
@@ -276,7 +306,8 @@ fn the_bound_of_steps_holds_for_the_whole_turn() {
             record status busy
             record part m6.p12 step-start h0
             effect call_model m6 for m1 code last
-        ");
+        ",
+    );
 }
 
 #[test]

@@ -62,8 +62,14 @@ fn nothing_stays_open_wherever_the_log_ends() {
         let queue: Vec<MessageId> = state.next.iter().chain(&state.queue).cloned().collect();
         bench.crash();
         bench.assert_settled();
-        assert_eq!(bench.machine.state.queue, queue, "the queue changed after a crash at record {records}");
-        assert!(!bench.lines.iter().any(|line| line.starts_with("effect")), "recovery at {records} ran something");
+        assert_eq!(
+            bench.machine.state.queue, queue,
+            "the queue changed after a crash at record {records}"
+        );
+        assert!(
+            !bench.lines.iter().any(|line| line.starts_with("effect")),
+            "recovery at {records} ran something"
+        );
     }
 }
 
@@ -73,7 +79,12 @@ fn a_resumed_session_answers_every_prompt_that_was_accepted() {
     for records in 1..whole.bench.log.len() {
         let mut bench = Bench::of(whole.bench.log[..records].to_vec());
         bench.crash();
-        let accepted = whole.bench.accepted.iter().filter(|(at, _)| *at <= records).map(|(_, prompt)| prompt);
+        let accepted = whole
+            .bench
+            .accepted
+            .iter()
+            .filter(|(at, _)| *at <= records)
+            .map(|(_, prompt)| prompt);
         let promised = promised(&bench);
         bench.give(crate::input::Input::Resume);
         for _ in 0..20 {
@@ -83,14 +94,28 @@ fn a_resumed_session_answers_every_prompt_that_was_accepted() {
             bench.play("text 'At last'\nfinish");
         }
         bench.assert_settled();
-        assert!(bench.machine.state.queue.is_empty(), "the queue is not worked off after record {records}");
+        assert!(
+            bench.machine.state.queue.is_empty(),
+            "the queue is not worked off after record {records}"
+        );
         for prompt in accepted {
-            assert!(bench.machine.state.last_answer(prompt).is_some(), "{prompt} is lost after record {records}");
+            assert!(
+                bench.machine.state.last_answer(prompt).is_some(),
+                "{prompt} is lost after record {records}"
+            );
         }
         for prompt in promised {
-            let answer = bench.machine.state.last_answer(&prompt).and_then(|entry| entry.info.assistant());
+            let answer = bench
+                .machine
+                .state
+                .last_answer(&prompt)
+                .and_then(|entry| entry.info.assistant());
             let finish = answer.and_then(|answer| answer.finish.clone());
-            assert_eq!(finish.as_deref(), Some("stop"), "{prompt} has no answer after a crash at record {records}");
+            assert_eq!(
+                finish.as_deref(),
+                Some("stop"),
+                "{prompt} has no answer after a crash at record {records}"
+            );
         }
     }
 }
@@ -98,7 +123,13 @@ fn a_resumed_session_answers_every_prompt_that_was_accepted() {
 /// The prompts whose turns have to be opened again: the interrupted one and the queue.
 fn promised(bench: &Bench) -> Vec<MessageId> {
     let state = &bench.machine.state;
-    state.unfinished.iter().map(|head| &head.prompt).chain(&state.queue).cloned().collect()
+    state
+        .unfinished
+        .iter()
+        .map(|head| &head.prompt)
+        .chain(&state.queue)
+        .cloned()
+        .collect()
 }
 
 #[test]
@@ -180,7 +211,10 @@ fn an_interrupted_summary_is_made_again_and_its_turn_goes_on() {
         finish
         ",
     );
-    outcome.since("crash", "
+    outcome
+        .since(
+            "crash",
+            "
             - crash
             record failed MessageAbortedError 'The daemon ended during this turn. Resume to go on.'
             record part m4.p5 text 'We sp' ended
@@ -228,7 +262,9 @@ fn an_interrupted_summary_is_made_again_and_its_turn_goes_on() {
             record turn closed completed
             record head
             effect turn_ended m1
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -241,7 +277,9 @@ fn a_prompt_after_a_crash_comes_behind_the_queue() {
         prompt 'three'
         ",
     );
-    outcome.since("prompt 'three'", "
+    outcome.since(
+        "prompt 'three'",
+        "
             - prompt 'three'
             record message m4 user code
             record part m4.p4 text 'three'
@@ -255,7 +293,8 @@ fn a_prompt_after_a_crash_comes_behind_the_queue() {
             effect track
             effect call_model m5 for m3 code
             record part m5.p5 step-start h0
-        ");
+        ",
+    );
 }
 
 #[test]
@@ -263,10 +302,18 @@ fn a_half_answer_without_a_turn_is_closed_too() {
     // A fork of a busy session has such a copy.
     let whole = script("prompt 'one'\ntext 'half'\ncall c1 read {}");
     let mut log = whole.bench.log.clone();
-    log.retain(|logged| !matches!(logged.record, Record::TurnOpened(_) | Record::StatusChanged(_)));
+    log.retain(|logged| {
+        !matches!(
+            logged.record,
+            Record::TurnOpened(_) | Record::StatusChanged(_)
+        )
+    });
     let mut bench = Bench::of(log);
     bench.play("crash\nresume");
-    let outcome = Outcome { lines: bench.lines.clone(), bench };
+    let outcome = Outcome {
+        lines: bench.lines.clone(),
+        bench,
+    };
     outcome.since("crash", "
             - crash
             record failed MessageAbortedError 'The daemon ended during this turn. Resume to go on.'

@@ -22,8 +22,15 @@ fn inputs_of_an_older_turn_change_nothing() {
         late question c1
         ",
     );
-    let late: Vec<&String> = outcome.lines.iter().skip_while(|line| !line.starts_with("- late")).collect();
-    assert!(late.iter().all(|line| line.starts_with("- late")), "{late:#?}");
+    let late: Vec<&String> = outcome
+        .lines
+        .iter()
+        .skip_while(|line| !line.starts_with("- late"))
+        .collect();
+    assert!(
+        late.iter().all(|line| line.starts_with("- late")),
+        "{late:#?}"
+    );
 }
 
 #[test]
@@ -37,8 +44,11 @@ fn a_request_of_an_older_turn_is_refused_at_once() {
         late ask c1 bash 'rm x'
         ",
     );
-    outcome.since("late ask", "
+    outcome.since(
+        "late ask",
+        "
             - late ask c1 bash 'rm x'
             effect answer c1 Tool execution aborted
-        ");
+        ",
+    );
 }

@@ -15,7 +15,9 @@ fn a_prompt_to_a_busy_session_waits_for_the_end_of_the_turn() {
         finish
         ",
     );
-    outcome.since("prompt 'two'", "
+    outcome.since(
+        "prompt 'two'",
+        "
             - prompt 'two'
             record message m3 user code
             record part m3.p3 text 'two'
@@ -70,7 +72,8 @@ fn a_prompt_to_a_busy_session_waits_for_the_end_of_the_turn() {
             effect track
             effect call_model m6 for m4 code
             record part m6.p10 step-start h0
-        ");
+        ",
+    );
 }
 
 #[test]
@@ -84,7 +87,10 @@ fn after_an_abort_the_next_prompt_is_answered() {
         finish
         ",
     );
-    outcome.since("abort", "
+    outcome
+        .since(
+            "abort",
+            "
             - abort
             record failed MessageAbortedError 'The turn was stopped.'
             record status idle
@@ -120,7 +126,9 @@ fn after_an_abort_the_next_prompt_is_answered() {
             record turn closed completed
             record head
             effect turn_ended m3
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -132,7 +140,9 @@ fn after_a_failure_the_next_prompt_is_answered() {
         fail auth 'no key'
         ",
     );
-    outcome.since("fail", "
+    outcome.since(
+        "fail",
+        "
             - fail auth 'no key'
             record failed ProviderAuthError 'no key'
             record message m2 answers m1 ProviderAuthError complete
@@ -151,7 +161,8 @@ fn after_a_failure_the_next_prompt_is_answered() {
             effect track
             effect call_model m4 for m3 code
             record part m4.p4 step-start h0
-        ");
+        ",
+    );
 }
 
 #[test]
@@ -167,7 +178,14 @@ fn resume_goes_on_with_an_aborted_turn_and_not_with_a_note_stored_after_it() {
         ",
     );
     outcome.since("resume", "- resume");
-    assert_eq!(outcome.lines.iter().filter(|line| *line == "effect call_model m4 for m1 code").count(), 1);
+    assert_eq!(
+        outcome
+            .lines
+            .iter()
+            .filter(|line| *line == "effect call_model m4 for m1 code")
+            .count(),
+        1
+    );
 }
 
 #[test]

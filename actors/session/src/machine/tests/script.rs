@@ -25,7 +25,9 @@ use crate::input::{Input, Prompt, Reply};
 use kilo_ports::checkpoint::FileChange;
 use kilo_ports::provider::{Chunk, ErrorClass, ProviderError};
 use kilo_ports::tool::{Access, Ask, QuestionAnswer, ToolError, ToolOutput};
-use kilo_protocol::model::{Action, Created, FileDiff, Part, PartBody, Rule, TextPart, Tokens, UserMessage};
+use kilo_protocol::model::{
+    Action, Created, FileDiff, Part, PartBody, Rule, TextPart, Tokens, UserMessage,
+};
 use kilo_protocol::{PermissionId, QuestionId};
 use serde_json::{Map, json};
 use std::sync::Arc;
@@ -53,7 +55,9 @@ impl Bench {
         }
         let now = self.stamp;
         self.stamp = stamp;
-        let input = self.input(&words).unwrap_or_else(|| panic!("the script says {line:?}"));
+        let input = self
+            .input(&words)
+            .unwrap_or_else(|| panic!("the script says {line:?}"));
         self.stamp = now;
         self.give(input);
     }
@@ -72,13 +76,17 @@ impl Bench {
     }
 
     fn input(&mut self, words: &[&str]) -> Option<Input> {
-        self.order(words).or_else(|| self.model(words)).or_else(|| self.tool(words))
+        self.order(words)
+            .or_else(|| self.model(words))
+            .or_else(|| self.tool(words))
     }
 
     /// What a client, or time, says.
     fn order(&mut self, words: &[&str]) -> Option<Input> {
         Some(match words {
-            ["prompt", text, rest @ ..] => Input::Prompt(self.prompt(text, rest.contains(&"no-reply"))),
+            ["prompt", text, rest @ ..] => {
+                Input::Prompt(self.prompt(text, rest.contains(&"no-reply")))
+            }
             ["shell", command] => Input::Shell(self.prompt("run this", false), command.to_string()),
             ["summarize"] => Input::Summarize(model_ref(), false),
             ["resume"] => Input::Resume,
@@ -106,8 +114,13 @@ impl Bench {
             ["title", text] => Input::Title(text.to_string()),
             ["diff", prompt] => {
                 let prompt = kilo_protocol::MessageId::from_wire(self.names.long(prompt));
-                let file =
-                    FileDiff { file: "a".into(), patch: String::new(), additions: 2, deletions: 1, status: None };
+                let file = FileDiff {
+                    file: "a".into(),
+                    patch: String::new(),
+                    additions: 2,
+                    deletions: 1,
+                    status: None,
+                };
                 Input::Diff(prompt, vec![file.clone()], vec![file])
             }
             _ => return None,
@@ -117,8 +130,16 @@ impl Bench {
     fn prompt(&mut self, text: &str, no_reply: bool) -> Box<Prompt> {
         let id = self.ids.message(self.now);
         let session_id = self.machine.state.info.id.clone();
-        let body = PartBody::Text(TextPart { text: text.into(), ..Default::default() });
-        let part = Part { id: self.ids.part(self.now), session_id: session_id.clone(), message_id: id.clone(), body };
+        let body = PartBody::Text(TextPart {
+            text: text.into(),
+            ..Default::default()
+        });
+        let part = Part {
+            id: self.ids.part(self.now),
+            session_id: session_id.clone(),
+            message_id: id.clone(),
+            body,
+        };
         let message = UserMessage {
             id,
             session_id,
@@ -131,7 +152,11 @@ impl Bench {
             tools: None,
             editor_context: None,
         };
-        Box::new(Prompt { message, parts: vec![part], no_reply })
+        Box::new(Prompt {
+            message,
+            parts: vec![part],
+            no_reply,
+        })
     }
 
     /// What the model and its provider do.
@@ -143,19 +168,33 @@ impl Bench {
             ["reasoning-end"] => vec![Chunk::ReasoningEnd(None)],
             ["call", id, name, arguments] => {
                 let mut chunks = self.begin(id, name, arguments);
-                chunks.push(Chunk::ToolEnd { index: self.index - 1 });
+                chunks.push(Chunk::ToolEnd {
+                    index: self.index - 1,
+                });
                 chunks
             }
             ["begin", id, name, arguments] => self.begin(id, name, arguments),
             ["finish", rest @ ..] => {
                 let reason = rest.first().unwrap_or(&"stop").to_string();
                 let input = rest.get(1).map_or(100, |count| number(count));
-                vec![Chunk::Finish { reason, tokens: Tokens { input, output: 10, ..Default::default() } }]
+                vec![Chunk::Finish {
+                    reason,
+                    tokens: Tokens {
+                        input,
+                        output: 10,
+                        ..Default::default()
+                    },
+                }]
             }
             ["fail", class, message, wait @ ..] => {
-                return Some(Input::StreamFailed(self.stamp, trouble(class, message, wait.first())));
+                return Some(Input::StreamFailed(
+                    self.stamp,
+                    trouble(class, message, wait.first()),
+                ));
             }
-            ["refuse", class, message] => return Some(Input::Refused(self.stamp, trouble(class, message, None))),
+            ["refuse", class, message] => {
+                return Some(Input::Refused(self.stamp, trouble(class, message, None)));
+            }
             ["snapshot", hash] => return Some(Input::Snapshot(self.stamp, Some(hash.to_string()))),
             _ => return None,
         };
@@ -166,8 +205,15 @@ impl Bench {
         let index = self.index;
         self.index += 1;
         vec![
-            Chunk::ToolStart { index, id: id.into(), name: name.into() },
-            Chunk::ToolDelta { index, arguments: arguments.into() },
+            Chunk::ToolStart {
+                index,
+                id: id.into(),
+                name: name.into(),
+            },
+            Chunk::ToolDelta {
+                index,
+                arguments: arguments.into(),
+            },
         ]
     }
 
@@ -178,28 +224,47 @@ impl Bench {
                 let first = pattern.split(' ').next().unwrap_or_default();
                 let ask = Ask {
                     permission: permission.to_string(),
-                    patterns: if pattern.is_empty() { Vec::new() } else { vec![pattern.to_string()] },
+                    patterns: if pattern.is_empty() {
+                        Vec::new()
+                    } else {
+                        vec![pattern.to_string()]
+                    },
                     always: vec![format!("{first} *")],
                     metadata: Map::new(),
                     must_ask: rest.contains(&"must"),
                 };
-                Input::Ask(self.stamp, self.names.call_id(call), Box::new(ask), Arc::new(self.saved.clone()))
+                Input::Ask(
+                    self.stamp,
+                    self.names.call_id(call),
+                    Box::new(ask),
+                    Arc::new(self.saved.clone()),
+                )
             }
-            ["question", call] => {
-                Input::Question(self.stamp, self.names.call_id(call), vec![json!({"question": "Which?"})])
-            }
+            ["question", call] => Input::Question(
+                self.stamp,
+                self.names.call_id(call),
+                vec![json!({"question": "Which?"})],
+            ),
             ["progress", call, title] => {
                 let known = Map::from_iter([("output".to_string(), "so far".into())]);
-                Input::Progress(self.stamp, self.names.call_id(call), Some(title.to_string()), known)
+                Input::Progress(
+                    self.stamp,
+                    self.names.call_id(call),
+                    Some(title.to_string()),
+                    known,
+                )
             }
             ["done", call, output, rest @ ..] => {
                 let option = |name: &str| rest.iter().find_map(|word| word.strip_prefix(name));
                 let files = option("files=").unwrap_or_default();
-                let files = files.split(',').filter(|path| !path.is_empty()).map(|path| FileChange {
-                    path: path.into(),
-                    before: "h0".into(),
-                    after: option("snapshot=").unwrap_or("h1").into(),
-                });
+                let files = files
+                    .split(',')
+                    .filter(|path| !path.is_empty())
+                    .map(|path| FileChange {
+                        path: path.into(),
+                        before: "h0".into(),
+                        after: option("snapshot=").unwrap_or("h1").into(),
+                    });
                 let output = ToolOutput {
                     title: "Title".into(),
                     output: output.to_string(),
@@ -207,7 +272,13 @@ impl Bench {
                     ..Default::default()
                 };
                 let snapshot = option("snapshot=").map(str::to_string);
-                Input::ToolDone(self.stamp, self.names.call_id(call), Ok(Box::new(output)), files.collect(), snapshot)
+                Input::ToolDone(
+                    self.stamp,
+                    self.names.call_id(call),
+                    Ok(Box::new(output)),
+                    files.collect(),
+                    snapshot,
+                )
             }
             ["error", call, message] => self.failed(call, ToolError::failed(*message)),
             ["refused", call] => {
@@ -223,7 +294,13 @@ impl Bench {
     }
 
     fn failed(&self, call: &str, error: ToolError) -> Input {
-        Input::ToolDone(self.stamp, self.names.call_id(call), Err(error), Vec::new(), None)
+        Input::ToolDone(
+            self.stamp,
+            self.names.call_id(call),
+            Err(error),
+            Vec::new(),
+            None,
+        )
     }
 }
 
@@ -237,7 +314,10 @@ fn trouble(class: &str, message: &str, wait: Option<&&str>) -> ProviderError {
         "auth" => ErrorClass::Auth,
         _ => ErrorClass::Unknown,
     };
-    ProviderError { retry_after_ms: wait.map(|ms| number(ms)), ..ProviderError::new(class, message) }
+    ProviderError {
+        retry_after_ms: wait.map(|ms| number(ms)),
+        ..ProviderError::new(class, message)
+    }
 }
 
 /// `bash:ask`, or `bash:rm*:deny`.
@@ -250,11 +330,16 @@ fn rule(text: &str) -> Rule {
         "deny" => Action::Deny,
         _ => Action::Ask,
     };
-    Rule { permission, pattern: pieces.next().unwrap_or("*").to_string(), action }
+    Rule {
+        permission,
+        pattern: pieces.next().unwrap_or("*").to_string(),
+        action,
+    }
 }
 
 fn number(word: &str) -> u64 {
-    word.parse().unwrap_or_else(|_| panic!("{word:?} is no number"))
+    word.parse()
+        .unwrap_or_else(|_| panic!("{word:?} is no number"))
 }
 
 /// Splits at blanks; `'…'` is one word.

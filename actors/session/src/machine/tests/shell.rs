@@ -11,7 +11,8 @@ fn a_command_runs_at_once_and_nobody_is_asked_whatever_the_rules_say() {
         ask call-m2 bash 'ls -l' must
         ",
     );
-    outcome.expect(r#"
+    outcome.expect(
+        r#"
             - shell 'ls -l'
             record message m1 user code
             record part m1.p1 text 'run this'
@@ -25,7 +26,8 @@ fn a_command_runs_at_once_and_nobody_is_asked_whatever_the_rules_say() {
             effect run_tool call-m2 bash {"command":"ls -l"}
             - ask call-m2 bash 'ls -l' must
             effect answer call-m2 allowed
-        "#);
+        "#,
+    );
 }
 
 #[test]
@@ -37,7 +39,9 @@ fn a_command_ends_its_turn_and_the_queue_goes_on() {
         done call-m2 'a.txt' files=/work/a
         ",
     );
-    outcome.since("done", r#"
+    outcome.since(
+        "done",
+        r#"
             - done call-m2 'a.txt' files=/work/a
             record files m2 ["/work/a"]
             record part m2.p2 call call-m2 bash completed 'a.txt'
@@ -58,7 +62,8 @@ fn a_command_ends_its_turn_and_the_queue_goes_on() {
             effect track
             effect call_model m4 for m3 code
             record part m4.p4 step-start h0
-        "#);
+        "#,
+    );
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use crate::input::Effect;
 use crate::record::{Logged, Record, TurnHead, TurnKind};
 use kilo_ports::tool::{QuestionAnswer, ToolError};
-use kilo_protocol::model::{AssistantMessage, Message, Part, PartBody, Session, Span, Status, ToolState};
+use kilo_protocol::model::{
+    AssistantMessage, Message, Part, PartBody, Session, Span, Status, ToolState,
+};
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -52,7 +54,9 @@ impl Names {
     /// The id behind a short name.
     pub fn long(&self, short: &str) -> String {
         let found = self.short.iter().find(|(_, name)| *name == short);
-        found.map(|(id, _)| id.clone()).unwrap_or_else(|| panic!("nothing is called {short}"))
+        found
+            .map(|(id, _)| id.clone())
+            .unwrap_or_else(|| panic!("nothing is called {short}"))
     }
 
     pub fn record(&mut self, logged: &Logged, head: &mut Session) -> String {
@@ -80,10 +84,15 @@ impl Names {
             Record::TurnClosed(reason) => format!("turn closed {}", reason.as_str()),
             Record::StatusChanged(Status::Idle) => "status idle".into(),
             Record::StatusChanged(Status::Busy) => "status busy".into(),
-            Record::StatusChanged(Status::Retry { attempt, message, .. }) => {
+            Record::StatusChanged(Status::Retry {
+                attempt, message, ..
+            }) => {
                 format!("status retry {attempt} '{message}'")
             }
-            Record::StatusChanged(Status::Offline { request_id, message }) => {
+            Record::StatusChanged(Status::Offline {
+                request_id,
+                message,
+            }) => {
                 format!("status offline {} '{message}'", self.of(request_id))
             }
             Record::Idle => "idle".into(),
@@ -94,27 +103,51 @@ impl Names {
             }
             Record::PermissionAsked(request) => {
                 let id = self.of(&request.id);
-                let call = request.tool.as_ref().map(|tool| self.call(&tool.call_id)).unwrap_or_default();
-                format!("permission {id} asked {call} {} {:?}", request.permission, request.patterns)
+                let call = request
+                    .tool
+                    .as_ref()
+                    .map(|tool| self.call(&tool.call_id))
+                    .unwrap_or_default();
+                format!(
+                    "permission {id} asked {call} {} {:?}",
+                    request.permission, request.patterns
+                )
             }
             Record::PermissionReplied(id, reply) => format!("permission {} {reply}", self.of(id)),
             Record::QuestionAsked(request) => {
-                let call = request.tool.as_ref().map(|tool| tool.call_id.as_str()).unwrap_or_default();
+                let call = request
+                    .tool
+                    .as_ref()
+                    .map(|tool| tool.call_id.as_str())
+                    .unwrap_or_default();
                 format!("question {} asked {call}", self.of(&request.id))
             }
-            Record::QuestionReplied(id, answers) => format!("question {} answered {answers:?}", self.of(id)),
+            Record::QuestionReplied(id, answers) => {
+                format!("question {} answered {answers:?}", self.of(id))
+            }
             Record::QuestionRejected(id) => format!("question {} dismissed", self.of(id)),
             Record::TodosChanged(todos) => format!("todos {}", todos.len()),
             Record::DiffChanged(diff) => format!("diff {} files", diff.len()),
-            Record::NetworkAsked(request) => format!("network {} asked '{}'", self.of(&request.id), request.message),
+            Record::NetworkAsked(request) => format!(
+                "network {} asked '{}'",
+                self.of(&request.id),
+                request.message
+            ),
             Record::NetworkAnswered(id, again) => {
-                format!("network {} {}", self.of(id), if *again { "again" } else { "given up" })
+                format!(
+                    "network {} {}",
+                    self.of(id),
+                    if *again { "again" } else { "given up" }
+                )
             }
             Record::Compacted => "compacted".into(),
             Record::DrainInterrupted => "drain interrupted".into(),
             Record::Drained(token) => format!("drained {token}"),
             Record::FilesChanged(message, files) => {
-                let paths: Vec<String> = files.iter().map(|file| file.path.display().to_string()).collect();
+                let paths: Vec<String> = files
+                    .iter()
+                    .map(|file| file.path.display().to_string())
+                    .collect();
                 format!("files {} {paths:?}", self.of(message))
             }
             Record::FileEdited(path) => format!("edited {}", path.display()),
@@ -127,12 +160,18 @@ impl Names {
             TurnKind::Prompt => prompt,
             TurnKind::Compaction(None) => format!("{prompt} summary"),
             TurnKind::Shell(command) => format!("{prompt} shell '{command}'"),
-            TurnKind::Compaction(Some(waiting)) => format!("{prompt} summary, then {}", self.of(waiting)),
+            TurnKind::Compaction(Some(waiting)) => {
+                format!("{prompt} summary, then {}", self.of(waiting))
+            }
         }
     }
 
     fn answer(&mut self, answer: &AssistantMessage) -> String {
-        let mut line = format!("message {} answers {}", self.of(&answer.id), self.of(&answer.parent_id));
+        let mut line = format!(
+            "message {} answers {}",
+            self.of(&answer.id),
+            self.of(&answer.parent_id)
+        );
         if answer.summary {
             line.push_str(" summary");
         }
@@ -156,12 +195,27 @@ impl Names {
         let body = match &part.body {
             PartBody::Text(text) => format!("text '{}'{}", text.text, ended(text.time.as_ref())),
             PartBody::Reasoning(reasoning) => {
-                format!("reasoning '{}'{}", reasoning.text, ended(Some(&reasoning.time)))
+                format!(
+                    "reasoning '{}'{}",
+                    reasoning.text,
+                    ended(Some(&reasoning.time))
+                )
             }
-            PartBody::Tool(tool) => format!("call {} {} {}", self.call(&tool.call_id), tool.tool, state(&tool.state)),
-            PartBody::StepStart(step) => format!("step-start {}", step.snapshot.as_deref().unwrap_or("-")),
+            PartBody::Tool(tool) => format!(
+                "call {} {} {}",
+                self.call(&tool.call_id),
+                tool.tool,
+                state(&tool.state)
+            ),
+            PartBody::StepStart(step) => {
+                format!("step-start {}", step.snapshot.as_deref().unwrap_or("-"))
+            }
             PartBody::StepFinish(step) => {
-                format!("step-finish {} {}", step.reason, step.snapshot.as_deref().unwrap_or("-"))
+                format!(
+                    "step-finish {} {}",
+                    step.reason,
+                    step.snapshot.as_deref().unwrap_or("-")
+                )
             }
             PartBody::Patch(patch) => format!("patch {} {:?}", patch.hash, patch.files),
             PartBody::Compaction(part) => {
@@ -188,13 +242,22 @@ impl Names {
             Effect::StopModel => "stop_model".into(),
             Effect::RunTool(_, run) => {
                 let doom = if run.doom_loop { " doom_loop" } else { "" };
-                format!("run_tool {} {} {}{doom}", self.call(&run.call), run.tool, run.input)
+                format!(
+                    "run_tool {} {} {}{doom}",
+                    self.call(&run.call),
+                    run.tool,
+                    run.input
+                )
             }
             Effect::StopTools => "stop_tools".into(),
             Effect::RetryAfter(_, ms) => format!("retry_after {ms}"),
             Effect::WatchNetwork(_, request) => format!("watch_network {}", self.of(request)),
-            Effect::AnswerAsk(request, answer) => format!("answer {} {}", self.of(request), heard(answer)),
-            Effect::AnswerNow(call, answer) => format!("answer {} {}", self.call(call), heard(answer)),
+            Effect::AnswerAsk(request, answer) => {
+                format!("answer {} {}", self.of(request), heard(answer))
+            }
+            Effect::AnswerNow(call, answer) => {
+                format!("answer {} {}", self.call(call), heard(answer))
+            }
             Effect::AnswerQuestion(question, answer) => {
                 let answer = match answer {
                     Ok(QuestionAnswer::Answered(answers)) => format!("{answers:?}"),
@@ -205,8 +268,10 @@ impl Names {
             }
             Effect::TurnEnded(prompt) => format!("turn_ended {}", self.of(prompt)),
             Effect::SaveRules(rules) => {
-                let rules: Vec<String> =
-                    rules.iter().map(|rule| format!("{}:{}", rule.permission, rule.pattern)).collect();
+                let rules: Vec<String> = rules
+                    .iter()
+                    .map(|rule| format!("{}:{}", rule.permission, rule.pattern))
+                    .collect();
                 format!("save_rules {rules:?}")
             }
             Effect::MakeTitle => "make_title".into(),
@@ -235,22 +300,34 @@ fn head_line(before: &Session, after: &Session) -> String {
 }
 
 fn ended(span: Option<&Span>) -> &'static str {
-    if span.is_some_and(|span| span.end.is_some()) { " ended" } else { "" }
+    if span.is_some_and(|span| span.end.is_some()) {
+        " ended"
+    } else {
+        ""
+    }
 }
 
 fn state(state: &ToolState) -> String {
     match state {
         ToolState::Pending { .. } => "pending".into(),
-        ToolState::Running { title, metadata, .. } => {
+        ToolState::Running {
+            title, metadata, ..
+        } => {
             let mut line = String::from("running");
             if let Some(title) = title {
                 line.push_str(&format!(" '{title}'"));
             }
             line + &approval(metadata.as_ref())
         }
-        ToolState::Completed { output, metadata, .. } => format!("completed '{output}'{}", approval(Some(metadata))),
-        ToolState::Error { error, metadata, .. } => {
-            let cut = metadata.as_ref().is_some_and(|known| known.contains_key("interrupted"));
+        ToolState::Completed {
+            output, metadata, ..
+        } => format!("completed '{output}'{}", approval(Some(metadata))),
+        ToolState::Error {
+            error, metadata, ..
+        } => {
+            let cut = metadata
+                .as_ref()
+                .is_some_and(|known| known.contains_key("interrupted"));
             format!("error '{error}'{}", if cut { " interrupted" } else { "" })
         }
     }
@@ -258,8 +335,14 @@ fn state(state: &ToolState) -> String {
 
 /// Who allowed a call, and by which rule.
 fn approval(metadata: Option<&serde_json::Map<String, Value>>) -> String {
-    let Some(approval) = metadata.and_then(|known| known.get("approval")) else { return String::new() };
-    format!(" (allowed by {} {})", approval["source"].as_str().unwrap_or("?"), approval["rule"]["pattern"])
+    let Some(approval) = metadata.and_then(|known| known.get("approval")) else {
+        return String::new();
+    };
+    format!(
+        " (allowed by {} {})",
+        approval["source"].as_str().unwrap_or("?"),
+        approval["rule"]["pattern"]
+    )
 }
 
 fn heard(answer: &Result<(), ToolError>) -> String {

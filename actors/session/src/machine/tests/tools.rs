@@ -16,7 +16,10 @@ fn a_call_runs_and_its_output_goes_back_to_the_model() {
         finish
         "#,
     );
-    outcome.since("text 'Let me look.'", r#"
+    outcome
+        .since(
+            "text 'Let me look.'",
+            r#"
             - text 'Let me look.'
             record part m2.p3 text ''
             record delta p3 'Let me look.'
@@ -53,7 +56,9 @@ fn a_call_runs_and_its_output_goes_back_to_the_model() {
             record head
             effect make_title
             effect turn_ended m1
-        "#).is_settled();
+        "#,
+        )
+        .is_settled();
 }
 
 #[test]
@@ -68,7 +73,9 @@ fn two_calls_run_side_by_side_and_the_step_waits_for_both() {
         done c1 'A'
         "#,
     );
-    outcome.since("begin c1", r#"
+    outcome.since(
+        "begin c1",
+        r#"
             - begin c1 read {"path":"a"}
             record part m2.p3 call c1 read pending
             - begin c2 read {"path":"b"}
@@ -90,7 +97,8 @@ fn two_calls_run_side_by_side_and_the_step_waits_for_both() {
             record status busy
             record part m3.p6 step-start h0
             effect call_model m3 for m1 code
-        "#);
+        "#,
+    );
 }
 
 #[test]
@@ -106,7 +114,9 @@ fn a_call_may_end_before_the_model_does() {
         done c2 'B'
         "#,
     );
-    outcome.since("done c1", r#"
+    outcome.since(
+        "done c1",
+        r#"
             - done c1 'A'
             record part m2.p3 call c1 read completed 'A'
             - text 'and'
@@ -128,7 +138,8 @@ fn a_call_may_end_before_the_model_does() {
             record status busy
             record part m3.p7 step-start h0
             effect call_model m3 for m1 code
-        "#);
+        "#,
+    );
 }
 
 #[test]
@@ -195,7 +206,9 @@ fn a_failed_call_goes_back_to_the_model() {
         error c1 'exit code 1'
         "#,
     );
-    outcome.since("error c1", "
+    outcome.since(
+        "error c1",
+        "
             - error c1 'exit code 1'
             record part m2.p3 call c1 bash error 'exit code 1'
             record part m2.p4 step-finish tool-calls h0
@@ -206,7 +219,8 @@ fn a_failed_call_goes_back_to_the_model() {
             record status busy
             record part m3.p5 step-start h0
             effect call_model m3 for m1 code
-        ");
+        ",
+    );
 }
 
 #[test]
@@ -229,8 +243,11 @@ fn the_third_same_call_in_a_row_is_marked() {
         call c5 read {"path":"a"}
         "#,
     );
-    let runs: Vec<&str> =
-        outcome.lines.iter().filter_map(|line| line.strip_prefix("effect run_tool ")).collect();
+    let runs: Vec<&str> = outcome
+        .lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("effect run_tool "))
+        .collect();
     assert_eq!(
         runs,
         [
@@ -255,7 +272,9 @@ fn two_calls_under_one_id_get_ids_of_their_own() {
         done c1_1 'B'
         "#,
     );
-    outcome.since("call c1", r#"
+    outcome.since(
+        "call c1",
+        r#"
             - call c1 read {"path":"b"}
             record part m2.p4 call c1_1 read pending
             record part m2.p4 call c1_1 read running
@@ -273,7 +292,8 @@ fn two_calls_under_one_id_get_ids_of_their_own() {
             record status busy
             record part m3.p6 step-start h0
             effect call_model m3 for m1 code
-        "#);
+        "#,
+    );
 }
 
 #[test]
@@ -289,8 +309,11 @@ fn a_call_ends_once() {
         progress c1 'late'
         "#,
     );
-    outcome.since("done c1 'again'", "
+    outcome.since(
+        "done c1 'again'",
+        "
             - done c1 'again'
             - progress c1 'late'
-        ");
+        ",
+    );
 }

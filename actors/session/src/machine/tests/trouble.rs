@@ -14,7 +14,10 @@ fn a_refused_call_is_tried_again_and_succeeds() {
         finish
         ",
     );
-    outcome.since("fail", "
+    outcome
+        .since(
+            "fail",
+            "
             - fail overloaded 'too busy'
             record status retry 1 'too busy'
             effect retry_after 2500
@@ -35,7 +38,9 @@ fn a_refused_call_is_tried_again_and_succeeds() {
             record turn closed completed
             record head
             effect turn_ended m1
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -46,11 +51,14 @@ fn the_provider_says_how_long_to_wait() {
         fail overloaded 'slow down' 7000
         ",
     );
-    outcome.since("fail", "
+    outcome.since(
+        "fail",
+        "
             - fail overloaded 'slow down' 7000
             record status retry 1 'slow down'
             effect retry_after 7000
-        ");
+        ",
+    );
 }
 
 #[test]
@@ -71,10 +79,17 @@ fn after_five_retries_the_turn_fails() {
         fail overloaded 'busy for good'
         ",
     );
-    let waits: Vec<&str> = outcome.lines.iter().filter_map(|line| line.strip_prefix("effect retry_after ")).collect();
+    let waits: Vec<&str> = outcome
+        .lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("effect retry_after "))
+        .collect();
     // Doubled up to 30 s, and the bench's clock happens to add the whole quarter.
     assert_eq!(waits, ["2500", "5000", "10000", "20000", "37500"]);
-    outcome.since("fail overloaded 'busy for good'", "
+    outcome
+        .since(
+            "fail overloaded 'busy for good'",
+            "
             - fail overloaded 'busy for good'
             record failed APIError 'busy for good'
             record message m2 answers m1 APIError complete
@@ -84,7 +99,9 @@ fn after_five_retries_the_turn_fails() {
             record head
             effect stop_tools
             effect turn_ended m1
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -99,14 +116,17 @@ fn a_second_failure_of_the_same_call_changes_nothing() {
         retry
         ",
     );
-    outcome.since("fail overloaded", "
+    outcome.since(
+        "fail overloaded",
+        "
             - fail overloaded 'busy'
             - fail network 'gone'
             - retry
             record status busy
             effect call_model m2 for m1 code
             - retry
-        ");
+        ",
+    );
 }
 
 #[test]
@@ -122,11 +142,14 @@ fn the_last_step_is_still_the_last_after_a_retry() {
         retry
         ",
     );
-    outcome.since("retry", "
+    outcome.since(
+        "retry",
+        "
             - retry
             record status busy
             effect call_model m3 for m1 code last
-        ");
+        ",
+    );
 }
 
 #[test]
@@ -187,7 +210,10 @@ fn trouble_that_will_not_change_is_not_retried() {
         refuse auth 'no key for fake'
         ",
     );
-    outcome.since("refuse", "
+    outcome
+        .since(
+            "refuse",
+            "
             - refuse auth 'no key for fake'
             record failed ProviderAuthError 'no key for fake'
             record message m2 answers m1 ProviderAuthError complete
@@ -197,7 +223,9 @@ fn trouble_that_will_not_change_is_not_retried() {
             record head
             effect stop_tools
             effect turn_ended m1
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -212,7 +240,10 @@ fn a_turn_waits_for_the_network_and_goes_on() {
         finish
         ",
     );
-    outcome.since("fail", "
+    outcome
+        .since(
+            "fail",
+            "
             - fail network 'connection refused'
             record network que1 asked 'connection refused'
             record status offline que1 'connection refused'
@@ -236,7 +267,9 @@ fn a_turn_waits_for_the_network_and_goes_on() {
             record turn closed completed
             record head
             effect turn_ended m1
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -249,7 +282,10 @@ fn a_client_gives_the_network_up() {
         network back
         ",
     );
-    outcome.since("network give-up", "
+    outcome
+        .since(
+            "network give-up",
+            "
             - network give-up
             record network que1 given up
             record failed APIError 'connection refused'
@@ -260,7 +296,9 @@ fn a_client_gives_the_network_up() {
             record head
             effect turn_ended m1
             - network back
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -274,7 +312,9 @@ fn an_error_after_the_answer_is_whole_changes_nothing() {
         done c1 'A'
         ",
     );
-    outcome.since("fail", "
+    outcome.since(
+        "fail",
+        "
             - fail cut 'connection reset'
             - done c1 'A'
             record part m2.p3 call c1 read completed 'A'
@@ -286,5 +326,6 @@ fn an_error_after_the_answer_is_whole_changes_nothing() {
             record status busy
             record part m3.p5 step-start h0
             effect call_model m3 for m1 code
-        ");
+        ",
+    );
 }

@@ -12,7 +12,9 @@ fn a_prompt_is_answered() {
         finish
         ",
     );
-    outcome.expect("
+    outcome
+        .expect(
+            "
             - prompt 'hello'
             record head agent model
             record message m1 user code
@@ -41,7 +43,9 @@ fn a_prompt_is_answered() {
             record turn closed completed
             record head
             effect turn_ended m1
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -59,7 +63,10 @@ fn reasoning_and_text_alternate_in_parts_of_their_own() {
         finish
         ",
     );
-    outcome.since("reasoning 'hm'", "
+    outcome
+        .since(
+            "reasoning 'hm'",
+            "
             - reasoning 'hm'
             record part m2.p3 reasoning ''
             record delta p3 'hm'
@@ -92,7 +99,9 @@ fn reasoning_and_text_alternate_in_parts_of_their_own() {
             record turn closed completed
             record head
             effect turn_ended m1
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -106,7 +115,9 @@ fn a_turn_waits_for_its_checkpoint_and_may_do_without() {
         finish
         ",
     );
-    outcome.expect("
+    outcome
+        .expect(
+            "
             - prompt 'hello'
             record head agent model
             record message m1 user code
@@ -134,7 +145,9 @@ fn a_turn_waits_for_its_checkpoint_and_may_do_without() {
             record turn closed completed
             record head
             effect turn_ended m1
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -145,12 +158,16 @@ fn a_prompt_without_reply_is_only_stored() {
         resume
         ",
     );
-    outcome.expect("
+    outcome
+        .expect(
+            "
             - prompt 'by the way' no-reply
             record message m1 user code
             record part m1.p1 text 'by the way'
             - resume
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -163,7 +180,10 @@ fn a_structured_answer_ends_the_turn() {
         finish tool-calls
         "#,
     );
-    outcome.since("call", r#"
+    outcome
+        .since(
+            "call",
+            r#"
             - call c1 StructuredOutput {"city":"Rome"}
             record part m2.p3 call c1 StructuredOutput pending
             record part m2.p3 call c1 StructuredOutput running
@@ -180,7 +200,9 @@ fn a_structured_answer_ends_the_turn() {
             record head
             effect make_title
             effect turn_ended m1
-        "#).is_settled();
+        "#,
+        )
+        .is_settled();
 }
 
 #[test]
@@ -240,7 +262,10 @@ fn a_title_is_made_after_the_first_turn_with_tools_and_never_replaces_a_chosen_o
         title 'Another'
         ",
     );
-    outcome.since("finish", "
+    outcome
+        .since(
+            "finish",
+            "
             - finish
             record part m3.p6 text 'Done' ended
             record part m3.p7 step-finish stop h0
@@ -256,7 +281,9 @@ fn a_title_is_made_after_the_first_turn_with_tools_and_never_replaces_a_chosen_o
             - title 'Reading things'
             record head title
             - title 'Another'
-        ").is_settled();
+        ",
+        )
+        .is_settled();
 }
 
 #[test]
@@ -272,7 +299,10 @@ fn a_diff_is_worked_out_for_a_turn_that_changed_files() {
         diff m1
         "#,
     );
-    outcome.since("done c1", r#"
+    outcome
+        .since(
+            "done c1",
+            r#"
             - done c1 'edited' files=/work/b,/work/a snapshot=h1
             record files m2 ["/work/b", "/work/a"]
             record part m2.p3 call c1 edit completed 'edited'
@@ -305,7 +335,9 @@ fn a_diff_is_worked_out_for_a_turn_that_changed_files() {
             record head summary
             record diff 1 files
             record message m1 user code diff
-        "#).is_settled();
+        "#,
+        )
+        .is_settled();
 }
 
 #[test]
@@ -319,7 +351,10 @@ fn a_drain_is_told_only_to_an_idle_session_with_an_empty_queue() {
         drain three
         ",
     );
-    outcome.since("drain two", "
+    outcome
+        .since(
+            "drain two",
+            "
             - drain two
             - finish
             record part m2.p3 step-finish stop h0
@@ -333,6 +368,8 @@ fn a_drain_is_told_only_to_an_idle_session_with_an_empty_queue() {
             effect turn_ended m1
             - drain three
             record drained three
-        ").is_settled();
+        ",
+        )
+        .is_settled();
     assert!(outcome.lines.contains(&"record drained one".to_string()));
 }
