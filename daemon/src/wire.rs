@@ -1,5 +1,8 @@
 //! What starts, in which order: bind, open the log beside the first answers, build the engine, serve; and the way back.
 
+#[cfg(test)]
+mod tests;
+
 use crate::daemon::{Daemon, Readiness};
 use crate::folders::{EngineFolders, Folders};
 use crate::groups;
@@ -22,6 +25,11 @@ use tokio::sync::{oneshot, watch};
 
 /// Pause between two looks for processes that lost their parent.
 const ORPHANS_EVERY: Duration = Duration::from_secs(30);
+
+/// When checkpoints of worktrees that are gone are looked for.
+const ORPHANED_CHECKPOINTS_AFTER_START: Duration = Duration::from_secs(60);
+/// How long a worktree must have been gone.
+const ORPHANED_CHECKPOINTS_AGE: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// How to start.
 #[derive(Clone, Debug)]
@@ -340,12 +348,22 @@ impl Opening {
         let sandbox: Arc<dyn Sandbox> = Arc::new(context.sandbox);
         let models = kilo_provider::Client::new(kilo_provider::ClientOptions { version: kilo_protocol::VERSION.into() })
             .on(handle.clone());
+        let checkpoints =
+            kilo_worktree::GitCheckpoints::new(context.paths.snapshots.clone()).refusing([context.paths.home.clone()]);
+        let checkpoints = Arc::new(checkpoints);
+        let old = Arc::clone(&checkpoints);
+        handle.spawn(async move {
+            tokio::time::sleep(ORPHANED_CHECKPOINTS_AFTER_START).await;
+            if let Err(error) = old.remove_orphans(ORPHANED_CHECKPOINTS_AGE).await {
+                tracing::warn!(%error, "checkpoints of worktrees that are gone were not removed");
+            }
+        });
         Engine::new(Parts {
             journal,
             models: Arc::new(models),
             toolbox: Arc::clone(&daemon.toolbox) as _,
             sandbox,
-            checkpoints: Arc::new(kilo_worktree::GitCheckpoints::new(context.paths.snapshots.clone()).refusing([context.paths.home.clone()])),
+            checkpoints,
             clock: Arc::clone(&daemon.clock),
             surroundings: Arc::new(EngineFolders(Arc::clone(&daemon.folders))),
             placement,

@@ -50,11 +50,18 @@ describe("kilo run --attach", { skip: client.skip }, () => {
     assert.deepEqual([code, out.trim()], [0, "It ran."], err)
   })
 
-  it("runs a command of the project", async () => {
+  it("fills a command of the project in, and leaves its shell alone", async () => {
     place.model.script("greet", [{ text: ["Hello, Ada."] }])
     const { code, out, err } = await place.run("--command", "greet", "Ada")
     assert.deepEqual([code, out], [0, "Hello, Ada.\n"], err)
-    assert.match(JSON.stringify(place.model.requests.at(-1).messages), /Greet Ada \[\[greet\]\]/)
+    assert.match(JSON.stringify(place.model.requests.at(-1).messages), /Greet Ada, !`echo said the project` \[\[greet\]\]/)
+  })
+
+  it("runs the shell of a command of the user's own", async () => {
+    place.model.script("mine", [{ text: ["Fine."] }])
+    const { code, out, err } = await place.run("--command", "mine", "Ada")
+    assert.deepEqual([code, out], [0, "Fine.\n"], err)
+    assert.match(JSON.stringify(place.model.requests.at(-1).messages), /For Ada: shell of Ada \[\[mine\]\]/)
   })
 
   it("says what the provider said", async () => {
@@ -80,7 +87,7 @@ describe("kilo attach", { skip: client.skip ?? noTerminal() }, () => {
     place.model.script("old", [{ text: ["An older answer."] }])
     await place.call("POST", `/session/${old.id}/message`, { parts: [{ type: "text", text: "older question [[old]]" }] })
     const words = [client.path, "attach", place.url, "--dir", place.project]
-    screen = new Terminal(words, { cwd: place.project, env: place.environment("client") })
+    screen = new Terminal(words, { cwd: place.project, env: place.environment("client"), columns: 130 })
     await screen.wait(/Ask anything/, { ms: 60_000 })
   })
   after(async () => {
@@ -90,6 +97,16 @@ describe("kilo attach", { skip: client.skip ?? noTerminal() }, () => {
   const send = async (text) => {
     await screen.type(text)
     await screen.press("Enter")
+  }
+
+  // The client looks for the daemon about once a second, and asks for no events that it missed: a title shows when it is back.
+  async function followsAgain() {
+    const [session] = await place.call("GET", "/session")
+    for (let attempt = 1; ; attempt++) {
+      await place.call("PATCH", `/session/${session.id}`, { title: `Attempt ${attempt}` })
+      const seen = screen.wait(new RegExp(`Attempt ${attempt}`), { ms: 1_000 })
+      if (await seen.then(() => true, (error) => attempt === 20 && Promise.reject(error))) return
+    }
   }
 
   it("lists sessions and opens one", async () => {
@@ -161,8 +178,9 @@ describe("kilo attach", { skip: client.skip ?? noTerminal() }, () => {
   it("goes on when the daemon was killed and is back", async () => {
     await place.stop("SIGKILL")
     await place.serve()
+    await followsAgain()
     place.model.script("back", [{ text: ["Back again."] }])
     await send("still there? [[back]]")
-    await screen.wait(/Back again\./, { ms: 60_000 })
+    await screen.wait(/Back again\./)
   })
 })

@@ -39,7 +39,8 @@ export class Place {
           },
         },
       }),
-      ".kilo/command/greet.md": "---\ndescription: Greets somebody\n---\nGreet $1 [[greet]]\n",
+      ".kilo/command/greet.md": "---\ndescription: Greets somebody\n---\nGreet $1, !`echo said the project` [[greet]]\n",
+      "../server/.config/kilo/command/mine.md": "---\ndescription: Mine\n---\nFor $1: !`echo shell of $1` [[mine]]\n",
     }
     for (const [name, text] of Object.entries(files)) {
       mkdirSync(dirname(join(this.project, name)), { recursive: true })

@@ -11,14 +11,22 @@ async fn a_growing_part_is_readable_and_a_late_client_misses_nothing() {
     let project = Project::new(&model);
     let later = (20..40).map(|n| Step::Text(Turn::piece("k", n)));
     let first = (0..20).map(|n| Step::Text(Turn::piece("k", n)));
-    model.script("k", [Turn::of(first.chain([Step::Gate("go".into())]).chain(later))]);
+    model.script(
+        "k",
+        [Turn::of(
+            first.chain([Step::Gate("go".into())]).chain(later),
+        )],
+    );
     let daemon = Daemon::start(&home);
     let api = daemon.api(&project);
     let session = api.session().await;
     api.prompt_async(&session, "go [[k]]").await.ok();
     model.at_gate("go").await;
     let text = |end| (0..end).map(|n| Turn::piece("k", n)).collect::<String>();
-    eventually("the text so far", async || (api.answers(&session).await == text(20)).then_some(())).await;
+    eventually("the text so far", async || {
+        (api.answers(&session).await == text(20)).then_some(())
+    })
+    .await;
     let mut late = api.events().await;
     let so_far = api.messages(&session).await;
     model.open("go");
@@ -32,9 +40,20 @@ async fn a_growing_part_is_readable_and_a_late_client_misses_nothing() {
             break;
         }
     }
-    let known = so_far[1]["parts"].as_array().expect("parts").iter().find(|part| part["type"] == "text");
-    let known = known.expect("the growing part")["text"].as_str().expect("a text").to_owned();
-    assert_eq!(known + &deltas, text(40), "GET and the events after it are the whole");
+    let known = so_far[1]["parts"]
+        .as_array()
+        .expect("parts")
+        .iter()
+        .find(|part| part["type"] == "text");
+    let known = known.expect("the growing part")["text"]
+        .as_str()
+        .expect("a text")
+        .to_owned();
+    assert_eq!(
+        known + &deltas,
+        text(40),
+        "GET and the events after it are the whole"
+    );
 }
 
 /// A client that attaches, reads its greeting and then nothing more.
@@ -42,9 +61,16 @@ async fn never_reads(api: &Api) -> TcpStream {
     let host = api.url().trim_start_matches("http://").to_owned();
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4_096).expect("a small buffer");
-    let mut stream = socket.connect(host.parse().expect("an address")).await.expect("a connection");
-    let request = format!("GET /global/event HTTP/1.1\r\nhost: {host}\r\naccept: text/event-stream\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.expect("a request");
+    let mut stream = socket
+        .connect(host.parse().expect("an address"))
+        .await
+        .expect("a connection");
+    let request =
+        format!("GET /global/event HTTP/1.1\r\nhost: {host}\r\naccept: text/event-stream\r\n\r\n");
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .expect("a request");
     let mut greeting = String::new();
     while !greeting.contains("server.connected") {
         let mut bytes = [0; 256];
@@ -58,12 +84,22 @@ async fn never_reads(api: &Api) -> TcpStream {
 fn sockets(daemon: &Daemon) -> usize {
     let folder = format!("/proc/{}/fd", daemon.pid());
     let files = std::fs::read_dir(folder).expect("its files").flatten();
-    files.filter(|file| std::fs::read_link(file.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"))).count()
+    files
+        .filter(|file| {
+            std::fs::read_link(file.path())
+                .is_ok_and(|to| to.to_string_lossy().starts_with("socket:"))
+        })
+        .count()
 }
 
 async fn flood(api: &Api, model: &Model, session: &str, key: &str) {
     let piece = "0123456789abcdef".repeat(512);
-    let steps = (0..400).flat_map(|_| [Step::Text(piece.clone()), Step::Pause(Duration::from_millis(1))]);
+    let steps = (0..400).flat_map(|_| {
+        [
+            Step::Text(piece.clone()),
+            Step::Pause(Duration::from_millis(1)),
+        ]
+    });
     model.script(key, [Turn::of(steps)]);
     api.prompt(session, &format!("flood [[{key}]]")).await.ok();
 }
@@ -87,17 +123,31 @@ async fn a_client_that_never_reads_costs_bounded_memory_and_is_dropped_with_a_po
     for _ in 0..CLIENTS {
         lazy.push(never_reads(&api).await);
     }
-    let position = reader.until("a position", |seen| seen.id.is_some()).await.id;
+    let position = reader
+        .until("a position", |seen| seen.id.is_some())
+        .await
+        .id;
     drop(reader);
     let third = api.session().await;
     flood(&api, &model, &third, "third").await;
     let grown = daemon.memory_kib("VmRSS").saturating_sub(warm) / 1_024;
-    println!("{CLIENTS} clients that never read: {grown} MiB more than {} MiB", warm / 1_024);
-    assert!(grown < 64, "{CLIENTS} clients that never read cost {grown} MiB");
+    println!(
+        "{CLIENTS} clients that never read: {grown} MiB more than {} MiB",
+        warm / 1_024
+    );
+    assert!(
+        grown < 64,
+        "{CLIENTS} clients that never read cost {grown} MiB"
+    );
 
-    eventually("the connections are cut", async || (sockets(&daemon) < before + CLIENTS / 2).then_some(())).await;
+    eventually("the connections are cut", async || {
+        (sockets(&daemon) < before + CLIENTS / 2).then_some(())
+    })
+    .await;
     drop(lazy);
-    let mut back = Events::open(&api, "/global/event", position.as_deref()).await.expect("a stream");
+    let mut back = Events::open(&api, "/global/event", position.as_deref())
+        .await
+        .expect("a stream");
     let mut seen = Vec::new();
     loop {
         let event = back.next().await.expect("an event");
@@ -107,6 +157,13 @@ async fn a_client_that_never_reads_costs_bounded_memory_and_is_dropped_with_a_po
             break;
         }
     }
-    let mirror = Mirror::of(seen.iter().filter(|seen| seen.field("sessionID") == third.as_str()));
-    assert_eq!(mirror.messages(&third), api.messages(&third).await, "what it missed is in the log");
+    let mirror = Mirror::of(
+        seen.iter()
+            .filter(|seen| seen.field("sessionID") == third.as_str()),
+    );
+    assert_eq!(
+        mirror.messages(&third),
+        api.messages(&third).await,
+        "what it missed is in the log"
+    );
 }

@@ -25,7 +25,15 @@ impl Scene {
         api.prompt(&session, "remember this [[history]]").await.ok();
         let history = api.messages(&session).await;
         assert_eq!(history.len(), 2);
-        Self { daemon, api, model, project, session, history, _home: home }
+        Self {
+            daemon,
+            api,
+            model,
+            project,
+            session,
+            history,
+            _home: home,
+        }
     }
 
     async fn unharmed(self) {
@@ -38,7 +46,11 @@ impl Scene {
     async fn turn(&self, key: &str, turns: Vec<Turn>) -> (Value, String) {
         self.model.script(key, turns);
         let session = self.api.session().await;
-        let message = self.api.prompt(&session, &format!("go [[{key}]]")).await.ok();
+        let message = self
+            .api
+            .prompt(&session, &format!("go [[{key}]]"))
+            .await
+            .ok();
         (message, session)
     }
 }
@@ -49,14 +61,31 @@ async fn malformed_bodies() {
     let api = &scene.api;
     let prompt = format!("/session/{}/message", scene.session);
     let deep = format!("{{\"parts\":{}{}}}", "[".repeat(50_000), "]".repeat(50_000));
-    for body in ["{", "", "nul", "[1,", "{\"parts\":", "\u{0}", "{\"parts\":[]} extra", deep.as_str()] {
+    for body in [
+        "{",
+        "",
+        "nul",
+        "[1,",
+        "{\"parts\":",
+        "\u{0}",
+        "{\"parts\":[]} extra",
+        deep.as_str(),
+    ] {
         let shown: String = body.chars().take(20).collect();
         let answer = api.post_raw(&prompt, body).await;
         println!("{shown:?}: {} {}", answer.status, answer.text);
         answer.refused(400, "BadRequest");
     }
-    api.post_raw(&prompt, vec![b'{', b'"', 0xff, 0xfe, b'"', b':', b'1', b'}']).await.refused(400, "BadRequest");
-    let plain = api.request(Method::POST, &prompt).header("content-type", "text/plain").body("{}");
+    api.post_raw(
+        &prompt,
+        vec![b'{', b'"', 0xff, 0xfe, b'"', b':', b'1', b'}'],
+    )
+    .await
+    .refused(400, "BadRequest");
+    let plain = api
+        .request(Method::POST, &prompt)
+        .header("content-type", "text/plain")
+        .body("{}");
     assert_eq!(api.send(plain).await.status, 415);
     scene.unharmed().await;
 }
@@ -86,12 +115,24 @@ async fn wrong_types() {
         answer.refused(400, "BadRequest");
     }
     let created = api.post("/session", &json!({"title": 5})).await;
-    assert_eq!((created.status, created.body["_tag"].as_str()), (400, Some("BadRequest")), "{}", created.text);
+    assert_eq!(
+        (created.status, created.body["_tag"].as_str()),
+        (400, Some("BadRequest")),
+        "{}",
+        created.text
+    );
     let session = format!("/session/{}", scene.session);
-    let patch = api.request(Method::PATCH, &session).header("content-type", "application/json").body("{\"title\":[]}");
+    let patch = api
+        .request(Method::PATCH, &session)
+        .header("content-type", "application/json")
+        .body("{\"title\":[]}");
     api.send(patch).await.refused(400, "BadRequest");
-    api.get("/session?limit=abc").await.refused(400, "BadRequest");
-    let answer = api.post(&format!("{session}/revert"), &json!({"messageID": 5})).await;
+    api.get("/session?limit=abc")
+        .await
+        .refused(400, "BadRequest");
+    let answer = api
+        .post(&format!("{session}/revert"), &json!({"messageID": 5}))
+        .await;
     answer.refused(400, "BadRequest");
     scene.unharmed().await;
 }
@@ -101,27 +142,64 @@ async fn unknown_ids() {
     let scene = Scene::new(json!({})).await;
     let api = &scene.api;
     let text = json!({"parts": [{"type": "text", "text": "x"}]});
-    for id in ["ses_000000000000nosuchsession0", "nonsense", "%2e%2e%2f", "ses_%00", "ses_'\";--"] {
-        for path in [format!("/session/{id}"), format!("/session/{id}/message"), format!("/session/{id}/todo")] {
+    for id in [
+        "ses_000000000000nosuchsession0",
+        "nonsense",
+        "%2e%2e%2f",
+        "ses_%00",
+        "ses_'\";--",
+    ] {
+        for path in [
+            format!("/session/{id}"),
+            format!("/session/{id}/message"),
+            format!("/session/{id}/todo"),
+        ] {
             let answer = api.get(&path).await;
             println!("GET {path}: {} {}", answer.status, answer.text);
-            assert!(matches!(answer.status, 400 | 404), "{path}: {} {}", answer.status, answer.text);
+            assert!(
+                matches!(answer.status, 400 | 404),
+                "{path}: {} {}",
+                answer.status,
+                answer.text
+            );
             assert!(answer.body["name"].is_string(), "{}", answer.text);
         }
         let answer = api.post(&format!("/session/{id}/message"), &text).await;
-        assert!(matches!(answer.status, 400 | 404), "{} {}", answer.status, answer.text);
+        assert!(
+            matches!(answer.status, 400 | 404),
+            "{} {}",
+            answer.status,
+            answer.text
+        );
     }
     let session = &scene.session;
-    api.get(&format!("/session/{session}/message/msg_000000000000nosuchmessage0")).await.refused(404, "NotFoundError");
+    api.get(&format!(
+        "/session/{session}/message/msg_000000000000nosuchmessage0"
+    ))
+    .await
+    .refused(404, "NotFoundError");
     let revert = json!({"messageID": "msg_000000000000nosuchmessage0"});
-    let answer = api.post(&format!("/session/{session}/revert"), &revert).await;
+    let answer = api
+        .post(&format!("/session/{session}/revert"), &revert)
+        .await;
     println!("revert: {} {}", answer.status, answer.text);
     assert!(matches!(answer.status, 400 | 404), "{}", answer.text);
-    let answer = api.post("/permission/per_nosuch/reply", &json!({"reply": "once"})).await;
-    assert_eq!((answer.status, answer.body["_tag"].as_str()), (404, Some("PermissionNotFoundError")));
-    assert_eq!(api.post("/question/que_nosuch/reject", &json!({})).await.status, 404);
+    let answer = api
+        .post("/permission/per_nosuch/reply", &json!({"reply": "once"}))
+        .await;
+    assert_eq!(
+        (answer.status, answer.body["_tag"].as_str()),
+        (404, Some("PermissionNotFoundError"))
+    );
+    assert_eq!(
+        api.post("/question/que_nosuch/reject", &json!({}))
+            .await
+            .status,
+        404
+    );
     assert_eq!(api.get("/no/such/route").await.status, 404);
-    let model = json!({"parts": text["parts"], "model": {"providerID": "nobody", "modelID": "nothing"}});
+    let model =
+        json!({"parts": text["parts"], "model": {"providerID": "nobody", "modelID": "nothing"}});
     let fresh = api.session().await;
     let answer = api.post(&format!("/session/{fresh}/message"), &model).await;
     println!("unknown model: {} {}", answer.status, answer.text);
@@ -138,25 +216,48 @@ async fn paths_that_lead_away() {
     let scene = Scene::new(json!({})).await;
     let api = &scene.api;
     std::fs::write(scene.project.path().join("a.txt"), "inside\n").expect("a file");
-    assert!(api.get("/file/content?path=a.txt").await.text.contains("inside"));
-    for path in ["../../../../etc/passwd", "/etc/passwd", "a/../../x", "..%2f..%2fetc%2fpasswd", "%2e%2e/x"] {
+    assert!(
+        api.get("/file/content?path=a.txt")
+            .await
+            .text
+            .contains("inside")
+    );
+    for path in [
+        "../../../../etc/passwd",
+        "/etc/passwd",
+        "a/../../x",
+        "..%2f..%2fetc%2fpasswd",
+        "%2e%2e/x",
+    ] {
         for route in ["/file/content", "/file"] {
             let answer = api.get(&format!("{route}?path={path}")).await;
             println!("{route}?path={path}: {} {}", answer.status, answer.text);
             assert!(!answer.text.contains("root:"), "{path} was read");
-            assert!((400..500).contains(&answer.status), "{route} {path}: {}", answer.status);
+            assert!(
+                (400..500).contains(&answer.status),
+                "{route} {path}: {}",
+                answer.status
+            );
         }
     }
     for path in ["a%00.txt", "%00"] {
         let answer = api.get(&format!("/file/content?path={path}")).await;
         println!("NUL {path}: {} {}", answer.status, answer.text);
-        assert!((400..500).contains(&answer.status), "{path}: {}", answer.status);
+        assert!(
+            (400..500).contains(&answer.status),
+            "{path}: {}",
+            answer.status
+        );
     }
     let nul = Api::new(&scene.daemon.url, "/tmp/a\0b".into());
     nul.get("/session").await.refused(400, "BadRequest");
     std::os::unix::fs::symlink("/etc/passwd", scene.project.path().join("link")).expect("a link");
     let answer = api.get("/file/content?path=link").await;
-    assert!(!answer.text.contains("root:"), "a link led away: {}", answer.text);
+    assert!(
+        !answer.text.contains("root:"),
+        "a link led away: {}",
+        answer.text
+    );
     scene.unharmed().await;
 }
 
@@ -173,7 +274,11 @@ async fn a_directory_that_does_not_exist() {
         let id = made.body["id"].as_str().expect("an id");
         let answer = nowhere.prompt(id, "hello [[nowhere]]").await;
         println!("prompt nowhere: {} {}", answer.status, answer.text);
-        assert!(answer.status < 500 || answer.body["name"].is_string(), "{}", answer.text);
+        assert!(
+            answer.status < 500 || answer.body["name"].is_string(),
+            "{}",
+            answer.text
+        );
     }
     assert!(!std::path::Path::new("/no").exists(), "the folder was made");
     scene.unharmed().await;
@@ -184,7 +289,14 @@ async fn a_model_that_breaks_its_protocol() {
     let scene = Scene::new(json!({})).await;
     let raw = |text: &str| Step::Raw(text.to_owned());
     let (message, _) = scene
-        .turn("json", vec![Turn::of([Step::Text("before ".into()), raw("data: {oops\n\n"), Step::Text("after".into())])])
+        .turn(
+            "json",
+            vec![Turn::of([
+                Step::Text("before ".into()),
+                raw("data: {oops\n\n"),
+                Step::Text("after".into()),
+            ])],
+        )
         .await;
     println!("broken JSON: {message}");
     let text = message.to_string();
@@ -192,14 +304,26 @@ async fn a_model_that_breaks_its_protocol() {
     assert!(message["info"]["time"]["completed"].is_u64());
 
     let arguments = Step::Call("read".into(), "{\"filePath\": \"a.t".into());
-    let (message, session) = scene.turn("args", vec![Turn::of([arguments]), Turn::text("I see")]).await;
+    let (message, session) = scene
+        .turn("args", vec![Turn::of([arguments]), Turn::text("I see")])
+        .await;
     println!("broken arguments: {message}");
-    assert!(message.to_string().contains("I see"), "the model is told and goes on: {message}");
+    assert!(
+        message.to_string().contains("I see"),
+        "the model is told and goes on: {message}"
+    );
     let call = &scene.api.tools(&session).await[0];
     assert_eq!(call["state"]["status"], "error", "{call}");
 
-    let (message, session) =
-        scene.turn("unknown", vec![Turn::call("no_such_tool", &json!({"a": 1})), Turn::text("I see")]).await;
+    let (message, session) = scene
+        .turn(
+            "unknown",
+            vec![
+                Turn::call("no_such_tool", &json!({"a": 1})),
+                Turn::text("I see"),
+            ],
+        )
+        .await;
     assert!(message.to_string().contains("I see"), "{message}");
     let call = &scene.api.tools(&session).await[0];
     println!("unknown tool: {call}");
@@ -208,10 +332,18 @@ async fn a_model_that_breaks_its_protocol() {
     let wrong = Turn::call("read", &json!({"filePath": 5}));
     let (message, session) = scene.turn("types", vec![wrong, Turn::text("I see")]).await;
     assert!(message.to_string().contains("I see"), "{message}");
-    assert_eq!(scene.api.tools(&session).await[0]["state"]["status"], "error");
+    assert_eq!(
+        scene.api.tools(&session).await[0]["state"]["status"],
+        "error"
+    );
 
     let events = raw("data: 5\n\ndata: []\n\ndata: {\"choices\": 7}\n\n: comment\n\nevent: x\n\n");
-    let (message, _) = scene.turn("odd", vec![Turn::of([events, Step::Text("still here".into())])]).await;
+    let (message, _) = scene
+        .turn(
+            "odd",
+            vec![Turn::of([events, Step::Text("still here".into())])],
+        )
+        .await;
     println!("odd events: {message}");
     assert!(message["info"]["time"]["completed"].is_u64(), "{message}");
     scene.unharmed().await;
@@ -220,16 +352,26 @@ async fn a_model_that_breaks_its_protocol() {
 #[tokio::test]
 async fn half_a_call_never_runs() {
     let scene = Scene::new(json!({})).await;
-    let half = || Step::HalfCall("bash".into(), "{\"command\": \"touch ran.mark\", \"descr".into());
+    let half = || {
+        Step::HalfCall(
+            "bash".into(),
+            "{\"command\": \"touch ran.mark\", \"descr".into(),
+        )
+    };
     for (key, end) in [("dropped", Step::Drop), ("ended", Step::End)] {
-        let (message, session) = scene.turn(key, vec![Turn::of([half(), end]), Turn::text("I see")]).await;
+        let (message, session) = scene
+            .turn(key, vec![Turn::of([half(), end]), Turn::text("I see")])
+            .await;
         println!("{key}: {message}");
         assert!(message["info"]["time"]["completed"].is_u64(), "{message}");
         for call in scene.api.tools(&session).await {
             assert_eq!(call["state"]["status"], "error", "{key}: {call}");
         }
     }
-    assert!(!scene.project.path().join("ran.mark").exists(), "half a call ran");
+    assert!(
+        !scene.project.path().join("ran.mark").exists(),
+        "half a call ran"
+    );
     scene.unharmed().await;
 }
 
@@ -238,21 +380,43 @@ async fn a_stream_that_stops() {
     let scene = Scene::new(json!({})).await;
     for (key, end) in [("dropped", Step::Drop), ("ended", Step::End)] {
         let cut = Turn::of([Step::Text("half a sen".into()), end]);
-        let (message, session) = scene.turn(key, vec![cut, Turn::text("a whole sentence")]).await;
+        let (message, session) = scene
+            .turn(key, vec![cut, Turn::text("a whole sentence")])
+            .await;
         println!("{key}: {message}");
         assert!(message["info"]["time"]["completed"].is_u64(), "{message}");
         let answers = scene.api.answers(&session).await;
-        assert!(answers.contains("half a sen") || answers.contains("a whole sentence"), "{key}: {answers}");
+        assert!(
+            answers.contains("half a sen") || answers.contains("a whole sentence"),
+            "{key}: {answers}"
+        );
         scene.api.idle(&session).await;
     }
-    scene.model.script("stalled", [Turn::of([Step::Text("begun".into()), Step::Stall])]);
+    scene.model.script(
+        "stalled",
+        [Turn::of([Step::Text("begun".into()), Step::Stall])],
+    );
     let session = scene.api.session().await;
-    scene.api.prompt_async(&session, "go [[stalled]]").await.ok();
-    eventually("the beginning", async || (scene.api.answers(&session).await == "begun").then_some(())).await;
-    scene.api.post(&format!("/session/{session}/abort"), &json!({})).await.ok();
+    scene
+        .api
+        .prompt_async(&session, "go [[stalled]]")
+        .await
+        .ok();
+    eventually("the beginning", async || {
+        (scene.api.answers(&session).await == "begun").then_some(())
+    })
+    .await;
+    scene
+        .api
+        .post(&format!("/session/{session}/abort"), &json!({}))
+        .await
+        .ok();
     scene.api.idle(&session).await;
     let last = scene.api.messages(&session).await.pop().expect("an answer");
-    assert_eq!(last["info"]["error"]["name"], "MessageAbortedError", "{last}");
+    assert_eq!(
+        last["info"]["error"]["name"], "MessageAbortedError",
+        "{last}"
+    );
     assert_eq!(scene.api.answers(&session).await, "begun");
     scene.unharmed().await;
 }
@@ -260,16 +424,36 @@ async fn a_stream_that_stops() {
 #[tokio::test]
 async fn a_server_with_errors() {
     let scene = Scene::new(json!({})).await;
-    let (message, session) = scene.turn("once", vec![Turn::error(500, "oh no"), Turn::text("better")]).await;
+    let (message, session) = scene
+        .turn(
+            "once",
+            vec![Turn::error(500, "oh no"), Turn::text("better")],
+        )
+        .await;
     println!("500 then good: {message}");
     assert!(message.to_string().contains("better"), "{message}");
     assert_eq!(scene.model.asked("once").len(), 2);
-    assert_eq!(scene.api.messages(&session).await.len(), 2, "a repetition is no message of its own");
+    assert_eq!(
+        scene.api.messages(&session).await.len(),
+        2,
+        "a repetition is no message of its own"
+    );
 
-    let (message, _) = scene.turn("refused", vec![Turn::error(400, "no such thing here")]).await;
+    let (message, _) = scene
+        .turn("refused", vec![Turn::error(400, "no such thing here")])
+        .await;
     println!("400: {message}");
-    assert!(message["info"]["error"].to_string().contains("no such thing here"), "{message}");
-    assert_eq!(scene.model.asked("refused").len(), 1, "it is not sent again");
+    assert!(
+        message["info"]["error"]
+            .to_string()
+            .contains("no such thing here"),
+        "{message}"
+    );
+    assert_eq!(
+        scene.model.asked("refused").len(),
+        1,
+        "it is not sent again"
+    );
     scene.unharmed().await;
 }
 
@@ -283,28 +467,48 @@ async fn an_unreadable_configuration() {
     api.prompt(&session, "remember [[history]]").await.ok();
     let history = api.messages(&session).await;
     let good = project.read("kilo.json");
-    for broken in ["{", "5", "{\"model\": 7, \"permission\": \"maybe\"}", "{\"provider\": []}", "\u{0}\u{1}"] {
+    for broken in [
+        "{",
+        "5",
+        "{\"model\": 7, \"permission\": \"maybe\"}",
+        "{\"provider\": []}",
+        "\u{0}\u{1}",
+    ] {
         project.write("kilo.json", broken);
         api.post("/instance/dispose", &json!({})).await.ok();
         let warnings = api.get("/config/warnings").await.ok();
         println!("{broken:?}: {warnings}");
-        assert!(warnings.to_string().contains("kilo.json"), "{broken:?} is not reported: {warnings}");
+        assert!(
+            warnings.to_string().contains("kilo.json"),
+            "{broken:?} is not reported: {warnings}"
+        );
         let config = api.get("/config").await;
         assert!(config.status < 500, "{}", config.text);
-        assert_eq!(api.messages(&session).await, history, "history is readable with {broken:?}");
+        assert_eq!(
+            api.messages(&session).await,
+            history,
+            "history is readable with {broken:?}"
+        );
         let answer = api.prompt_async(&session, "anything").await;
         println!("prompt: {} {}", answer.status, answer.text);
         if answer.status == 204 {
-            api.post(&format!("/session/{session}/abort"), &json!({})).await.ok();
+            api.post(&format!("/session/{session}/abort"), &json!({}))
+                .await
+                .ok();
             api.idle(&session).await;
         }
         let now = api.messages(&session).await;
         assert_eq!(now[..2], history[..], "history is whole");
         if now.len() > 2 {
             let body = json!({"messageID": now[2]["info"]["id"]});
-            api.post(&format!("/session/{session}/revert"), &body).await.ok();
+            api.post(&format!("/session/{session}/revert"), &body)
+                .await
+                .ok();
             for message in &now[2..] {
-                let path = format!("/session/{session}/message/{}", message["info"]["id"].as_str().expect("an id"));
+                let path = format!(
+                    "/session/{session}/message/{}",
+                    message["info"]["id"].as_str().expect("an id")
+                );
                 api.send(api.request(Method::DELETE, &path)).await;
             }
         }

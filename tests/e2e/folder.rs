@@ -27,7 +27,10 @@ impl Drop for SmallDisk {
 }
 
 fn start_on(home: &Home, data: &Path) -> Daemon {
-    Start::new(home).env("XDG_DATA_HOME", data.as_os_str()).go().expect("a daemon")
+    Start::new(home)
+        .env("XDG_DATA_HOME", data.as_os_str())
+        .go()
+        .expect("a daemon")
 }
 
 #[tokio::test]
@@ -47,27 +50,51 @@ async fn a_full_disk_refuses_prompts_and_loses_none_that_was_accepted() {
         assert!(accepted.len() < 1_000, "the disk never was full");
         let text = format!("number {} {}", accepted.len(), "x".repeat(100_000));
         let body = json!({"noReply": true, "parts": [{"type": "text", "text": text}]});
-        let answer = api.post(&format!("/session/{session}/message"), &body).await;
+        let answer = api
+            .post(&format!("/session/{session}/message"), &body)
+            .await;
         match answer.status {
             200 => accepted.push(text),
             _ => break answer,
         }
     };
-    assert!(accepted.len() > 10, "only {} prompts were accepted", accepted.len());
+    assert!(
+        accepted.len() > 10,
+        "only {} prompts were accepted",
+        accepted.len()
+    );
     refusal.refused(507, "StorageFull");
     let async_refusal = api.prompt_async(&session, &"y".repeat(200_000)).await;
     async_refusal.refused(507, "StorageFull");
     let texts = async |api: &kilo_tests::Api| -> Vec<String> {
         let messages = api.messages(&session).await;
-        messages.iter().map(|message| message["parts"][0]["text"].as_str().expect("a text").to_owned()).collect()
+        messages
+            .iter()
+            .map(|message| {
+                message["parts"][0]["text"]
+                    .as_str()
+                    .expect("a text")
+                    .to_owned()
+            })
+            .collect()
     };
-    assert_eq!(texts(&api).await, accepted, "reading works while the disk is full");
+    assert_eq!(
+        texts(&api).await,
+        accepted,
+        "reading works while the disk is full"
+    );
     daemon.kill();
     let daemon = start_on(&home, &disk.0);
-    assert_eq!(texts(&daemon.api(&project)).await, accepted, "and after a crash with a full disk");
+    assert_eq!(
+        texts(&daemon.api(&project)).await,
+        accepted,
+        "and after a crash with a full disk"
+    );
     std::fs::remove_file(disk.ballast()).expect("room");
     let api = daemon.api(&project);
-    api.prompt(&session, "there is room again [[room]]").await.ok();
+    api.prompt(&session, "there is room again [[room]]")
+        .await
+        .ok();
     assert!(api.answers(&session).await.contains("echo of room"));
 }
 
@@ -78,7 +105,10 @@ async fn a_second_daemon_says_whose_the_folder_is() {
     let refused = Start::new(&home).go().err().expect("a refusal");
     assert_eq!(refused.ended.code, Some(1));
     let said = &refused.ended.err;
-    assert!(said.contains(&first.pid().to_string()) && said.contains(&first.url), "{said}");
+    assert!(
+        said.contains(&first.pid().to_string()) && said.contains(&first.url),
+        "{said}"
+    );
     let answer = first.api_in(home.path()).get("/global/health").await;
     assert_eq!(answer.ok()["healthy"], true, "the first goes on");
     assert_eq!(first.stop(), Some(0));

@@ -6,21 +6,38 @@ use serde_json::{Value, json};
 /// Starts a turn that runs `command`.
 async fn runs(api: &Api, model: &Model, key: &str, command: &str) -> String {
     let session = api.session().await;
-    model.script(key, [Turn::call("bash", &json!({"command": command, "description": "run it"})), Turn::text("done")]);
-    api.prompt_async(&session, &format!("go [[{key}]]")).await.ok();
+    model.script(
+        key,
+        [
+            Turn::call(
+                "bash",
+                &json!({"command": command, "description": "run it"}),
+            ),
+            Turn::text("done"),
+        ],
+    );
+    api.prompt_async(&session, &format!("go [[{key}]]"))
+        .await
+        .ok();
     session
 }
 
 async fn request(api: &Api, session: &str) -> Value {
     eventually("a request", async || {
         let open = api.get("/permission").await.ok();
-        open.as_array()?.iter().find(|request| request["sessionID"] == session).cloned()
+        open.as_array()?
+            .iter()
+            .find(|request| request["sessionID"] == session)
+            .cloned()
     })
     .await
 }
 
 async fn reply(api: &Api, request: &Value, reply: &str) {
-    let path = format!("/permission/{}/reply", request["id"].as_str().expect("an id"));
+    let path = format!(
+        "/permission/{}/reply",
+        request["id"].as_str().expect("an id")
+    );
     api.post(&path, &json!({"reply": reply})).await.ok();
 }
 
@@ -47,7 +64,11 @@ async fn always_is_saved_for_the_project_and_for_it_alone() {
 
     let second = runs(&api, &model, "second", "touch b.mark").await;
     ran(&api, &second).await;
-    assert_eq!(api.get("/permission").await.ok(), json!([]), "another session of the project does not ask");
+    assert_eq!(
+        api.get("/permission").await.ok(),
+        json!([]),
+        "another session of the project does not ask"
+    );
 
     daemon.kill();
     let daemon = Daemon::start(&home);
@@ -61,8 +82,15 @@ async fn always_is_saved_for_the_project_and_for_it_alone() {
     assert_eq!(elsewhere.read("d.mark"), "");
     reply(&other, &asked, "reject").await;
     other.idle(&foreign).await;
-    assert!(!elsewhere.path().join("d.mark").exists(), "another project asks, and a refusal holds");
-    assert!(["a.mark", "b.mark", "c.mark"].iter().all(|name| project.path().join(name).exists()));
+    assert!(
+        !elsewhere.path().join("d.mark").exists(),
+        "another project asks, and a refusal holds"
+    );
+    assert!(
+        ["a.mark", "b.mark", "c.mark"]
+            .iter()
+            .all(|name| project.path().join(name).exists())
+    );
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@ use kilo_tests::{Home, Model, Project, Turn};
 use serde_json::{Value, json};
 
 fn lines(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
+        .collect()
 }
 
 #[test]
@@ -13,7 +15,12 @@ fn into_a_pipe_goes_the_answer_alone() {
     let project = Project::new(&model);
     model.script("k", [Turn::text("forty-two")]);
     let ended = home.run(project.path(), &["run", "what is it? [[k]]"]);
-    assert_eq!((ended.code, ended.out.as_str()), (Some(0), "forty-two\n"), "{}", ended.err);
+    assert_eq!(
+        (ended.code, ended.out.as_str()),
+        (Some(0), "forty-two\n"),
+        "{}",
+        ended.err
+    );
 }
 
 #[test]
@@ -26,8 +33,14 @@ fn json_is_one_object_a_line() {
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     let events = lines(&ended.out);
     let text = ended.out.as_str();
-    assert!(events.iter().all(|event| event["type"].is_string()), "{text}");
-    assert!(text.contains("from the shell") && text.contains("done"), "{text}");
+    assert!(
+        events.iter().all(|event| event["type"].is_string()),
+        "{text}"
+    );
+    assert!(
+        text.contains("from the shell") && text.contains("done"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -44,7 +57,12 @@ fn a_failed_turn_is_a_failed_command() {
 fn what_would_ask_is_refused_and_auto_allows_it() {
     let (home, model) = (Home::new(), Model::start());
     let project = Project::with(&model, &json!({"permission": {"bash": "ask"}}));
-    let call = || Turn::call("bash", &json!({"command": "touch ran.mark", "description": "leave a mark"}));
+    let call = || {
+        Turn::call(
+            "bash",
+            &json!({"command": "touch ran.mark", "description": "leave a mark"}),
+        )
+    };
     model.script("no", [call(), Turn::text("pity")]);
     let ended = home.run(project.path(), &["run", "go [[no]]"]);
     assert_eq!(ended.code, Some(1), "{} {}", ended.out, ended.err);
@@ -59,12 +77,23 @@ fn what_would_ask_is_refused_and_auto_allows_it() {
 fn a_session_goes_on_and_moves_to_another_home() {
     let (home, model) = (Home::new(), Model::start());
     let project = Project::new(&model);
-    assert_eq!(home.run(project.path(), &["run", "first [[one]]"]).code, Some(0));
-    assert_eq!(home.run(project.path(), &["run", "-c", "second [[two]]"]).code, Some(0));
+    assert_eq!(
+        home.run(project.path(), &["run", "first [[one]]"]).code,
+        Some(0)
+    );
+    assert_eq!(
+        home.run(project.path(), &["run", "-c", "second [[two]]"])
+            .code,
+        Some(0)
+    );
     let asked = model.asked("two").pop().expect("a request");
-    assert!(asked.text().contains("echo of one"), "the second prompt knows the first answer");
+    assert!(
+        asked.text().contains("echo of one"),
+        "the second prompt knows the first answer"
+    );
     let listed = home.run(project.path(), &["session", "list", "--format", "json"]);
-    let sessions: Value = serde_json::from_str(&listed.out).unwrap_or_else(|_| panic!("{} {}", listed.out, listed.err));
+    let sessions: Value = serde_json::from_str(&listed.out)
+        .unwrap_or_else(|_| panic!("{} {}", listed.out, listed.err));
     assert_eq!(sessions.as_array().map(Vec::len), Some(1), "{sessions}");
     let id = sessions[0]["id"].as_str().expect("an id");
     let exported = home.run(project.path(), &["export", id]);
@@ -76,7 +105,10 @@ fn a_session_goes_on_and_moves_to_another_home() {
     assert_eq!(imported.code, Some(0), "{} {}", imported.out, imported.err);
     let again = other.run(project.path(), &["export", id]);
     let parse = |text: &str| -> Value { serde_json::from_str(text).expect("JSON") };
-    assert_eq!(parse(&again.out)["messages"], parse(&exported.out)["messages"]);
+    assert_eq!(
+        parse(&again.out)["messages"],
+        parse(&exported.out)["messages"]
+    );
 }
 
 #[test]
@@ -87,7 +119,15 @@ fn run_uses_the_daemon_that_is_there() {
     assert_eq!(started.code, Some(0), "{}", started.err);
     let ended = home.run(project.path(), &["run", "hello [[k]]"]);
     let stopped = home.run(project.path(), &["daemon", "stop"]);
-    assert_eq!((ended.code, ended.out.as_str()), (Some(0), "echo of k\n"), "{}", ended.err);
+    assert_eq!(
+        (ended.code, ended.out.as_str()),
+        (Some(0), "echo of k\n"),
+        "{}",
+        ended.err
+    );
     assert_eq!(stopped.code, Some(0), "{}", stopped.err);
-    assert_eq!(home.run(project.path(), &["daemon", "status"]).code, Some(1));
+    assert_eq!(
+        home.run(project.path(), &["daemon", "status"]).code,
+        Some(1)
+    );
 }

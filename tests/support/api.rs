@@ -23,15 +23,29 @@ pub struct Answer {
 impl Answer {
     /// The body of an answer that had to succeed.
     pub fn ok(self) -> Value {
-        assert!((200..300).contains(&self.status), "status {}: {}", self.status, self.text);
+        assert!(
+            (200..300).contains(&self.status),
+            "status {}: {}",
+            self.status,
+            self.text
+        );
         self.body
     }
 
     /// Checks the reference's common error shape `{name, data: {message}}`; answers the message.
     pub fn refused(&self, status: u16, name: &str) -> String {
         let message = self.body["data"]["message"].as_str().unwrap_or_default();
-        assert_eq!((self.status, self.body["name"].as_str()), (status, Some(name)), "{}", self.text);
-        assert!(!message.is_empty(), "an error without a message: {}", self.text);
+        assert_eq!(
+            (self.status, self.body["name"].as_str()),
+            (status, Some(name)),
+            "{}",
+            self.text
+        );
+        assert!(
+            !message.is_empty(),
+            "an error without a message: {}",
+            self.text
+        );
         message.to_owned()
     }
 }
@@ -47,8 +61,16 @@ pub struct Api {
 impl Api {
     /// A caller of the daemon at `url`.
     pub fn new(url: &str, folder: PathBuf) -> Self {
-        let http = Client::builder().no_proxy().timeout(CALL_MAX).build().expect("a client");
-        Self { http, base: url.to_owned(), folder }
+        let http = Client::builder()
+            .no_proxy()
+            .timeout(CALL_MAX)
+            .build()
+            .expect("a client");
+        Self {
+            http,
+            base: url.to_owned(),
+            folder,
+        }
     }
 
     /// The folder.
@@ -64,7 +86,9 @@ impl Api {
     /// A request that names the folder; for requests that need more than a JSON body.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let folder = self.folder.display().to_string();
-        self.http.request(method, format!("{}{path}", self.base)).query(&[("directory", folder)])
+        self.http
+            .request(method, format!("{}{path}", self.base))
+            .query(&[("directory", folder)])
     }
 
     /// Sends a request; answers nothing when the connection failed.
@@ -93,7 +117,9 @@ impl Api {
 
     /// POST of bytes that claim to be JSON.
     pub async fn post_raw(&self, path: &str, body: impl Into<Vec<u8>>) -> Answer {
-        let request = self.request(Method::POST, path).header("content-type", "application/json");
+        let request = self
+            .request(Method::POST, path)
+            .header("content-type", "application/json");
         self.send(request.body(body.into())).await
     }
 
@@ -105,18 +131,22 @@ impl Api {
 
     /// Prompts and waits for the end of the turn.
     pub async fn prompt(&self, session: &str, text: &str) -> Answer {
-        self.post(&format!("/session/{session}/message"), &prompt(text)).await
+        self.post(&format!("/session/{session}/message"), &prompt(text))
+            .await
     }
 
     /// Prompts and returns once the prompt is stored.
     pub async fn prompt_async(&self, session: &str, text: &str) -> Answer {
-        self.post(&format!("/session/{session}/prompt_async"), &prompt(text)).await
+        self.post(&format!("/session/{session}/prompt_async"), &prompt(text))
+            .await
     }
 
     /// The same; nothing when the daemon went away meanwhile.
     pub async fn try_prompt_async(&self, session: &str, text: &str) -> Option<Answer> {
         let path = format!("/session/{session}/prompt_async");
-        let request = self.request(Method::POST, &path).header("content-type", "application/json");
+        let request = self
+            .request(Method::POST, &path)
+            .header("content-type", "application/json");
         self.try_send(request.body(prompt(text).to_string())).await
     }
 
@@ -131,15 +161,23 @@ impl Api {
     /// All text of the session's answers, one string.
     pub async fn answers(&self, session: &str) -> String {
         let messages = self.messages(session).await;
-        let answers = messages.iter().filter(|message| message["info"]["role"] == "assistant");
-        let parts = answers.flat_map(|message| message["parts"].as_array().cloned().unwrap_or_default());
-        parts.filter(|part| part["type"] == "text").filter_map(|part| part["text"].as_str().map(str::to_owned)).collect()
+        let answers = messages
+            .iter()
+            .filter(|message| message["info"]["role"] == "assistant");
+        let parts =
+            answers.flat_map(|message| message["parts"].as_array().cloned().unwrap_or_default());
+        parts
+            .filter(|part| part["type"] == "text")
+            .filter_map(|part| part["text"].as_str().map(str::to_owned))
+            .collect()
     }
 
     /// All tool parts of the session, oldest first.
     pub async fn tools(&self, session: &str) -> Vec<Value> {
         let messages = self.messages(session).await;
-        let parts = messages.into_iter().flat_map(|message| message["parts"].as_array().cloned().unwrap_or_default());
+        let parts = messages
+            .into_iter()
+            .flat_map(|message| message["parts"].as_array().cloned().unwrap_or_default());
         parts.filter(|part| part["type"] == "tool").collect()
     }
 
@@ -147,14 +185,19 @@ impl Api {
     pub async fn idle(&self, session: &str) {
         eventually("an idle session", async || {
             let statuses = self.get("/session/status").await.ok();
-            statuses.get(session).is_none_or(|status| status["type"] == "idle").then_some(())
+            statuses
+                .get(session)
+                .is_none_or(|status| status["type"] == "idle")
+                .then_some(())
         })
         .await;
     }
 
     /// Opens the event stream of the folder.
     pub async fn events(&self) -> Events {
-        Events::open(self, "/event", None).await.expect("an event stream")
+        Events::open(self, "/event", None)
+            .await
+            .expect("an event stream")
     }
 }
 

@@ -17,7 +17,15 @@ const READY: &str = "kilo server listening on ";
 const READY_MAX: Duration = Duration::from_secs(60);
 const STOP_MAX: Duration = Duration::from_secs(10);
 /// Variables of the caller that would reach into a test.
-const FOREIGN: [&str; 7] = ["KILO_", "XDG_", "OPENAI", "ANTHROPIC", "GEMINI", "GOOGLE_", "GIT_"];
+const FOREIGN: [&str; 7] = [
+    "KILO_",
+    "XDG_",
+    "OPENAI",
+    "ANTHROPIC",
+    "GEMINI",
+    "GOOGLE_",
+    "GIT_",
+];
 
 /// A home folder that nothing else uses; gone with this value.
 pub struct Home(TempDir);
@@ -25,7 +33,12 @@ pub struct Home(TempDir);
 impl Home {
     /// An empty home.
     pub fn new() -> Self {
-        Self(tempfile::Builder::new().prefix("kilo-home-").tempdir().expect("a folder"))
+        Self(
+            tempfile::Builder::new()
+                .prefix("kilo-home-")
+                .tempdir()
+                .expect("a folder"),
+        )
     }
 
     /// Its path.
@@ -40,20 +53,29 @@ impl Home {
 
     fn command(&self, program: &Path, words: &[&str]) -> Command {
         let mut command = Command::new(program);
-        command.args(words).current_dir(self.path()).stdin(Stdio::null());
+        command
+            .args(words)
+            .current_dir(self.path())
+            .stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if FOREIGN.iter().any(|prefix| text.starts_with(prefix)) {
                 command.env_remove(&name);
             }
         }
-        command.env("HOME", self.path()).env("KILO_DISABLE_MODELS_FETCH", "1");
+        command
+            .env("HOME", self.path())
+            .env("KILO_DISABLE_MODELS_FETCH", "1");
         command
     }
 
     /// Runs `kilo` in `folder` to its end.
     pub fn run(&self, folder: &Path, words: &[&str]) -> Ended {
-        self.kilo(words).current_dir(folder).output().expect("the program").into()
+        self.kilo(words)
+            .current_dir(folder)
+            .output()
+            .expect("the program")
+            .into()
     }
 }
 
@@ -80,7 +102,11 @@ pub struct Refused {
 impl<'a> Start<'a> {
     /// In `home`, on a free port.
     pub fn new(home: &'a Home) -> Self {
-        Self { home, words: vec!["serve".into(), "--port".into(), "0".into()], env: Vec::new() }
+        Self {
+            home,
+            words: vec!["serve".into(), "--port".into(), "0".into()],
+            env: Vec::new(),
+        }
     }
 
     /// One more word for the command line.
@@ -99,7 +125,11 @@ impl<'a> Start<'a> {
     pub fn go(self) -> Result<Daemon, Refused> {
         let begun = Instant::now();
         let mut command = self.home.command(&kilo(), &[]);
-        command.args(&self.words).envs(self.env).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(&self.words)
+            .envs(self.env)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the daemon");
         let log = Arc::new(Mutex::new(String::new()));
         let (say, said) = mpsc::channel();
@@ -109,8 +139,17 @@ impl<'a> Start<'a> {
                 let _ = say.send(url.trim().to_owned());
             }
         });
-        read_lines(child.stderr.take().expect("its errors"), Arc::clone(&log), |_| {});
-        let mut daemon = Daemon { child, url: String::new(), log, took: Duration::ZERO };
+        read_lines(
+            child.stderr.take().expect("its errors"),
+            Arc::clone(&log),
+            |_| {},
+        );
+        let mut daemon = Daemon {
+            child,
+            url: String::new(),
+            log,
+            took: Duration::ZERO,
+        };
         match said.recv_timeout(READY_MAX) {
             Ok(url) => {
                 daemon.url = url;
@@ -124,14 +163,27 @@ impl<'a> Start<'a> {
                 while daemon.log().is_empty() && Instant::now() < deadline {
                     std::thread::sleep(Duration::from_millis(5));
                 }
-                Err(Refused { ended: Ended { code, out: String::new(), err: daemon.log() } })
+                Err(Refused {
+                    ended: Ended {
+                        code,
+                        out: String::new(),
+                        err: daemon.log(),
+                    },
+                })
             }
-            Err(mpsc::RecvTimeoutError::Timeout) => panic!("the daemon is not ready after {READY_MAX:?}: {}", daemon.log()),
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!(
+                "the daemon is not ready after {READY_MAX:?}: {}",
+                daemon.log()
+            ),
         }
     }
 }
 
-fn read_lines(from: impl Read + Send + 'static, log: Arc<Mutex<String>>, mut each: impl FnMut(&str) + Send + 'static) {
+fn read_lines(
+    from: impl Read + Send + 'static,
+    log: Arc<Mutex<String>>,
+    mut each: impl FnMut(&str) + Send + 'static,
+) {
     std::thread::spawn(move || {
         for line in BufReader::new(from).lines().map_while(Result::ok) {
             let mut log = log.lock().expect("the log");
@@ -156,7 +208,9 @@ pub struct Daemon {
 impl Daemon {
     /// Starts one in `home`.
     pub fn start(home: &Home) -> Self {
-        Start::new(home).go().unwrap_or_else(|refused| panic!("the daemon did not start: {refused:?}"))
+        Start::new(home)
+            .go()
+            .unwrap_or_else(|refused| panic!("the daemon did not start: {refused:?}"))
     }
 
     /// Its process.
@@ -166,7 +220,10 @@ impl Daemon {
 
     /// Its port.
     pub fn port(&self) -> u16 {
-        self.url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port")
+        self.url
+            .rsplit_once(':')
+            .and_then(|(_, port)| port.parse().ok())
+            .expect("a port")
     }
 
     /// What it printed so far.
@@ -204,7 +261,10 @@ impl Daemon {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process");
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .expect("a process");
         let _ = kill_process(pid, signal);
     }
 
@@ -212,8 +272,14 @@ impl Daemon {
     pub fn memory_kib(&self, field: &str) -> u64 {
         let path = format!("/proc/{}/status", self.pid());
         let status = std::fs::read_to_string(path).expect("the process's state");
-        let line = status.lines().find(|line| line.starts_with(field)).expect("the field");
-        line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).expect("a number")
+        let line = status
+            .lines()
+            .find(|line| line.starts_with(field))
+            .expect("the field");
+        line.split_whitespace()
+            .nth(1)
+            .and_then(|word| word.parse().ok())
+            .expect("a number")
     }
 }
 

@@ -18,18 +18,28 @@ pub struct Follower {
 impl Follower {
     /// A client of `path`, not attached yet.
     pub fn new(path: &'static str) -> Self {
-        Self { path, seen: Arc::default(), count: watch::channel(0).0, reader: None }
+        Self {
+            path,
+            seen: Arc::default(),
+            count: watch::channel(0).0,
+            reader: None,
+        }
     }
 
     /// Attaches, after the last position seen. What came without a position after it will come again: it is forgotten.
     pub async fn attach(&mut self, api: &Api) {
         let last = {
             let mut seen = self.seen.lock().unwrap();
-            let end = seen.iter().rposition(|seen| seen.id.is_some()).map_or(0, |at| at + 1);
+            let end = seen
+                .iter()
+                .rposition(|seen| seen.id.is_some())
+                .map_or(0, |at| at + 1);
             seen.truncate(end);
             end.checked_sub(1).and_then(|at| seen[at].id.clone())
         };
-        let mut events = Events::open(api, self.path, last.as_deref()).await.expect("an event stream");
+        let mut events = Events::open(api, self.path, last.as_deref())
+            .await
+            .expect("an event stream");
         let (seen, count) = (Arc::clone(&self.seen), self.count.clone());
         self.reader = Some(tokio::spawn(async move {
             while let Some(event) = events.next().await {
@@ -54,7 +64,9 @@ impl Follower {
     /// Waits for the end of the connection, so that all that came over it was seen.
     pub async fn detached(&mut self) {
         if let Some(reader) = self.reader.take() {
-            within("the end of a connection", reader).await.expect("the reader");
+            within("the end of a connection", reader)
+                .await
+                .expect("the reader");
         }
     }
 

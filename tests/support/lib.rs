@@ -4,8 +4,15 @@
 //! [`Daemon`] and [`Model`]; [`Project`] is a folder to work in, [`Follower`] a client that attaches and comes back,
 //! [`Mirror`] what such a client believes.
 
-#![allow(clippy::disallowed_methods, reason = "tests start programs and read the environment")]
-#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a failed expectation is a failed test")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests start programs and read the environment"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a failed expectation is a failed test"
+)]
 
 mod api;
 mod daemon;

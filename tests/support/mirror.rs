@@ -21,17 +21,24 @@ impl Mirror {
     }
 
     fn take(&mut self, seen: &Seen) {
-        let Some(session) = seen.field("sessionID").as_str() else { return };
+        let Some(session) = seen.field("sessionID").as_str() else {
+            return;
+        };
         let messages = self.sessions.entry(session.to_owned()).or_default();
         match seen.name() {
             "message.updated" => {
                 let info = seen.field("info");
-                match messages.iter_mut().find(|(known, _)| known["id"] == info["id"]) {
+                match messages
+                    .iter_mut()
+                    .find(|(known, _)| known["id"] == info["id"])
+                {
                     Some((known, _)) => *known = info.clone(),
                     None => messages.push((info.clone(), Vec::new())),
                 }
             }
-            "message.removed" => messages.retain(|(info, _)| info["id"] != *seen.field("messageID")),
+            "message.removed" => {
+                messages.retain(|(info, _)| info["id"] != *seen.field("messageID"))
+            }
             "message.part.updated" => {
                 let part = seen.field("part");
                 let parts = find(messages, &part["messageID"], seen);
@@ -41,13 +48,18 @@ impl Mirror {
                 }
             }
             "message.part.removed" => {
-                find(messages, seen.field("messageID"), seen).retain(|part| part["id"] != *seen.field("partID"));
+                find(messages, seen.field("messageID"), seen)
+                    .retain(|part| part["id"] != *seen.field("partID"));
             }
             "message.part.delta" => {
                 let parts = find(messages, seen.field("messageID"), seen);
-                let part = parts.iter_mut().find(|part| part["id"] == *seen.field("partID"));
-                let part = part.unwrap_or_else(|| panic!("a delta of an unknown part: {}", seen.event));
-                let text = part["text"].as_str().expect("a text").to_owned() + seen.field("delta").as_str().expect("a text");
+                let part = parts
+                    .iter_mut()
+                    .find(|part| part["id"] == *seen.field("partID"));
+                let part =
+                    part.unwrap_or_else(|| panic!("a delta of an unknown part: {}", seen.event));
+                let text = part["text"].as_str().expect("a text").to_owned()
+                    + seen.field("delta").as_str().expect("a text");
                 part["text"] = text.into();
             }
             _ => {}
@@ -56,20 +68,42 @@ impl Mirror {
 
     /// A session's messages in the shape of `GET /session/ID/message`.
     pub fn messages(&self, session: &str) -> Vec<Value> {
-        let messages = self.sessions.get(session).map(Vec::as_slice).unwrap_or_default();
-        messages.iter().map(|(info, parts)| json!({"info": info, "parts": parts})).collect()
+        let messages = self
+            .sessions
+            .get(session)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        messages
+            .iter()
+            .map(|(info, parts)| json!({"info": info, "parts": parts}))
+            .collect()
     }
 
     /// Every text part of a session: id and text.
     pub fn texts(&self, session: &str) -> Vec<(String, String)> {
-        let messages = self.sessions.get(session).map(Vec::as_slice).unwrap_or_default();
-        let parts = messages.iter().flat_map(|(_, parts)| parts).filter(|part| part["type"] == "text");
+        let messages = self
+            .sessions
+            .get(session)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let parts = messages
+            .iter()
+            .flat_map(|(_, parts)| parts)
+            .filter(|part| part["type"] == "text");
         let word = |part: &Value, name: &str| part[name].as_str().unwrap_or_default().to_owned();
-        parts.map(|part| (word(part, "id"), word(part, "text"))).collect()
+        parts
+            .map(|part| (word(part, "id"), word(part, "text")))
+            .collect()
     }
 }
 
-fn find<'a>(messages: &'a mut [(Value, Vec<Value>)], id: &Value, seen: &Seen) -> &'a mut Vec<Value> {
+fn find<'a>(
+    messages: &'a mut [(Value, Vec<Value>)],
+    id: &Value,
+    seen: &Seen,
+) -> &'a mut Vec<Value> {
     let found = messages.iter_mut().find(|(info, _)| info["id"] == *id);
-    &mut found.unwrap_or_else(|| panic!("a part of an unknown message: {}", seen.event)).1
+    &mut found
+        .unwrap_or_else(|| panic!("a part of an unknown message: {}", seen.event))
+        .1
 }

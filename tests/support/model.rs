@@ -13,7 +13,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
-static MARKER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\[\[([\w.:-]+)\]\]").expect("a pattern"));
+static MARKER: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\[\[([\w.:-]+)\]\]").expect("a pattern"));
 const BODY_MAX: usize = 256 << 20;
 
 /// A request that the model got.
@@ -59,7 +60,10 @@ impl Model {
         let (stop, stopped) = oneshot::channel::<()>();
         let (state, bell) = (Arc::clone(&shared), changed.clone());
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
             runtime.block_on(async move {
                 let listener = TcpListener::from_std(listener).expect("a socket");
                 tokio::select! {
@@ -68,7 +72,12 @@ impl Model {
                 }
             });
         });
-        Self { url, shared, changed, _stop: stop }
+        Self {
+            url,
+            shared,
+            changed,
+            _stop: stop,
+        }
     }
 
     /// Where it listens.
@@ -78,7 +87,13 @@ impl Model {
 
     /// Appends answers to the script of `key`.
     pub fn script(&self, key: &str, turns: impl IntoIterator<Item = Turn>) {
-        self.shared.scripts.lock().unwrap().entry(key.into()).or_default().extend(turns);
+        self.shared
+            .scripts
+            .lock()
+            .unwrap()
+            .entry(key.into())
+            .or_default()
+            .extend(turns);
     }
 
     /// Opens a gate for good.
@@ -121,12 +136,21 @@ impl Model {
 }
 
 fn of_key(shared: &Shared, key: &str) -> Vec<Asked> {
-    shared.asked.lock().unwrap().iter().filter(|asked| asked.key == key).cloned().collect()
+    shared
+        .asked
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|asked| asked.key == key)
+        .cloned()
+        .collect()
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>, changed: watch::Sender<u64>) {
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
         let _ = stream.set_nodelay(true);
         let (shared, changed) = (Arc::clone(&shared), changed.clone());
         tokio::spawn(async move {
@@ -135,14 +159,22 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, changed: watch::Send
     }
 }
 
-async fn serve(stream: TcpStream, shared: &Shared, changed: &watch::Sender<u64>) -> std::io::Result<()> {
+async fn serve(
+    stream: TcpStream,
+    shared: &Shared,
+    changed: &watch::Sender<u64>,
+) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     while let Some(body) = read_request(&mut stream).await? {
         let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        let is_main = body["tools"].as_array().is_some_and(|tools| !tools.is_empty());
+        let is_main = body["tools"]
+            .as_array()
+            .is_some_and(|tools| !tools.is_empty());
         let key = key_of(&body);
         let turn = match is_main {
-            true => next_turn(shared, &key).unwrap_or_else(|| Turn::text(&format!("echo of {key}"))),
+            true => {
+                next_turn(shared, &key).unwrap_or_else(|| Turn::text(&format!("echo of {key}")))
+            }
             false => Turn::text("A title"),
         };
         if is_main {
@@ -157,18 +189,34 @@ async fn serve(stream: TcpStream, shared: &Shared, changed: &watch::Sender<u64>)
 }
 
 fn next_turn(shared: &Shared, key: &str) -> Option<Turn> {
-    shared.scripts.lock().unwrap().get_mut(key).and_then(VecDeque::pop_front)
+    shared
+        .scripts
+        .lock()
+        .unwrap()
+        .get_mut(key)
+        .and_then(VecDeque::pop_front)
 }
 
 /// The last marker in what users and tools said.
 fn key_of(body: &Value) -> String {
-    let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let said = messages.iter().rev().filter(|message| message["role"] == "user");
-    said.flat_map(|message| last_marker(&message["content"].to_string())).next().unwrap_or_default()
+    let messages = body["messages"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let said = messages
+        .iter()
+        .rev()
+        .filter(|message| message["role"] == "user");
+    said.flat_map(|message| last_marker(&message["content"].to_string()))
+        .next()
+        .unwrap_or_default()
 }
 
 fn last_marker(text: &str) -> Option<String> {
-    MARKER.captures_iter(text).last().map(|found| found[1].to_owned())
+    MARKER
+        .captures_iter(text)
+        .last()
+        .map(|found| found[1].to_owned())
 }
 
 /// Reads one request; answers its body, or nothing when the caller is gone.
@@ -210,7 +258,11 @@ async fn answer(
         return Ok(true);
     }
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n").await?;
-    chunk(stream, &event(&json!({"role": "assistant", "content": ""}), None)).await?;
+    chunk(
+        stream,
+        &event(&json!({"role": "assistant", "content": ""}), None),
+    )
+    .await?;
     let (mut calls, mut written) = (0, 0);
     for step in turn.steps {
         let delta = match step {
@@ -220,7 +272,10 @@ async fn answer(
             }
             Step::Call(name, arguments) | Step::HalfCall(name, arguments) => {
                 calls += 1;
-                let id = format!("call_{:08x}", calls + shared.asked.lock().unwrap().len() * 256);
+                let id = format!(
+                    "call_{:08x}",
+                    calls + shared.asked.lock().unwrap().len() * 256
+                );
                 let function = json!({"name": name, "arguments": arguments});
                 json!({"tool_calls": [{"index": calls - 1, "id": id, "type": "function", "function": function}]})
             }
@@ -259,7 +314,10 @@ async fn answer(
 
 fn event(delta: &Value, finish: Option<&str>) -> String {
     let choice = json!({"index": 0, "delta": delta, "finish_reason": finish});
-    format!("data: {}\n\n", json!({"id": "c", "object": "chat.completion.chunk", "choices": [choice]}))
+    format!(
+        "data: {}\n\n",
+        json!({"id": "c", "object": "chat.completion.chunk", "choices": [choice]})
+    )
 }
 
 async fn chunk(stream: &mut BufReader<TcpStream>, text: &str) -> std::io::Result<()> {

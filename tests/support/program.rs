@@ -10,16 +10,26 @@ pub fn kilo() -> PathBuf {
     }
     let me = std::env::current_exe().expect("this test's own path");
     let folder = me.parent().expect("a folder");
-    let profile = if folder.ends_with("deps") { folder.parent().expect("a folder") } else { folder };
+    let profile = if folder.ends_with("deps") {
+        folder.parent().expect("a folder")
+    } else {
+        folder
+    };
     let program = profile.join("kilo");
-    assert!(program.exists(), "{} is missing: run `cargo build` first, or set KILO_BIN", program.display());
+    assert!(
+        program.exists(),
+        "{} is missing: run `cargo build` first, or set KILO_BIN",
+        program.display()
+    );
     program
 }
 
 /// A number out of the environment, for flags such as the count of cycles.
 pub fn number(variable: &str, default: u64) -> u64 {
     match std::env::var(variable) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable} must be a number, not {text:?}")),
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable} must be a number, not {text:?}")),
         Err(_) => default,
     }
 }
@@ -37,7 +47,11 @@ pub struct Ended {
 
 impl From<Output> for Ended {
     fn from(output: Output) -> Self {
-        Self { code: output.status.code(), out: text_of(&output.stdout), err: text_of(&output.stderr) }
+        Self {
+            code: output.status.code(),
+            out: text_of(&output.stdout),
+            err: text_of(&output.stderr),
+        }
     }
 }
 
@@ -48,8 +62,14 @@ pub fn text_of(bytes: &[u8]) -> String {
 
 /// Runs a program to its end.
 pub fn run(program: &str, words: &[&str], folder: &Path) -> Ended {
-    let output = Command::new(program).args(words).current_dir(folder).stdin(Stdio::null()).output();
-    output.unwrap_or_else(|error| panic!("{program}: {error}")).into()
+    let output = Command::new(program)
+        .args(words)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output();
+    output
+        .unwrap_or_else(|error| panic!("{program}: {error}"))
+        .into()
 }
 
 /// Whether this test runs as root, who may become another user.
@@ -60,6 +80,9 @@ pub fn is_root() -> bool {
 /// Mounts a file system of `size` (`"8m"`) on `folder`; says whether that was allowed. The caller unmounts it.
 pub fn can_mount(size: &str, folder: &Path) -> bool {
     let options = format!("size={size}");
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder).output();
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+        .arg(folder)
+        .output();
     mounted.is_ok_and(|output| output.status.success())
 }

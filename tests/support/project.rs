@@ -52,7 +52,10 @@ impl Project {
 
     /// An empty folder, no repository.
     pub fn bare() -> Self {
-        let folder = tempfile::Builder::new().prefix("kilo-project-").tempdir().expect("a folder");
+        let folder = tempfile::Builder::new()
+            .prefix("kilo-project-")
+            .tempdir()
+            .expect("a folder");
         let path = folder.path().canonicalize().expect("a path");
         Self { folder, path }
     }
@@ -71,7 +74,9 @@ impl Project {
 
     /// A file's text; empty when it does not exist.
     pub fn read(&self, name: &str) -> String {
-        std::fs::read(self.path.join(name)).map(|bytes| text_of(&bytes)).unwrap_or_default()
+        std::fs::read(self.path.join(name))
+            .map(|bytes| text_of(&bytes))
+            .unwrap_or_default()
     }
 
     /// Commits everything.
@@ -87,12 +92,25 @@ impl Project {
         let output = Command::new("git")
             .args(words)
             .current_dir(&self.path)
-            .envs([("GIT_AUTHOR_NAME", "t"), ("GIT_AUTHOR_EMAIL", "t@example.com")])
-            .envs([("GIT_COMMITTER_NAME", "t"), ("GIT_COMMITTER_EMAIL", "t@example.com")])
-            .envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1")])
+            .envs([
+                ("GIT_AUTHOR_NAME", "t"),
+                ("GIT_AUTHOR_EMAIL", "t@example.com"),
+            ])
+            .envs([
+                ("GIT_COMMITTER_NAME", "t"),
+                ("GIT_COMMITTER_EMAIL", "t@example.com"),
+            ])
+            .envs([
+                ("GIT_CONFIG_GLOBAL", "/dev/null"),
+                ("GIT_CONFIG_NOSYSTEM", "1"),
+            ])
             .output()
             .expect("git");
-        assert!(output.status.success(), "git {words:?}: {}", text_of(&output.stderr));
+        assert!(
+            output.status.success(),
+            "git {words:?}: {}",
+            text_of(&output.stderr)
+        );
         text_of(&output.stdout)
     }
 }

@@ -42,13 +42,18 @@ pub struct Events {
 impl Events {
     /// Opens `path`, after the position `last` if there is one. Nothing when the daemon is not there.
     pub async fn open(api: &Api, path: &str, last: Option<&str>) -> Option<Self> {
-        let mut request = api.request(Method::GET, path).timeout(std::time::Duration::from_secs(24 * 3600));
+        let mut request = api
+            .request(Method::GET, path)
+            .timeout(std::time::Duration::from_secs(24 * 3600));
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
         let response = request.send().await.ok()?;
         assert_eq!(response.status().as_u16(), 200, "{path}");
-        let mut events = Self { response, buffer: Vec::new() };
+        let mut events = Self {
+            response,
+            buffer: Vec::new(),
+        };
         let first = events.next().await?;
         assert_eq!(first.name(), "server.connected");
         Some(events)
@@ -64,7 +69,10 @@ impl Events {
                 }
                 continue;
             }
-            let chunk = within("an event", self.response.chunk()).await.ok().flatten()?;
+            let chunk = within("an event", self.response.chunk())
+                .await
+                .ok()
+                .flatten()?;
             self.buffer.extend_from_slice(&chunk);
         }
     }
@@ -73,7 +81,10 @@ impl Events {
     pub async fn until(&mut self, what: &str, fits: impl Fn(&Seen) -> bool) -> Seen {
         within(what, async {
             loop {
-                let seen = self.next().await.unwrap_or_else(|| panic!("the stream ended before {what}"));
+                let seen = self
+                    .next()
+                    .await
+                    .unwrap_or_else(|| panic!("the stream ended before {what}"));
                 if fits(&seen) {
                     return seen;
                 }
@@ -84,11 +95,20 @@ impl Events {
 }
 
 fn parse(frame: &str) -> Option<Seen> {
-    let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name)).map(str::trim_start);
+    let field = |name: &str| {
+        frame
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .map(str::trim_start)
+    };
     let mut event: Value = serde_json::from_str(field("data:")?).expect("an event is JSON");
     let folder = event["directory"].as_str().map(str::to_owned);
     if event.get("payload").is_some() {
         event = event["payload"].take();
     }
-    Some(Seen { id: field("id:").map(str::to_owned), event, folder })
+    Some(Seen {
+        id: field("id:").map(str::to_owned),
+        event,
+        folder,
+    })
 }

@@ -36,7 +36,10 @@ pub struct Turn {
 impl Turn {
     /// An answer of these steps.
     pub fn of(steps: impl IntoIterator<Item = Step>) -> Self {
-        Self { steps: steps.into_iter().collect(), error: None }
+        Self {
+            steps: steps.into_iter().collect(),
+            error: None,
+        }
     }
 
     /// A text.
@@ -52,7 +55,10 @@ impl Turn {
     /// A refusal.
     pub fn error(status: u16, message: &str) -> Self {
         let body = serde_json::json!({"error": {"message": message, "type": "test_error"}});
-        Self { steps: Vec::new(), error: Some((status, body.to_string())) }
+        Self {
+            steps: Vec::new(),
+            error: Some((status, body.to_string())),
+        }
     }
 
     /// `count` pieces `PREFIX.N `, each after `pause`.

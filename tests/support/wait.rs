@@ -15,7 +15,10 @@ pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
 }
 
 /// Asks `look` until it answers; for facts that raise no event. Fails the test after [`LONG`].
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut look: impl FnMut() -> F,
+) -> T {
     let deadline = Instant::now() + LONG;
     loop {
         if let Some(value) = look().await {

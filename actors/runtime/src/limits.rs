@@ -42,6 +42,8 @@ pub const NETWORK_POLLS_MAX: u32 = 1_200;
 pub const CATCH_UP_RECORDS: usize = 512;
 /// Live output of tools is shown at most this often.
 pub const PROGRESS_EVERY: Duration = Duration::from_millis(50);
+/// How long a call that was told to stop may take before it is dropped.
+pub const STOP_GRACE: Duration = Duration::from_secs(10);
 /// Nesting of child sessions.
 pub const SUBAGENT_DEPTH: usize = 5;
 /// An attached file that goes into a prompt.

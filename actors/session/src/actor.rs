@@ -331,6 +331,10 @@ impl StreamHandler<Streamed> for SessionActor {
                 Err(error) => failed = Some(error),
             }
         }
+        // A whole answer cannot fail any more.
+        if chunks.iter().any(|chunk| matches!(chunk, Chunk::Finish { .. })) {
+            failed = None;
+        }
         if !chunks.is_empty() && self.take(Input::Chunks(item.stamp, chunks), ctx).is_err() {
             return;
         }
@@ -534,6 +538,11 @@ impl Handler<AskMessage> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, message: AskMessage, ctx: &mut Self::Context) {
+        if self.machine.stamp() != Some(message.stamp) {
+            // A call of a turn that is over; its id may be in use again.
+            let _ = message.reply.send(Err(ToolError::Aborted { metadata: Default::default() }));
+            return;
+        }
         let saved = self.engine.saved_rules(&self.address.project);
         self.asks.insert(message.call.clone(), message.reply);
         let _ = self.take(Input::Ask(message.stamp, message.call, Box::new(message.ask), saved), ctx);
@@ -558,6 +567,10 @@ impl Handler<QuestionMessage> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, message: QuestionMessage, ctx: &mut Self::Context) {
+        if self.machine.stamp() != Some(message.stamp) {
+            let _ = message.reply.send(Err(ToolError::Aborted { metadata: Default::default() }));
+            return;
+        }
         self.questions.insert(message.call.clone(), message.reply);
         let _ = self.take(Input::Question(message.stamp, message.call, message.questions), ctx);
     }

@@ -25,7 +25,7 @@ use kilo_ports::store::{Entry as StoreEntry, RecordKind, Store, StoreError, Stor
 use kilo_ports::tool::{QuestionAnswer, TaskAnswer, TaskOrder, ToolError};
 use kilo_protocol::model::{
     Action, FileDiff, MessageWithParts, ModelRef, Revert, Rule, Session, SessionModel, SessionTime, Status, Tokens,
-    UserMessage,
+    TurnError, UserMessage,
 };
 use kilo_protocol::{
     Fault, Frame, IdSource, MessageId, Millis, PartId, PermissionId, ProjectId, QuestionId, SessionId, clock,
@@ -735,43 +735,53 @@ impl Engine {
             .rev()
             .collect();
         let folder = self.folder(&view.info.directory).await?;
-        let (snapshot, diff, workspace) = self.undo(&folder, changes).await;
+        let undone = self.undo(&folder, changes).await;
+        self.tell_left_alone(session, &undone.left_alone).await?;
         let revert = Revert {
             message_id: message,
             part_id: part,
-            snapshot,
-            diff,
-            workspace: Some(workspace.into()),
+            snapshot: undone.snapshot,
+            diff: undone.diff,
+            workspace: Some(undone.workspace.into()),
         };
         self.change_head(session, true, Box::new(move |info| info.revert = Some(revert))).await
     }
 
-    async fn undo(
-        &self,
-        folder: &Folder,
-        changes: Vec<FileChange>,
-    ) -> (Option<String>, Option<String>, &'static str) {
+    async fn undo(&self, folder: &Folder, changes: Vec<FileChange>) -> Undone {
         if !folder.is_git {
-            return (None, None, "not-a-git-repo");
+            return Undone::nothing("not-a-git-repo");
         }
         if !folder.loaded.config.snapshot {
-            return (None, None, "snapshots-disabled");
+            return Undone::nothing("snapshots-disabled");
         }
         let checkpoints = &self.parts.checkpoints;
         let Ok(before) = checkpoints.track(folder.directory.clone()).await else {
-            return (None, None, "unavailable");
+            return Undone::nothing("unavailable");
         };
-        if let Err(error) = checkpoints.undo(folder.directory.clone(), changes).await {
-            tracing::warn!(%error, "undo failed");
-            return (Some(before), None, "unavailable");
-        }
+        let left_alone = match checkpoints.undo(folder.directory.clone(), changes).await {
+            Ok(restored) => restored.conflicts,
+            Err(error) => {
+                tracing::warn!(%error, "undo failed");
+                return Undone { snapshot: Some(before), diff: None, workspace: "unavailable", left_alone: Vec::new() };
+            }
+        };
         let mut diff = String::new();
         if let Ok(after) = checkpoints.track(folder.directory.clone()).await
             && let Ok(files) = checkpoints.diff(folder.directory.clone(), before.clone(), after).await
         {
             diff = files.iter().map(|file: &FileDiff| file.patch.as_str()).collect();
         }
-        (Some(before), Some(diff), "restored")
+        Undone { snapshot: Some(before), diff: Some(diff), workspace: "restored", left_alone }
+    }
+
+    /// Says which files an undo did not touch, because somebody else changed the same lines since.
+    async fn tell_left_alone(self: &Arc<Self>, session: &SessionId, files: &[PathBuf]) -> Result<(), Fault> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+        let message = format!("Left as they are, since the same lines were changed by others: {}", names.join(", "));
+        self.note(session, vec![Record::Failed(TurnError::new("UnknownError", message))], true).await
     }
 
     /// Shows the hidden messages again and does the session's changes again.
@@ -799,10 +809,11 @@ impl Engine {
             .map(|change| FileChange { path: change.path, before: change.after, after: change.before })
             .collect();
         let folder = self.folder(&view.info.directory).await?;
-        if revert.workspace.as_deref() == Some("restored")
-            && let Err(error) = self.parts.checkpoints.undo(folder.directory.clone(), again).await
-        {
-            return Err(Fault::unknown(format!("the files could not be put back: {error}")));
+        if revert.workspace.as_deref() == Some("restored") {
+            let undone = self.parts.checkpoints.undo(folder.directory.clone(), again).await;
+            let restored =
+                undone.map_err(|error| Fault::unknown(format!("the files could not be put back: {error}")))?;
+            self.tell_left_alone(session, &restored.conflicts).await?;
         }
         self.change_head(session, true, Box::new(|info| info.revert = None)).await
     }
@@ -1020,6 +1031,24 @@ impl Engine {
     /// The store, for surfaces that show sizes and damage.
     pub fn store(&self) -> &Arc<dyn Store> {
         self.journal().store()
+    }
+}
+
+/// What an undo of files led to.
+struct Undone {
+    /// The checkpoint from before it.
+    snapshot: Option<String>,
+    /// What it changed.
+    diff: Option<String>,
+    /// The word on the wire.
+    workspace: &'static str,
+    /// Files that others changed in the same lines.
+    left_alone: Vec<PathBuf>,
+}
+
+impl Undone {
+    fn nothing(why: &'static str) -> Self {
+        Self { snapshot: None, diff: None, workspace: why, left_alone: Vec::new() }
     }
 }
 

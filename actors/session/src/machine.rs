@@ -95,7 +95,8 @@ pub struct Decision {
     pub records: Vec<Logged>,
     /// Orders, in order.
     pub effects: Vec<Effect>,
-    /// The records must be on the disk before the effects run.
+    /// The records are to reach the disk now. The effects do not wait for that, except for the tool runner, which waits
+    /// before it starts anything that changes something; a client hears of its own request when it is on the disk.
     pub durable: bool,
 }
 

@@ -28,7 +28,8 @@ pub struct ToolRunner {
 
 struct Running {
     access: Access,
-    _stop: DropGuard,
+    /// Stops the call when it goes.
+    stop: Option<DropGuard>,
 }
 
 /// Run a call. Its `ToolDone` goes to the session.
@@ -94,7 +95,7 @@ impl ToolRunner {
             tool,
             order,
         };
-        self.running.insert((stamp, call.clone()), Running { access, _stop: cancel.drop_guard() });
+        self.running.insert((stamp, call.clone()), Running { access, stop: Some(cancel.drop_guard()) });
         let runner = ctx.address();
         self.engine.spawn(async move {
             job.run().await;
@@ -137,7 +138,10 @@ impl Handler<StopCalls> for ToolRunner {
 
     fn handle(&mut self, _: StopCalls, _: &mut Self::Context) {
         self.waiting.clear();
-        self.running.clear();
+        // A stopped command still dies: it keeps its place until it has, so that no write starts beside it.
+        for running in self.running.values_mut() {
+            running.stop = None;
+        }
     }
 }
 
@@ -200,7 +204,11 @@ impl Job {
         let task = tokio::spawn(future);
         let stop = task.abort_handle();
         let guard = AbortOnDrop(stop);
-        let result = match task.await {
+        let ended = tokio::select! {
+            ended = task => ended,
+            () = overdue(&self.cancel) => return Err(ToolError::Aborted { metadata: Default::default() }),
+        };
+        let result = match ended {
             Ok(result) => result,
             Err(error) if error.is_panic() => {
                 Err(ToolError::failed(format!("The tool {} failed unexpectedly.", run.tool)))
@@ -260,6 +268,12 @@ impl Job {
             .collect();
         (files, Some(after))
     }
+}
+
+/// Ready when a call that was told to stop has not done so in time.
+async fn overdue(cancel: &CancellationToken) {
+    cancel.cancelled().await;
+    tokio::time::sleep(limits::STOP_GRACE).await;
 }
 
 struct AbortOnDrop(tokio::task::AbortHandle);

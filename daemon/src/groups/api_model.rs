@@ -231,6 +231,6 @@ mod tests {
 
     #[test]
     fn only_switches_that_are_on_are_named() {
-        assert_eq!(kinds(&json!({"text": true, "audio": false, "image": true})), ["image", "text"]);
+        assert_eq!(kinds(&json!({"image": true, "pdf": false, "text": true})), ["image", "text"]);
     }
 }

@@ -36,6 +36,15 @@ fn folder(daemon: &Daemon, request: &Request) -> PathBuf {
     PathBuf::from(daemon.directory(request))
 }
 
+/// The path that a request names. No file's name holds a NUL.
+fn path(request: &Request) -> Result<String, Fault> {
+    let path = request.query.require("path")?;
+    if path.contains('\0') {
+        return Err(Fault::bad_query("a path without NUL", "path"));
+    }
+    Ok(path.to_string())
+}
+
 /// A path outside the project is refused as such (the reference answers 500).
 pub(super) fn file_fault(error: files::FileError) -> Fault {
     let message = error.to_string();
@@ -48,13 +57,13 @@ pub(super) fn file_fault(error: files::FileError) -> Fault {
 }
 
 async fn list(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let path = request.query.require("path")?.to_string();
+    let path = path(&request)?;
     let folder = folder(&daemon, &request);
     Reply::json(&daemon.blocking(move || files::list(&folder, &path).map_err(file_fault)).await?)
 }
 
 async fn read(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let path = request.query.require("path")?.to_string();
+    let path = path(&request)?;
     let folder = folder(&daemon, &request);
     Reply::json(&daemon.blocking(move || files::content(&folder, &path).map_err(file_fault)).await?)
 }

@@ -14,6 +14,10 @@ pub(super) fn too_late(call: CallId) -> Effect {
     Effect::AnswerNow(call, Err(ToolError::Aborted { metadata: Default::default() }))
 }
 
+/// Who allowed a call without a question, by the layer of the rule: the agent (with the configuration), the session, or a
+/// user of the project who once answered "always".
+const SOURCES: [&str; 3] = ["agent", "session", "project"];
+
 impl Machine {
     /// Judges a request: allowed and refused ones are answered at once, the rest waits for a person.
     pub(super) fn ask(&mut self, cx: &mut Cx, call: &CallId, mut ask: Ask, saved: &[Rule]) {
@@ -46,7 +50,8 @@ impl Machine {
             .collect();
         if open.is_empty() {
             if let Some((_, judged)) = judged.last() {
-                self.approve(call, "config", &judged.rule);
+                let source = SOURCES[judged.layer.min(SOURCES.len() - 1)];
+                self.approve(call, source, &judged.rule);
             }
             cx.effect(Effect::AnswerNow(call.clone(), Ok(())));
             return;
@@ -71,7 +76,7 @@ impl Machine {
         self.run.as_mut()?.calls.iter_mut().find(|call| call.id == *id)
     }
 
-    /// What the rules say: agent and session rules decide; an answer "always" turns only an ask into an allow.
+    /// What the rules say: agent and session rules decide; what users saved decides only where those ask.
     fn judge(&self, permission: &str, pattern: &str, saved: &[Rule]) -> Judged {
         let agent: &[Rule] = self.run.as_ref().map(|run| run.rules.as_slice()).unwrap_or_default();
         let session: &[Rule] = self.state.info.permission.as_deref().unwrap_or_default();
@@ -80,12 +85,16 @@ impl Machine {
             return judged;
         }
         let by_answer = evaluate(permission, pattern, &[saved]);
-        if by_answer.action == Action::Allow { by_answer } else { judged }
+        if by_answer.action == Action::Ask { judged } else { Judged { layer: 2, ..by_answer } }
     }
 
     fn approve(&mut self, call: &CallId, source: &str, rule: &Rule) {
+        let mut approval = json!({"source": source, "rule": rule});
+        if let (Some(run), "agent") = (&self.run, source) {
+            approval["agent"] = run.agent.clone().into();
+        }
         if let Some(call) = self.call_mut(call) {
-            call.approval = Some(json!({"source": source, "rule": rule}));
+            call.approval = Some(approval);
         }
     }
 
@@ -150,7 +159,7 @@ impl Machine {
                         pattern: request.patterns.first().cloned().unwrap_or_default(),
                         action: Action::Allow,
                     };
-                    self.approve(&tool.call_id.clone(), "user", &rule);
+                    self.approve(&tool.call_id.clone(), "manual", &rule);
                 }
                 Ok(())
             }

@@ -168,6 +168,8 @@ impl Job {
 
 /// How an answer came about.
 pub enum Heard {
+    /// The user gave the order for the whole turn.
+    OwnCommand,
     /// At once, under these rules: the agent's, and those that users saved.
     Rules(Vec<Rule>, Vec<Rule>),
     /// Through a request that a person answered so, or that `always` rules answered along.
@@ -178,6 +180,7 @@ pub enum Heard {
 fn assert_allowed(ask: &Ask, by: &Heard) {
     let pattern = &ask.patterns[0];
     match by {
+        Heard::OwnCommand => {}
         Heard::Rules(rules, saved) => {
             assert!(!ask.must_ask, "{ask:?} was allowed without a person");
             let by_rule = judge(rules, &ask.permission, pattern);

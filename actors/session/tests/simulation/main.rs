@@ -5,6 +5,7 @@
 
 mod chance;
 mod checks;
+mod clients;
 mod host;
 mod provider;
 mod rules;

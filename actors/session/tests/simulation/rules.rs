@@ -12,10 +12,10 @@ pub fn rule(permission: &str, pattern: &str, action: Action) -> Rule {
 
 /// What the last matching rule says; a person is asked where none matches.
 pub fn judge(rules: &[Rule], permission: &str, pattern: &str) -> Action {
-    let matching = rules.iter().filter(|rule| {
+    let newest = rules.iter().rev().find(|rule| {
         (rule.permission == "*" || rule.permission == permission) && covers(&rule.pattern, pattern)
     });
-    matching.last().map_or(Action::Ask, |rule| rule.action)
+    newest.map_or(Action::Ask, |rule| rule.action)
 }
 
 /// `*` covers everything, `rm *` covers `rm` and whatever begins with `rm `.

@@ -1,17 +1,14 @@
 //! The world around the machine: the log, the clients, the provider, the host, and what is under way between them.
 
 use crate::chance::Chance;
-use crate::host::{Heard, Job, Phase, some_answer};
+use crate::host::{Heard, Job, Phase};
 use crate::provider::{Stream, model};
 use crate::rules::rule;
 use kilo_ports::tool::{Access, ToolError};
-use kilo_protocol::model::{
-    Action, Created, ModelRef, Part, PartBody, Rule, Session, SessionTime, TextPart, Tokens,
-    UserMessage,
-};
+use kilo_protocol::model::{Action, ModelRef, Rule, Session, SessionTime, Tokens};
 use kilo_protocol::{IdSource, MessageId, Millis, PermissionId, QuestionId, SessionId};
 use kilo_session::apply::{apply, fold};
-use kilo_session::input::{Effect, Input, ModelCall, Opened, Prompt, Reply, Stamp};
+use kilo_session::input::{Effect, Input, ModelCall, Opened, Stamp};
 use kilo_session::machine::{Decision, Machine};
 use kilo_session::record::{Logged, Record, TurnKind};
 use kilo_session::state::State;
@@ -27,9 +24,9 @@ pub struct World {
     /// Records of the log that are on the disk.
     pub synced: usize,
     /// How many processes ended.
-    process: usize,
-    ids: IdSource,
-    now: Millis,
+    pub process: usize,
+    pub ids: IdSource,
+    pub now: Millis,
     stream: Option<Stream>,
     jobs: Vec<Job>,
     /// Messages that are under way.
@@ -42,7 +39,7 @@ pub struct World {
     /// Calls that changed something.
     pub wrote: HashSet<(MessageId, String)>,
     /// What a person said to a request.
-    said: HashMap<PermissionId, bool>,
+    pub said: HashMap<PermissionId, bool>,
     asked: HashMap<PermissionId, String>,
     questions: HashMap<QuestionId, String>,
     /// Prompts that were accepted for good and want an answer.
@@ -50,7 +47,7 @@ pub struct World {
     /// Prompts whose client waits in this process.
     pub waiting: HashSet<MessageId>,
     /// No more faults: everything comes to rest.
-    calm: bool,
+    pub calm: bool,
     steps: Vec<String>,
     pub seen: Seen,
 }
@@ -60,7 +57,7 @@ pub struct World {
 pub struct Seen(HashMap<&'static str, usize>);
 
 impl Seen {
-    fn note(&mut self, what: &'static str) {
+    pub fn note(&mut self, what: &'static str) {
         *self.0.entry(what).or_default() += 1;
     }
 
@@ -80,6 +77,7 @@ impl Seen {
             "crash in a decision",
             "crash in a turn",
             "must ask",
+            "own command",
             "message repeated",
             "offline",
             "prompt queued",
@@ -121,7 +119,7 @@ fn session() -> Session {
     }
 }
 
-fn model_ref() -> ModelRef {
+pub fn model_ref() -> ModelRef {
     ModelRef {
         provider_id: "fake".into(),
         model_id: "m".into(),
@@ -198,7 +196,12 @@ impl World {
             self.answer_requests();
             let state = &self.machine.state;
             if !state.is_busy() && self.mail.is_empty() && self.jobs.is_empty() {
-                if state.queue.is_empty() && state.unfinished.is_none() {
+                // A user's own command is never run again.
+                let resumable = state
+                    .unfinished
+                    .as_ref()
+                    .filter(|turn| !matches!(turn.kind, TurnKind::Shell(_)));
+                if state.queue.is_empty() && resumable.is_none() {
                     return;
                 }
                 let before = self.log.len();
@@ -329,108 +332,6 @@ impl World {
             let place = self.chance.below(self.mail.len());
             let input = self.mail.swap_remove(place);
             self.give(input);
-        }
-    }
-
-    fn a_client_acts(&mut self) {
-        match self.chance.below(100) {
-            0..35 => self.prompt(),
-            35..50 => {
-                if self.machine.stamp().is_some() {
-                    self.seen.note("abort");
-                }
-                self.give(Input::Abort);
-            }
-            50..58 => {
-                if self.machine.state.unfinished.is_some() && !self.machine.state.is_busy() {
-                    self.seen.note("resumed");
-                }
-                self.give(Input::Resume);
-            }
-            58..62 => self.give(Input::Summarize(model_ref(), false)),
-            62..64 => self.give(Input::Drain("token".into())),
-            64..67 => self.give(Input::Title("A title".into())),
-            67..72 => self.give(Input::Network(None, self.calm)),
-            _ => self.answer_requests(),
-        }
-    }
-
-    /// A client's prompt, as the actor lets it through: none beyond the queue's bound, none twice.
-    fn prompt(&mut self) {
-        if self.machine.state.queue.len() >= 4 {
-            return;
-        }
-        let id = self.ids.message(self.now);
-        let session_id = self.machine.state.info.id.clone();
-        let body = PartBody::Text(TextPart {
-            text: "go".into(),
-            ..Default::default()
-        });
-        let part = Part {
-            id: self.ids.part(self.now),
-            session_id: session_id.clone(),
-            message_id: id.clone(),
-            body,
-        };
-        let no_reply = self.chance.percent(10);
-        let message = UserMessage {
-            id: id.clone(),
-            session_id,
-            time: Created { created: self.now },
-            format: None,
-            summary: None,
-            agent: "code".into(),
-            model: model_ref(),
-            system: None,
-            tools: None,
-            editor_context: None,
-        };
-        if !no_reply {
-            self.waiting.insert(id.clone());
-        }
-        let process = self.process;
-        self.give(Input::Prompt(Box::new(Prompt {
-            message,
-            parts: vec![part],
-            no_reply,
-        })));
-        // The client hears of it once it is on the disk; the machine asks for that.
-        if !no_reply && process == self.process {
-            self.accepted.push(id.clone());
-        }
-        if self.machine.state.queue.contains(&id) {
-            self.seen.note("prompt queued");
-        }
-    }
-
-    fn answer_requests(&mut self) {
-        let state = &self.machine.state;
-        if let Some(request) = state.permissions.first().cloned() {
-            let reply = self
-                .chance
-                .pick(&[Reply::Once, Reply::Once, Reply::Always, Reply::Reject]);
-            let message = self
-                .chance
-                .percent(50)
-                .then(|| "do it differently".to_string());
-            self.said.insert(request.id.clone(), reply != Reply::Reject);
-            if reply == Reply::Always {
-                self.seen.note("always");
-                let rules = request
-                    .always
-                    .iter()
-                    .map(|pattern| rule(&request.permission, pattern, Action::Allow));
-                self.saved.extend(rules);
-            }
-            return self.give(Input::Answer(request.id, reply, message));
-        }
-        if let Some(question) = state.questions.first().cloned() {
-            let answer = some_answer(&mut self.chance);
-            return self.give(Input::QuestionAnswer(question.id, answer));
-        }
-        if let Some(network) = state.network.clone() {
-            let again = self.calm || self.chance.percent(70);
-            self.give(Input::Network(Some(network.id), again));
         }
     }
 
@@ -578,7 +479,11 @@ impl World {
                 }
             }
             Effect::AnswerNow(call, answer) => {
-                let by = Heard::Rules(self.rules.clone(), self.saved.clone());
+                let turn = self.machine.state.turn.as_ref();
+                let by = match turn.map(|turn| &turn.kind) {
+                    Some(TurnKind::Shell(_)) => Heard::OwnCommand,
+                    _ => Heard::Rules(self.rules.clone(), self.saved.clone()),
+                };
                 self.tell_job(&call, answer, by);
             }
             Effect::AnswerAsk(request, answer) => {

@@ -32,7 +32,7 @@ fn a_rule_that_allows_answers_at_once_and_is_named_in_the_part() {
             - ask c1 bash 'ls'
             effect answer c1 allowed
             - done c1 'a'
-            record part m2.p3 call c1 bash completed 'a' (allowed by config "*")
+            record part m2.p3 call c1 bash completed 'a' (allowed by agent "*")
             record part m2.p4 step-finish tool-calls h0
             record message m2 answers m1 tool-calls
             record message m2 answers m1 tool-calls complete
@@ -93,7 +93,7 @@ fn once_allows_this_call_alone() {
             record permission per1 once
             effect answer per1 allowed
             - done c1 'a'
-            record part m2.p3 call c1 bash completed 'a' (allowed by user "ls")
+            record part m2.p3 call c1 bash completed 'a' (allowed by manual "ls")
             record part m2.p4 step-finish tool-calls h0
             record message m2 answers m1 tool-calls
             record message m2 answers m1 tool-calls complete

@@ -8,8 +8,8 @@ use crate::record::{Logged, Record, TurnKind};
 use crate::samples;
 use crate::state::State;
 use kilo_ports::tool::{Access, ToolError};
-use kilo_protocol::model::{Message, ModelRef, Rule, Session, Status};
-use kilo_protocol::{CallId, IdSource, MessageId, Millis};
+use kilo_protocol::model::{Message, ModelRef, Revert, Rule, Session, Status};
+use kilo_protocol::{CallId, IdSource, MessageId, Millis, PartId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -20,6 +20,8 @@ pub(super) struct Bench {
     /// Every record, as the log has them.
     pub log: Vec<Logged>,
     pub lines: Vec<String>,
+    /// The inputs whose records had to be on the disk.
+    pub durable: Vec<String>,
     /// Prompts, and how long the log was once they were accepted.
     pub accepted: Vec<(usize, MessageId)>,
     pub names: Names,
@@ -73,6 +75,7 @@ impl Bench {
             now: 1_000_000,
             log,
             lines: Vec::new(),
+            durable: Vec::new(),
             accepted: Vec::new(),
             names: Names::default(),
             stamp: 0,
@@ -111,7 +114,27 @@ impl Bench {
         self.take(decision, before);
     }
 
+    /// A client reverts to a message (and part), as the engine records it.
+    pub fn revert(&mut self, message: MessageId, part: Option<PartId>) {
+        let before = self.machine.state.info.clone();
+        let mut info = before.clone();
+        info.revert = Some(Revert {
+            message_id: message,
+            part_id: part,
+            snapshot: None,
+            diff: None,
+            workspace: None,
+        });
+        let record = Record::SessionUpdated(Box::new(info));
+        let decision = self.machine.note(vec![record], self.now, &self.ids);
+        self.take(decision, before);
+    }
+
     fn take(&mut self, decision: Decision, mut head: Session) {
+        if decision.durable {
+            let newest = self.lines.iter().rev().find_map(|line| line.strip_prefix("- "));
+            self.durable.extend(newest.map(str::to_string));
+        }
         for logged in &decision.records {
             let line = self.names.record(logged, &mut head);
             self.lines.push(format!("record {line}"));

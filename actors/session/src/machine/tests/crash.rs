@@ -300,8 +300,9 @@ fn a_prompt_after_a_crash_comes_behind_the_queue() {
 #[test]
 fn a_half_answer_without_a_turn_is_closed_too() {
     // A fork of a busy session has such a copy.
-    let whole = script("prompt 'one'\ntext 'half'\ncall c1 read {}");
-    let mut log = whole.bench.log.clone();
+    let mut log = script("prompt 'one'\ntext 'half'\ncall c1 read {}")
+        .bench
+        .log;
     log.retain(|logged| {
         !matches!(
             logged.record,

@@ -17,7 +17,7 @@
 //! | `question c1`, `reply que1 'yes'`, `dismiss que1` | a question and its answer |
 //! | `progress c1 'title'`, `done c1 'output' [files=/a,/b] [snapshot=h1] [ends]` | a call goes on, ends |
 //! | `error c1 'message'`, `refused c1`, `aborted c1` | a call fails: by itself, with what its request was answered, stopped |
-//! | `title 'text'`, `diff m1`, `crash` | the rest |
+//! | `title 'text'`, `diff m1`, `revert m1 [p1]`, `crash` | the rest |
 //! | `late …` | any of them, with the stamp of the turn before |
 
 use super::bench::{Bench, model_ref};
@@ -28,7 +28,7 @@ use kilo_ports::tool::{Access, Ask, QuestionAnswer, ToolError, ToolOutput};
 use kilo_protocol::model::{
     Action, Created, FileDiff, Part, PartBody, Rule, TextPart, Tokens, UserMessage,
 };
-use kilo_protocol::{PermissionId, QuestionId};
+use kilo_protocol::{MessageId, PartId, PermissionId, QuestionId};
 use serde_json::{Map, json};
 use std::sync::Arc;
 
@@ -50,8 +50,16 @@ impl Bench {
             return;
         }
         self.lines.push(format!("- {line}"));
-        if words == ["crash"] {
-            return self.crash();
+        match words[..] {
+            ["crash"] => return self.crash(),
+            ["revert", message] => {
+                return self.revert(MessageId::from_wire(self.names.long(message)), None);
+            }
+            ["revert", message, part] => {
+                let part = PartId::from_wire(self.names.long(part));
+                return self.revert(MessageId::from_wire(self.names.long(message)), Some(part));
+            }
+            _ => {}
         }
         let now = self.stamp;
         self.stamp = stamp;
@@ -113,7 +121,7 @@ impl Bench {
             }
             ["title", text] => Input::Title(text.to_string()),
             ["diff", prompt] => {
-                let prompt = kilo_protocol::MessageId::from_wire(self.names.long(prompt));
+                let prompt = MessageId::from_wire(self.names.long(prompt));
                 let file = FileDiff {
                     file: "a".into(),
                     patch: String::new(),

@@ -373,3 +373,123 @@ fn a_drain_is_told_only_to_an_idle_session_with_an_empty_queue() {
         .is_settled();
     assert!(outcome.lines.contains(&"record drained one".to_string()));
 }
+
+#[test]
+fn a_prompt_after_a_revert_takes_the_hidden_messages_away() {
+    let outcome = script(
+        "
+        prompt 'one'
+        text 'First'
+        finish
+        prompt 'two'
+        text 'Second'
+        finish
+        revert m3
+        prompt 'three'
+        ",
+    );
+    outcome.since(
+        "revert",
+        "
+            - revert m3
+            record head revert
+            - prompt 'three'
+            record message m3 removed
+            record message m4 removed
+            record head revert
+            record message m5 user code
+            record part m5.p9 text 'three'
+            record turn opened m5
+            record status busy
+            record head
+            record message m6 answers m5
+            record status busy
+            effect track
+            effect call_model m6 for m5 code
+            record part m6.p10 step-start h0
+        ",
+    );
+}
+
+#[test]
+fn a_revert_to_a_part_takes_away_that_part_and_what_follows() {
+    let outcome = script(
+        "
+        prompt 'one'
+        text 'First'
+        text-end
+        text 'Second'
+        finish
+        prompt 'two'
+        finish
+        revert m2 p4
+        prompt 'three'
+        ",
+    );
+    outcome.since(
+        "revert",
+        "
+            - revert m2 p4
+            record head revert
+            - prompt 'three'
+            record message m3 removed
+            record message m4 removed
+            record part p4 removed
+            record part p5 removed
+            record head revert
+            record message m5 user code
+            record part m5.p9 text 'three'
+            record turn opened m5
+            record status busy
+            record head
+            record message m6 answers m5
+            record status busy
+            effect track
+            effect call_model m6 for m5 code
+            record part m6.p10 step-start h0
+        ",
+    );
+}
+
+#[test]
+fn what_people_were_promised_has_to_be_on_the_disk() {
+    let outcome = script(
+        "
+        rules bash:ask
+        prompt 'one'
+        text 'Hm'
+        call c1 bash {}
+        progress c1 'Working'
+        call c2 question {}
+        ask c1 bash 'ls'
+        answer per1 once
+        question c2
+        reply que1 'yes'
+        finish tool-calls
+        done c1 'A'
+        done c2 'yes'
+        prompt 'two'
+        fail cut 'gone'
+        title 'Chosen'
+        abort
+        drain token
+        revert m1
+        ",
+    );
+    assert_eq!(
+        outcome.bench.durable,
+        [
+            "prompt 'one'",
+            "call c1 bash {}",
+            "call c2 question {}",
+            "answer per1 once",
+            "reply que1 'yes'",
+            "done c1 'A'",
+            "done c2 'yes'",
+            "prompt 'two'",
+            "fail cut 'gone'",
+            "abort",
+            "revert m1",
+        ]
+    );
+}
