@@ -51,7 +51,9 @@ impl Daemon {
             return Ok(Arc::clone(engine));
         }
         let mut readiness = self.readiness.clone();
-        let reached = readiness.wait_for(|state| !matches!(state, Readiness::Opening)).await;
+        let reached = readiness
+            .wait_for(|state| !matches!(state, Readiness::Opening))
+            .await;
         match reached.map(|state| state.clone()) {
             Ok(Readiness::Ready(engine)) => Ok(engine),
             Ok(Readiness::Failed(why)) => Err(Fault::unavailable(why)),
@@ -75,7 +77,10 @@ impl Daemon {
         &self,
         work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        self.handle.spawn_blocking(work).await.map_err(|_| Fault::unknown("the work broke down"))?
+        self.handle
+            .spawn_blocking(work)
+            .await
+            .map_err(|_| Fault::unknown("the work broke down"))?
     }
 
     /// Ends a folder's instance: its configuration is forgotten and its event streams end.
@@ -94,7 +99,13 @@ impl Daemon {
 
     async fn announce_disposed(&self, directory: &str) -> Result<(), Fault> {
         let properties = json!({"directory": directory});
-        self.engine().await?.publish(Some(directory), None, "server.instance.disposed", &properties, true);
+        self.engine().await?.publish(
+            Some(directory),
+            None,
+            "server.instance.disposed",
+            &properties,
+            true,
+        );
         Ok(())
     }
 

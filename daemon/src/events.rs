@@ -55,7 +55,13 @@ pub struct Follower {
 
 impl Follower {
     /// A stream that begins now, or after the position that the client names in `Last-Event-ID`.
-    pub fn new(engine: Arc<Engine>, handle: Handle, scope: Scope, form: Form, last_event_id: Option<&str>) -> Self {
+    pub fn new(
+        engine: Arc<Engine>,
+        handle: Handle,
+        scope: Scope,
+        form: Form,
+        last_event_id: Option<&str>,
+    ) -> Self {
         let (subscription, newest) = engine.journal().subscribe();
         let epoch = format!("{:x}", engine.store().epoch());
         let mut follower = Self {
@@ -80,24 +86,34 @@ impl Follower {
 
     /// Goes back to the client's position, or tells it to read everything anew when the position means nothing here.
     fn resume(&mut self, id: &str, newest: u64) {
-        let pos = id.rsplit_once('-').filter(|(epoch, _)| *epoch == self.epoch).and_then(|(_, pos)| pos.parse().ok());
+        let pos = id
+            .rsplit_once('-')
+            .filter(|(epoch, _)| *epoch == self.epoch)
+            .and_then(|(_, pos)| pos.parse().ok());
         match pos {
             Some(pos) if pos <= newest => {
                 self.sent = pos;
                 self.behind = Some(newest);
             }
-            _ => self.announce("server.resync", json!({"reason": "the position is unknown here, read everything again"})),
+            _ => self.announce(
+                "server.resync",
+                json!({"reason": "the position is unknown here, read everything again"}),
+            ),
         }
     }
 
     /// Queues an event of the stream's own.
     fn announce(&mut self, name: &str, properties: serde_json::Value) {
         let now = kilo_ports::clock::Clock::now(&kilo_ports::clock::SystemClock);
-        let event = json!({"id": self.engine.ids().event(now), "type": name, "properties": properties}).to_string();
+        let event =
+            json!({"id": self.engine.ids().event(now), "type": name, "properties": properties})
+                .to_string();
         let framed = match (self.form, &self.scope) {
             (Form::Socket, _) => message(None, None, event.as_bytes()),
             (Form::EventStream, Scope::Directory(_)) => sse::frame(None, event.as_bytes()),
-            (Form::EventStream, Scope::Global) => sse::wrapped(br#"{"payload":"#, event.as_bytes(), b"}"),
+            (Form::EventStream, Scope::Global) => {
+                sse::wrapped(br#"{"payload":"#, event.as_bytes(), b"}")
+            }
         };
         self.ready.push_back(framed);
     }
@@ -132,7 +148,9 @@ impl Follower {
             // What else is there already leaves in the same piece.
             let mut bytes = 0;
             while bytes < PIECE_BYTES && !self.ended && self.behind.is_none() {
-                let Some(received) = self.subscription.try_next() else { break };
+                let Some(received) = self.subscription.try_next() else {
+                    break;
+                };
                 self.take(received);
                 bytes = self.ready.iter().map(Bytes::len).sum();
             }
@@ -144,10 +162,13 @@ impl Follower {
         if self.ready.is_empty() || self.form == Form::Socket {
             return Some(first);
         }
-        let mut piece = BytesMut::with_capacity(PIECE_BYTES.min(first.len() * (self.ready.len() + 1)));
+        let mut piece =
+            BytesMut::with_capacity(PIECE_BYTES.min(first.len() * (self.ready.len() + 1)));
         piece.extend_from_slice(&first);
         while piece.len() < PIECE_BYTES {
-            let Some(more) = self.ready.pop_front() else { break };
+            let Some(more) = self.ready.pop_front() else {
+                break;
+            };
             piece.extend_from_slice(&more);
         }
         Some(piece.freeze())
@@ -188,14 +209,20 @@ impl Follower {
         let id = frame.pos.map(|pos| format!("{}-{pos}", self.epoch));
         if self.form == Form::Socket {
             let shown = match &self.scope {
-                Scope::Directory(directory) => frame.directory.as_deref().is_none_or(|place| place == directory),
+                Scope::Directory(directory) => frame
+                    .directory
+                    .as_deref()
+                    .is_none_or(|place| place == directory),
                 Scope::Global => true,
             };
             return shown.then(|| message(id.as_deref(), Some(frame), &frame.json));
         }
         match &self.scope {
             Scope::Directory(directory) => {
-                let shown = frame.directory.as_deref().is_none_or(|place| place == directory);
+                let shown = frame
+                    .directory
+                    .as_deref()
+                    .is_none_or(|place| place == directory);
                 shown.then(|| sse::frame(id.as_deref(), &frame.json))
             }
             Scope::Global => {
@@ -205,7 +232,12 @@ impl Follower {
                     head.push_str(&format!("\"project\":{},", json!(project)));
                 }
                 head.push_str("\"payload\":");
-                Some(sse::wrapped_at(id.as_deref(), head.as_bytes(), &frame.json, b"}"))
+                Some(sse::wrapped_at(
+                    id.as_deref(),
+                    head.as_bytes(),
+                    &frame.json,
+                    b"}",
+                ))
             }
         }
     }

@@ -58,7 +58,12 @@ pub struct Instance {
 
 impl Folders {
     /// No folder yet.
-    pub fn new(environment: Arc<Environment>, paths: Arc<Paths>, clock: Arc<dyn Clock>, handle: Handle) -> Self {
+    pub fn new(
+        environment: Arc<Environment>,
+        paths: Arc<Paths>,
+        clock: Arc<dyn Clock>,
+        handle: Handle,
+    ) -> Self {
         let auth = AuthFile::new(&environment, &paths);
         let source = refresh::Source {
             path: environment.get("KILO_MODELS_PATH").map(PathBuf::from),
@@ -93,24 +98,37 @@ impl Folders {
 
     /// Forgets all folders and names them.
     pub fn forget_all(&self) -> Vec<String> {
-        self.known.lock().drain().map(|(directory, _)| directory).collect()
+        self.known
+            .lock()
+            .drain()
+            .map(|(directory, _)| directory)
+            .collect()
     }
 
     /// The folder as it is now.
-    pub fn instance(self: &Arc<Self>, directory: &str) -> BoxFuture<'static, Result<Instance, Fault>> {
+    pub fn instance(
+        self: &Arc<Self>,
+        directory: &str,
+    ) -> BoxFuture<'static, Result<Instance, Fault>> {
         let now = self.clock.now();
         if let Some(known) = self.known.lock().get(directory)
             && known.checked + FRESH_MS > now
         {
-            let instance = Instance { folder: Arc::clone(&known.folder), facts: known.facts.clone() };
+            let instance = Instance {
+                folder: Arc::clone(&known.folder),
+                facts: known.facts.clone(),
+            };
             return Box::pin(std::future::ready(Ok(instance)));
         }
         let (folders, directory) = (Arc::clone(self), directory.to_string());
         let handle = self.handle.clone();
         Box::pin(async move {
             let loading = Arc::clone(&folders);
-            let loaded = handle.spawn_blocking(move || loading.load(&directory, now)).await;
-            let instance = loaded.map_err(|_| Fault::unknown("reading the configuration failed"))?;
+            let loaded = handle
+                .spawn_blocking(move || loading.load(&directory, now))
+                .await;
+            let instance =
+                loaded.map_err(|_| Fault::unknown("reading the configuration failed"))?;
             if instance.folder.loaded.config.model.is_none() {
                 folders.look_for_servers().await;
             }
@@ -123,12 +141,19 @@ impl Folders {
             && !known.folder.loaded.is_stale()
         {
             known.checked = now;
-            return Instance { folder: Arc::clone(&known.folder), facts: known.facts.clone() };
+            return Instance {
+                folder: Arc::clone(&known.folder),
+                facts: known.facts.clone(),
+            };
         }
         let path = PathBuf::from(directory);
         let facts = self.projects.identify(&path);
         let is_git = facts.vcs.is_some();
-        let worktree = if is_git { facts.worktree.clone() } else { path.clone() };
+        let worktree = if is_git {
+            facts.worktree.clone()
+        } else {
+            path.clone()
+        };
         let loaded = kilo_config::load(&self.environment, &self.paths, &path, &worktree);
         let agents = kilo_config::agents(&self.environment, &self.paths, &loaded);
         let models = FolderModels {
@@ -150,14 +175,24 @@ impl Folders {
             environment: Arc::clone(&self.environment),
             paths: Arc::clone(&self.paths),
         });
-        self.keep(directory, Known { folder: Arc::clone(&folder), facts: facts.clone(), checked: now });
+        self.keep(
+            directory,
+            Known {
+                folder: Arc::clone(&folder),
+                facts: facts.clone(),
+                checked: now,
+            },
+        );
         Instance { folder, facts }
     }
 
     fn keep(&self, directory: &str, entry: Known) {
         let mut known = self.known.lock();
         if known.len() >= FOLDERS_MAX
-            && let Some(oldest) = known.iter().min_by_key(|(_, known)| known.checked).map(|(name, _)| name.clone())
+            && let Some(oldest) = known
+                .iter()
+                .min_by_key(|(_, known)| known.checked)
+                .map(|(name, _)| name.clone())
         {
             known.remove(&oldest);
         }
@@ -186,9 +221,14 @@ impl Folders {
     /// Fetches a newer list of models, unless that is switched off or the cached one is new. Folders read it anew.
     pub async fn refresh_catalog(&self) -> Result<(), Fault> {
         let (source, now) = (self.source.clone(), self.clock.now());
-        let fetched = self.handle.spawn(async move { source.refresh(now).await }).await;
+        let fetched = self
+            .handle
+            .spawn(async move { source.refresh(now).await })
+            .await;
         let fetched = fetched.map_err(|error| Fault::unknown(error.to_string()))?;
-        let newer = fetched.map_err(|error| Fault::unavailable(format!("the list of models cannot be fetched: {error}")))?;
+        let newer = fetched.map_err(|error| {
+            Fault::unavailable(format!("the list of models cannot be fetched: {error}"))
+        })?;
         if let Some(catalog) = newer {
             *self.catalog.write() = Some(Arc::new(catalog));
             self.forget_all();
@@ -208,7 +248,11 @@ impl Folders {
         if self.environment.is_on("KILO_DISABLE_LOCAL_DISCOVERY") {
             return;
         }
-        let found = self.handle.spawn(async { local::discover(&Ports::default()).await }).await.unwrap_or_default();
+        let found = self
+            .handle
+            .spawn(async { local::discover(&Ports::default()).await })
+            .await
+            .unwrap_or_default();
         *self.local.write() = found;
     }
 
@@ -261,7 +305,11 @@ impl FolderModels {
 }
 
 fn reference((provider_id, model_id): (String, String)) -> ModelRef {
-    ModelRef { provider_id, model_id, variant: None }
+    ModelRef {
+        provider_id,
+        model_id,
+        variant: None,
+    }
 }
 
 impl Models for FolderModels {
@@ -271,7 +319,9 @@ impl Models for FolderModels {
             return Ok(Arc::clone(info));
         }
         let info = self
-            .with_sources(|sources| resolve::resolve_model(sources, &model.provider_id, &model.model_id))
+            .with_sources(|sources| {
+                resolve::resolve_model(sources, &model.provider_id, &model.model_id)
+            })
             .map_err(|error| error.to_string())?;
         let info = Arc::new(info);
         self.resolved.lock().insert(key, Arc::clone(&info));
@@ -283,6 +333,7 @@ impl Models for FolderModels {
     }
 
     fn small_model(&self, provider: &str) -> Option<ModelRef> {
-        self.with_sources(|sources| resolve::small_model(sources, provider)).map(reference)
+        self.with_sources(|sources| resolve::small_model(sources, provider))
+            .map(reference)
     }
 }

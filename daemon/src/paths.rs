@@ -5,7 +5,11 @@ use std::path::{Component, Path, PathBuf};
 /// Makes a directory absolute and plain: relative ones start at `base`, `.` and `..` are resolved as text, a trailing slash
 /// goes. It need not exist.
 pub fn absolute(base: &Path, directory: &str) -> PathBuf {
-    let joined = if directory.is_empty() { base.to_path_buf() } else { base.join(directory) };
+    let joined = if directory.is_empty() {
+        base.to_path_buf()
+    } else {
+        base.join(directory)
+    };
     let mut plain = PathBuf::new();
     for component in joined.components() {
         match component {

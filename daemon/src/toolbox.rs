@@ -30,13 +30,22 @@ impl Toolbox for Builtin {
     }
 
     fn offered(&self, model_id: &str) -> Vec<Arc<dyn Tool>> {
-        let names: Vec<&'static str> =
-            self.registry.offered(model_id, &self.client).into_iter().map(|tool| tool.spec().name).collect();
-        names.into_iter().filter_map(|name| self.registry.get(name).cloned()).collect()
+        let names: Vec<&'static str> = self
+            .registry
+            .offered(model_id, &self.client)
+            .into_iter()
+            .map(|tool| tool.spec().name)
+            .collect();
+        names
+            .into_iter()
+            .filter_map(|name| self.registry.get(name).cloned())
+            .collect()
     }
 
     fn check(&self, name: &str, input: &Value) -> Result<(), String> {
-        let Some(tool) = self.registry.get(name) else { return Ok(()) };
+        let Some(tool) = self.registry.get(name) else {
+            return Ok(());
+        };
         kilo_tool::check_input(&tool.spec(), input)
             .map_err(|why| kilo_tool::invalid_arguments(name, &why))
     }

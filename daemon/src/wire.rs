@@ -99,7 +99,10 @@ fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> StartError {
 pub async fn start(options: Options) -> Result<Running, StartError> {
     let environment = Arc::new(options.environment.clone());
     let paths = Arc::new(Paths::of(&environment));
-    let password = environment.get("KILO_SERVER_PASSWORD").filter(|text| !text.is_empty()).map(str::to_string);
+    let password = environment
+        .get("KILO_SERVER_PASSWORD")
+        .filter(|text| !text.is_empty())
+        .map(str::to_string);
     let token = match (&password, options.embedded) {
         (Some(_), _) => None,
         (None, true) => Some(Secret::random()),
@@ -108,7 +111,8 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
             Some(token_file(&paths.state.join("token")).map_err(system("the token file"))?)
         }
     };
-    let sandbox = ProcessSandbox::new(sandbox_settings(&environment)).map_err(system("the process runner"))?;
+    let sandbox = ProcessSandbox::new(sandbox_settings(&environment))
+        .map_err(system("the process runner"))?;
     let _ = kilo_sandbox::become_subreaper();
     let guard = sandbox.clone();
     let is_child: IsChild = Arc::new(move |inode| guard.owned_by_child(inode));
@@ -116,7 +120,10 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         host: options.hostname.clone(),
         port: options.port,
         password: password.as_deref().map(Secret::from),
-        username: environment.get("KILO_SERVER_USERNAME").unwrap_or("kilo").to_string(),
+        username: environment
+            .get("KILO_SERVER_USERNAME")
+            .unwrap_or("kilo")
+            .to_string(),
         token: token.clone(),
         cors: options.cors.clone(),
         is_child: Some(is_child),
@@ -135,7 +142,11 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         password: password.is_some(),
         readiness: readiness.clone(),
         url: url.clone(),
-        lock_wait: if options.embedded { EMBEDDED_LOCK_WAIT } else { LOCK_WAIT },
+        lock_wait: if options.embedded {
+            EMBEDDED_LOCK_WAIT
+        } else {
+            LOCK_WAIT
+        },
     };
     let thread = std::thread::Builder::new()
         .name("kilo-system".into())
@@ -145,13 +156,25 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         })
         .map_err(system("the engine's thread"))?;
     let token = token.map(|token| token.reveal().to_string());
-    let running = Running { url, token, door, readiness, stop: Some(stop), ended, thread: Some(thread) };
+    let running = Running {
+        url,
+        token,
+        door,
+        readiness,
+        stop: Some(stop),
+        ended,
+        thread: Some(thread),
+    };
     running.until_ready().await
 }
 
 impl Running {
     async fn until_ready(mut self) -> Result<Self, StartError> {
-        let reached = self.readiness.wait_for(|state| !matches!(state, Readiness::Opening)).await.map(|state| state.clone());
+        let reached = self
+            .readiness
+            .wait_for(|state| !matches!(state, Readiness::Opening))
+            .await
+            .map(|state| state.clone());
         match reached {
             Ok(Readiness::Ready(_)) => Ok(self),
             Ok(Readiness::Failed(why)) => Err(StartError::Engine(why)),
@@ -201,12 +224,20 @@ fn workers() -> usize {
 }
 
 fn sandbox_settings(environment: &Environment) -> Settings {
-    let mut settings =
-        Settings::new(environment.vars.iter().map(|(name, value)| (name.clone().into(), value.clone().into())));
+    let mut settings = Settings::new(
+        environment
+            .vars
+            .iter()
+            .map(|(name, value)| (name.clone().into(), value.clone().into())),
+    );
     settings.denied_env = environment
         .vars
         .keys()
-        .filter(|name| name.starts_with("KILO_SERVER_") || *name == "KILO_AUTH_CONTENT" || *name == "KILO_CONFIG_CONTENT")
+        .filter(|name| {
+            name.starts_with("KILO_SERVER_")
+                || *name == "KILO_AUTH_CONTENT"
+                || *name == "KILO_CONFIG_CONTENT"
+        })
         .cloned()
         .collect();
     settings
@@ -257,7 +288,12 @@ fn run_system(
         let placement = Placement::start(Placement::threads_for(
             std::thread::available_parallelism().map_or(2, |cores| cores.get()),
         ));
-        let opening = Opening { context, daemon: Arc::clone(&daemon), handle: handle.clone(), placement };
+        let opening = Opening {
+            context,
+            daemon: Arc::clone(&daemon),
+            handle: handle.clone(),
+            placement,
+        };
         let opened = handle.spawn_blocking(move || opening.open());
         let readier = async {
             match opened.await {
@@ -279,7 +315,8 @@ fn run_system(
             let _ = stopped.await;
         };
         let serving = Arc::clone(&daemon);
-        let served = kilo_edge::serve(bound, &edge, move || groups::router(&serving), readier).await;
+        let served =
+            kilo_edge::serve(bound, &edge, move || groups::router(&serving), readier).await;
         if let Err(error) = served {
             tracing::error!(%error, "serving ended");
         }
@@ -298,7 +335,10 @@ async fn sweep_orphans() {
     loop {
         pause.tick().await;
         let orphans = Arc::clone(&orphans);
-        if tokio::task::spawn_blocking(move || orphans.sweep()).await.is_err() {
+        if tokio::task::spawn_blocking(move || orphans.sweep())
+            .await
+            .is_err()
+        {
             return;
         }
     }
@@ -312,7 +352,11 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         Arc::clone(&clock),
         handle.clone(),
     ));
-    let client = context.environment.get("KILO_CLIENT").unwrap_or("cli").to_string();
+    let client = context
+        .environment
+        .get("KILO_CLIENT")
+        .unwrap_or("cli")
+        .to_string();
     Daemon {
         environment: Arc::clone(&context.environment),
         paths: Arc::clone(&context.paths),
@@ -336,9 +380,17 @@ struct Opening {
 
 impl Opening {
     fn open(self) -> Result<(Arc<Engine>, Vec<kilo_protocol::SessionId>), StoreError> {
-        let Self { context, daemon, handle, placement } = self;
+        let Self {
+            context,
+            daemon,
+            handle,
+            placement,
+        } = self;
         let options = StoreOptions::new(&context.paths.engine, std::process::id());
-        let store = LogStore::open(StoreOptions { lock_wait: context.lock_wait, ..options })?;
+        let store = LogStore::open(StoreOptions {
+            lock_wait: context.lock_wait,
+            ..options
+        })?;
         store.set_address(&context.url);
         for damage in store.damage() {
             let (file, bytes) = (damage.file.display(), damage.bytes);
@@ -346,10 +398,12 @@ impl Opening {
         }
         let journal = Journal::new(Arc::new(store), Bus::default());
         let sandbox: Arc<dyn Sandbox> = Arc::new(context.sandbox);
-        let models = kilo_provider::Client::new(kilo_provider::ClientOptions { version: kilo_protocol::VERSION.into() })
-            .on(handle.clone());
-        let checkpoints =
-            kilo_worktree::GitCheckpoints::new(context.paths.snapshots.clone()).refusing([context.paths.home.clone()]);
+        let models = kilo_provider::Client::new(kilo_provider::ClientOptions {
+            version: kilo_protocol::VERSION.into(),
+        })
+        .on(handle.clone());
+        let checkpoints = kilo_worktree::GitCheckpoints::new(context.paths.snapshots.clone())
+            .refusing([context.paths.home.clone()]);
         let checkpoints = Arc::new(checkpoints);
         let old = Arc::clone(&checkpoints);
         handle.spawn(async move {

@@ -47,15 +47,34 @@ pub trait Checkpoints: Send + Sync + 'static {
     fn track(&self, directory: PathBuf) -> BoxFuture<'static, Result<String, CheckpointError>>;
 
     /// The files that differ between two checkpoints, with patches; paths relative to the worktree's root.
-    fn diff(&self, directory: PathBuf, from: String, to: String) -> BoxFuture<'static, Result<Vec<FileDiff>, CheckpointError>>;
+    fn diff(
+        &self,
+        directory: PathBuf,
+        from: String,
+        to: String,
+    ) -> BoxFuture<'static, Result<Vec<FileDiff>, CheckpointError>>;
 
     /// Absolute paths of the files that differ between two checkpoints.
-    fn changed(&self, directory: PathBuf, from: String, to: String) -> BoxFuture<'static, Result<Vec<PathBuf>, CheckpointError>>;
+    fn changed(
+        &self,
+        directory: PathBuf,
+        from: String,
+        to: String,
+    ) -> BoxFuture<'static, Result<Vec<PathBuf>, CheckpointError>>;
 
     /// Undoes a session's changes, newest first: each file goes from `after` back to `before`, and only lines that
     /// the session changed move; what others changed since stays.
-    fn undo(&self, directory: PathBuf, changes: Vec<FileChange>) -> BoxFuture<'static, Result<Restored, CheckpointError>>;
+    fn undo(
+        &self,
+        directory: PathBuf,
+        changes: Vec<FileChange>,
+    ) -> BoxFuture<'static, Result<Restored, CheckpointError>>;
 
     /// Puts the given files back exactly as the checkpoint has them (unrevert).
-    fn restore(&self, directory: PathBuf, checkpoint: String, files: Vec<PathBuf>) -> BoxFuture<'static, Result<(), CheckpointError>>;
+    fn restore(
+        &self,
+        directory: PathBuf,
+        checkpoint: String,
+        files: Vec<PathBuf>,
+    ) -> BoxFuture<'static, Result<(), CheckpointError>>;
 }

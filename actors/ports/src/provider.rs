@@ -305,7 +305,10 @@ impl ProviderError {
 
     /// The same call may work later, so the session tries again by itself.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.class, ErrorClass::RateLimited | ErrorClass::Overloaded | ErrorClass::Stalled)
+        matches!(
+            self.class,
+            ErrorClass::RateLimited | ErrorClass::Overloaded | ErrorClass::Stalled
+        )
     }
 
     /// As the message carries it.
@@ -334,7 +337,10 @@ impl ProviderError {
                 data.insert("metadata".into(), serde_json::json!({"code": code}));
             }
         }
-        TurnError { name: name.into(), data: Value::Object(data) }
+        TurnError {
+            name: name.into(),
+            data: Value::Object(data),
+        }
     }
 }
 
@@ -349,7 +355,11 @@ pub const BATCHES_MAX: usize = 64;
 pub trait ModelClient: Send + Sync + 'static {
     /// Starts a call. The stream ends after `Chunk::Finish` or after one error. Dropping the receiver or cancelling
     /// closes the connection. The HTTP level is not retried; retries are the session's.
-    fn stream(&self, request: ModelRequest, cancel: CancellationToken) -> mpsc::Receiver<ChunkBatch>;
+    fn stream(
+        &self,
+        request: ModelRequest,
+        cancel: CancellationToken,
+    ) -> mpsc::Receiver<ChunkBatch>;
 
     /// Whether the provider of `model` can be reached now (a TCP connection to its host), for sessions that wait for
     /// the network.

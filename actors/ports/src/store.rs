@@ -181,7 +181,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Appends the entries of one session in one write and returns their places (durability Process: survives
     /// SIGKILL). All or nothing.
-    fn append(&self, session: &SessionId, at: Millis, entries: &[Entry]) -> Result<Appended, StoreError>;
+    fn append(
+        &self,
+        session: &SessionId,
+        at: Millis,
+        entries: &[Entry],
+    ) -> Result<Appended, StoreError>;
 
     /// Waits until everything up to `pos` is on the disk (durability Disk: survives power loss). Group commit: many
     /// waiters share one sync.

@@ -191,7 +191,11 @@ pub trait ToolHost: Send + Sync + 'static {
     fn progress(&self, call: &CallId, title: Option<String>, metadata: Map<String, Value>);
 
     /// Asks the user.
-    fn question(&self, call: &CallId, questions: Vec<Value>) -> BoxFuture<'static, Result<QuestionAnswer, ToolError>>;
+    fn question(
+        &self,
+        call: &CallId,
+        questions: Vec<Value>,
+    ) -> BoxFuture<'static, Result<QuestionAnswer, ToolError>>;
 
     /// Replaces the session's todo list.
     fn set_todos(&self, todos: Vec<Todo>) -> BoxFuture<'static, Result<(), ToolError>>;

@@ -29,7 +29,9 @@ pub enum Received {
 
 impl Default for Bus {
     fn default() -> Self {
-        Self { sender: broadcast::channel(BUS_FRAMES).0 }
+        Self {
+            sender: broadcast::channel(BUS_FRAMES).0,
+        }
     }
 }
 
@@ -41,7 +43,9 @@ impl Bus {
 
     /// Begins with the next frame that is published.
     pub fn subscribe(&self) -> Subscription {
-        Subscription { receiver: self.sender.subscribe() }
+        Subscription {
+            receiver: self.sender.subscribe(),
+        }
     }
 
     /// How many subscribers there are.

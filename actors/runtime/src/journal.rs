@@ -26,7 +26,11 @@ pub struct Outgoing {
 impl Journal {
     /// A journal over `store`.
     pub fn new(store: Arc<dyn Store>, bus: Bus) -> Self {
-        Self { store, bus, order: Arc::default() }
+        Self {
+            store,
+            bus,
+            order: Arc::default(),
+        }
     }
 
     /// The log.
@@ -48,8 +52,10 @@ impl Journal {
         at: Millis,
         records: Vec<Outgoing>,
     ) -> Result<Appended, StoreError> {
-        let (entries, frames): (Vec<Entry>, Vec<Vec<Frame>>) =
-            records.into_iter().map(|record| (record.entry, record.frames)).unzip();
+        let (entries, frames): (Vec<Entry>, Vec<Vec<Frame>>) = records
+            .into_iter()
+            .map(|record| (record.entry, record.frames))
+            .unzip();
         let _in_order = self.order.lock();
         let appended = self.store.append(session, at, &entries)?;
         for (pos, frames) in (appended.first_pos..).zip(frames) {

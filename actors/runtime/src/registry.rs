@@ -40,7 +40,10 @@ pub struct Registry<A: Actor<Context = Context<A>>> {
 
 impl<A: Actor<Context = Context<A>>> Default for Registry<A> {
     fn default() -> Self {
-        Self { slots: Mutex::default(), deaths: Mutex::default() }
+        Self {
+            slots: Mutex::default(),
+            deaths: Mutex::default(),
+        }
     }
 }
 
@@ -48,7 +51,11 @@ impl<A: Actor<Context = Context<A>>> Registry<A> {
     /// The live actor, if there is one.
     pub fn live(&self, session: &SessionId) -> Option<Addr<A>> {
         let slots = self.slots.lock();
-        slots.get(session)?.get().filter(|address| address.connected()).cloned()
+        slots
+            .get(session)?
+            .get()
+            .filter(|address| address.connected())
+            .cloned()
     }
 
     /// The live actor, or a new one from `build`. Callers that come together share one build.
@@ -96,7 +103,10 @@ impl<A: Actor<Context = Context<A>>> Registry<A> {
 
     /// Whether a session died too often.
     pub fn is_failed(&self, session: &SessionId) -> bool {
-        self.deaths.lock().get(session).is_some_and(|times| times.len() >= DEATHS_MAX)
+        self.deaths
+            .lock()
+            .get(session)
+            .is_some_and(|times| times.len() >= DEATHS_MAX)
     }
 
     /// All live actors.

@@ -108,7 +108,12 @@ impl SessionActor {
     }
 
     /// Appends a decision's records, shows them, then starts its effects.
-    fn commit(&mut self, decision: Decision, now: Millis, ctx: &mut Context<Self>) -> Result<(), StoreError> {
+    fn commit(
+        &mut self,
+        decision: Decision,
+        now: Millis,
+        ctx: &mut Context<Self>,
+    ) -> Result<(), StoreError> {
         if !decision.records.is_empty()
             && let Err(error) = self.append(&decision.records, now)
         {
@@ -141,7 +146,10 @@ impl SessionActor {
             self.engine.board().note(&self.address, logged);
             self.note(logged);
         }
-        let appended = self.engine.journal().append(&self.address.session, now, outgoing)?;
+        let appended = self
+            .engine
+            .journal()
+            .append(&self.address.session, now, outgoing)?;
         self.last_pos = appended.last_pos;
         self.next_seq = appended.first_seq + records.len() as u64;
         self.tail_bytes += bytes;
@@ -154,12 +162,14 @@ impl SessionActor {
             Record::SessionUpdated(info) => self.engine.catalog().put(info),
             Record::PermissionAsked(request) => {
                 if let Some(call) = &request.tool {
-                    self.ask_calls.insert(request.id.clone(), call.call_id.clone());
+                    self.ask_calls
+                        .insert(request.id.clone(), call.call_id.clone());
                 }
             }
             Record::QuestionAsked(request) => {
                 if let Some(call) = &request.tool {
-                    self.question_calls.insert(request.id.clone(), call.call_id.clone());
+                    self.question_calls
+                        .insert(request.id.clone(), call.call_id.clone());
                 }
             }
             _ => {}
@@ -180,9 +190,18 @@ impl SessionActor {
             }
             Effect::RunTool(stamp, run) => {
                 let runner = self.runner.get_or_insert_with(|| {
-                    ToolRunner::new(Arc::clone(&self.engine), self.address.session.clone(), ctx.address()).start()
+                    ToolRunner::new(
+                        Arc::clone(&self.engine),
+                        self.address.session.clone(),
+                        ctx.address(),
+                    )
+                    .start()
                 });
-                let order = crate::runner::RunCall { stamp, run, pos: self.last_pos };
+                let order = crate::runner::RunCall {
+                    stamp,
+                    run,
+                    pos: self.last_pos,
+                };
                 if runner.try_send(order).is_err() {
                     tracing::error!(session = %self.address.session, "tool runner does not take calls");
                 }
@@ -200,9 +219,15 @@ impl SessionActor {
                     let _ = actor.take(Input::RetryDue(stamp), ctx);
                 });
             }
-            Effect::WatchNetwork(stamp, request) => effects::watch_network(self, stamp, request, ctx),
+            Effect::WatchNetwork(stamp, request) => {
+                effects::watch_network(self, stamp, request, ctx)
+            }
             Effect::AnswerAsk(request, result) => {
-                if let Some(reply) = self.ask_calls.remove(&request).and_then(|call| self.asks.remove(&call)) {
+                if let Some(reply) = self
+                    .ask_calls
+                    .remove(&request)
+                    .and_then(|call| self.asks.remove(&call))
+                {
                     let _ = reply.send(result);
                 }
             }
@@ -212,8 +237,10 @@ impl SessionActor {
                 }
             }
             Effect::AnswerQuestion(request, answer) => {
-                if let Some(reply) =
-                    self.question_calls.remove(&request).and_then(|call| self.questions.remove(&call))
+                if let Some(reply) = self
+                    .question_calls
+                    .remove(&request)
+                    .and_then(|call| self.questions.remove(&call))
                 {
                     let _ = reply.send(answer);
                 }
@@ -250,11 +277,16 @@ impl SessionActor {
 
     /// Tells the clients that wait for an empty queue.
     fn settle_drains(&mut self, now: Millis, ctx: &mut Context<Self>) {
-        if self.drains.is_empty() || self.machine.state.is_busy() || !self.machine.state.queue.is_empty() {
+        if self.drains.is_empty()
+            || self.machine.state.is_busy()
+            || !self.machine.state.queue.is_empty()
+        {
             return;
         }
         for token in std::mem::take(&mut self.drains) {
-            let decision = self.machine.handle(Input::Drain(token), now, self.engine.ids());
+            let decision = self
+                .machine
+                .handle(Input::Drain(token), now, self.engine.ids());
             let _ = self.commit(decision, now, ctx);
         }
     }
@@ -264,27 +296,40 @@ impl SessionActor {
         if !self.machine.takes_chunks() {
             return;
         }
-        let Some((stamp, receiver)) = self.stream.take() else { return };
-        ctx.add_stream(futures_util::stream::unfold(receiver, move |mut receiver| async move {
-            let mut batches = Vec::new();
-            let count = receiver.recv_many(&mut batches, limits::BATCHES_AT_ONCE).await;
-            (count > 0).then_some((Streamed { stamp, batches }, receiver))
-        }));
+        let Some((stamp, receiver)) = self.stream.take() else {
+            return;
+        };
+        ctx.add_stream(futures_util::stream::unfold(
+            receiver,
+            move |mut receiver| async move {
+                let mut batches = Vec::new();
+                let count = receiver
+                    .recv_many(&mut batches, limits::BATCHES_AT_ONCE)
+                    .await;
+                (count > 0).then_some((Streamed { stamp, batches }, receiver))
+            },
+        ));
     }
 }
 
 /// What is stored and shown of a record.
 pub(crate) fn outgoing_of(address: &Address, logged: &Logged, open: bool) -> Outgoing {
-    let body = serde_json::to_vec(logged).map(Bytes::from).unwrap_or_default();
+    let body = serde_json::to_vec(logged)
+        .map(Bytes::from)
+        .unwrap_or_default();
     let (kind, head) = match &logged.record {
-        Record::SessionCreated(info) | Record::SessionUpdated(info) => {
-            (RecordKind::Head, Some(crate::catalog::head_bytes(info, open)))
-        }
+        Record::SessionCreated(info) | Record::SessionUpdated(info) => (
+            RecordKind::Head,
+            Some(crate::catalog::head_bytes(info, open)),
+        ),
         Record::PartDelta(_) => (RecordKind::Passing, None),
         record if record.running_call().is_some() => (RecordKind::Passing, None),
         _ => (RecordKind::Plain, None),
     };
-    Outgoing { entry: StoreEntry { kind, body, head }, frames: project::frames(address, logged) }
+    Outgoing {
+        entry: StoreEntry { kind, body, head },
+        frames: project::frames(address, logged),
+    }
 }
 
 impl Actor for SessionActor {
@@ -296,7 +341,8 @@ impl Actor for SessionActor {
         let decision = self.machine.recover(now, self.engine.ids());
         let _ = self.commit(decision, now, ctx);
         ctx.run_interval(limits::TICK, |actor, ctx| {
-            let idle = actor.engine.now().saturating_sub(actor.used) > limits::PASSIVATE_AFTER.as_millis() as Millis;
+            let idle = actor.engine.now().saturating_sub(actor.used)
+                > limits::PASSIVATE_AFTER.as_millis() as Millis;
             if idle && !actor.machine.state.is_busy() && actor.waiters.is_empty() {
                 actor.engine.registry().forget(&actor.address.session);
                 ctx.stop();
@@ -327,12 +373,17 @@ impl StreamHandler<Streamed> for SessionActor {
         let joins = pieces > limits::PIECES_APART;
         for batch in item.batches {
             match batch {
-                Ok(batch) => batch.into_iter().for_each(|chunk| join(&mut chunks, chunk, joins)),
+                Ok(batch) => batch
+                    .into_iter()
+                    .for_each(|chunk| join(&mut chunks, chunk, joins)),
                 Err(error) => failed = Some(error),
             }
         }
         // A whole answer cannot fail any more.
-        if chunks.iter().any(|chunk| matches!(chunk, Chunk::Finish { .. })) {
+        if chunks
+            .iter()
+            .any(|chunk| matches!(chunk, Chunk::Finish { .. }))
+        {
             failed = None;
         }
         if !chunks.is_empty() && self.take(Input::Chunks(item.stamp, chunks), ctx).is_err() {
@@ -415,7 +466,10 @@ impl Handler<PromptMessage> for SessionActor {
     fn handle(&mut self, message: PromptMessage, ctx: &mut Self::Context) -> Self::Result {
         let prompt = message.0;
         if self.machine.state.queue.len() >= limits::QUEUE_MAX {
-            return Err(Fault::unavailable(format!("{} prompts wait already", limits::QUEUE_MAX)));
+            return Err(Fault::unavailable(format!(
+                "{} prompts wait already",
+                limits::QUEUE_MAX
+            )));
         }
         let id = prompt.message.id.clone();
         let known = self.machine.state.entry(&id).is_some();
@@ -427,17 +481,28 @@ impl Handler<PromptMessage> for SessionActor {
         });
         if known {
             // A repeated request: its turn runs, waits or is over.
-            let runs = self.machine.state.turn.as_ref().is_some_and(|turn| turn.prompt == id);
+            let runs = self
+                .machine
+                .state
+                .turn
+                .as_ref()
+                .is_some_and(|turn| turn.prompt == id);
             if !runs && !self.machine.state.queue.contains(&id) {
                 self.turn_ended(&id);
             }
-            return Ok(Accepted { pos: self.last_pos, answer });
+            return Ok(Accepted {
+                pos: self.last_pos,
+                answer,
+            });
         }
         if let Err(error) = self.take(Input::Prompt(prompt), ctx) {
             self.waiters.remove(&id);
             return Err(error.into());
         }
-        Ok(Accepted { pos: self.last_pos, answer })
+        Ok(Accepted {
+            pos: self.last_pos,
+            answer,
+        })
     }
 }
 
@@ -460,7 +525,10 @@ impl Handler<ShellMessage> for SessionActor {
             self.waiters.remove(&id);
             return Err(error.into());
         }
-        Ok(Accepted { pos: self.last_pos, answer: Some(receiver) })
+        Ok(Accepted {
+            pos: self.last_pos,
+            answer: Some(receiver),
+        })
     }
 }
 
@@ -473,7 +541,12 @@ impl Handler<WaitFor> for SessionActor {
     type Result = Option<oneshot::Receiver<Option<Arc<Entry>>>>;
 
     fn handle(&mut self, message: WaitFor, _: &mut Self::Context) -> Self::Result {
-        let runs = self.machine.state.turn.as_ref().is_some_and(|turn| turn.prompt == message.0);
+        let runs = self
+            .machine
+            .state
+            .turn
+            .as_ref()
+            .is_some_and(|turn| turn.prompt == message.0);
         if !runs && !self.machine.state.queue.contains(&message.0) {
             return None;
         }
@@ -513,7 +586,9 @@ impl Handler<SummarizeMessage> for SessionActor {
             return Err(Fault::busy(&self.address.session));
         }
         self.take(Input::Summarize(message.0, message.1), ctx)?;
-        let Some(turn) = self.machine.state.turn.clone() else { return Ok(None) };
+        let Some(turn) = self.machine.state.turn.clone() else {
+            return Ok(None);
+        };
         let (sender, receiver) = oneshot::channel();
         self.waiters.entry(turn.prompt).or_default().push(sender);
         Ok(Some(receiver))
@@ -540,12 +615,17 @@ impl Handler<AskMessage> for SessionActor {
     fn handle(&mut self, message: AskMessage, ctx: &mut Self::Context) {
         if self.machine.stamp() != Some(message.stamp) {
             // A call of a turn that is over; its id may be in use again.
-            let _ = message.reply.send(Err(ToolError::Aborted { metadata: Default::default() }));
+            let _ = message.reply.send(Err(ToolError::Aborted {
+                metadata: Default::default(),
+            }));
             return;
         }
         let saved = self.engine.saved_rules(&self.address.project);
         self.asks.insert(message.call.clone(), message.reply);
-        let _ = self.take(Input::Ask(message.stamp, message.call, Box::new(message.ask), saved), ctx);
+        let _ = self.take(
+            Input::Ask(message.stamp, message.call, Box::new(message.ask), saved),
+            ctx,
+        );
     }
 }
 
@@ -568,11 +648,16 @@ impl Handler<QuestionMessage> for SessionActor {
 
     fn handle(&mut self, message: QuestionMessage, ctx: &mut Self::Context) {
         if self.machine.stamp() != Some(message.stamp) {
-            let _ = message.reply.send(Err(ToolError::Aborted { metadata: Default::default() }));
+            let _ = message.reply.send(Err(ToolError::Aborted {
+                metadata: Default::default(),
+            }));
             return;
         }
         self.questions.insert(message.call.clone(), message.reply);
-        let _ = self.take(Input::Question(message.stamp, message.call, message.questions), ctx);
+        let _ = self.take(
+            Input::Question(message.stamp, message.call, message.questions),
+            ctx,
+        );
     }
 }
 
@@ -684,8 +769,11 @@ impl Handler<ChangeHead> for SessionActor {
         let mut info = self.machine.state.info.clone();
         (message.change)(&mut info);
         info.time.updated = now;
-        let decision =
-            self.machine.note(vec![Record::SessionUpdated(Box::new(info.clone()))], now, self.engine.ids());
+        let decision = self.machine.note(
+            vec![Record::SessionUpdated(Box::new(info.clone()))],
+            now,
+            self.engine.ids(),
+        );
         self.commit(decision, now, ctx)?;
         Ok(info)
     }

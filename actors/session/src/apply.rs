@@ -7,7 +7,10 @@ use kilo_protocol::model::{Message, Part, PartBody};
 use std::sync::Arc;
 
 /// Builds a state from a session's records. `None` when they do not begin with its creation.
-pub fn fold<'a>(start: Option<State>, records: impl IntoIterator<Item = &'a Logged>) -> Option<State> {
+pub fn fold<'a>(
+    start: Option<State>,
+    records: impl IntoIterator<Item = &'a Logged>,
+) -> Option<State> {
     let mut state = start;
     for logged in records {
         match (&mut state, &logged.record) {
@@ -29,7 +32,9 @@ pub fn apply(state: &mut State, logged: &Logged) {
         state.sync_next = number + 1;
     }
     match &logged.record {
-        Record::SessionCreated(info) | Record::SessionUpdated(info) => state.info = info.as_ref().clone(),
+        Record::SessionCreated(info) | Record::SessionUpdated(info) => {
+            state.info = info.as_ref().clone()
+        }
         Record::MessageUpdated(info) => put_message(state, info),
         Record::MessageRemoved(message) => {
             state.messages.retain(|entry| entry.info.id() != message);
@@ -60,7 +65,10 @@ pub fn apply(state: &mut State, logged: &Logged) {
         }
         Record::TurnWentOn(head) => state.turn = Some(head.clone()),
         Record::TurnClosed(reason) => {
-            state.unfinished = state.turn.take().filter(|_| *reason != CloseReason::Completed);
+            state.unfinished = state
+                .turn
+                .take()
+                .filter(|_| *reason != CloseReason::Completed);
             state.permissions.clear();
             state.questions.clear();
             state.network = None;
@@ -78,7 +86,10 @@ pub fn apply(state: &mut State, logged: &Logged) {
         Record::NetworkAsked(request) => state.network = Some(request.as_ref().clone()),
         Record::NetworkAnswered(..) => state.network = None,
         Record::FilesChanged(message, files) => {
-            state.changes.push(StepChanges { message: message.clone(), files: files.clone() });
+            state.changes.push(StepChanges {
+                message: message.clone(),
+                files: files.clone(),
+            });
         }
         Record::Idle
         | Record::Failed(_)
@@ -92,8 +103,14 @@ pub fn apply(state: &mut State, logged: &Logged) {
 
 /// A prompt that leaves the queue is the next one until its turn opens.
 fn put_queue(state: &mut State, queue: &[MessageId]) {
-    let taken = state.queue.first().filter(|_| state.turn.is_none()).cloned();
-    state.next = taken.or(state.next.take()).filter(|next| !queue.contains(next));
+    let taken = state
+        .queue
+        .first()
+        .filter(|_| state.turn.is_none())
+        .cloned();
+    state.next = taken
+        .or(state.next.take())
+        .filter(|next| !queue.contains(next));
     state.queue = queue.to_vec();
 }
 
@@ -102,14 +119,24 @@ fn put_message(state: &mut State, info: &Message) {
         Some(entry) => entry.info = info.clone(),
         None => {
             state.places.insert(info.id().clone(), state.messages.len());
-            state.messages.push(Arc::new(Entry { info: info.clone(), parts: Vec::new() }));
+            state.messages.push(Arc::new(Entry {
+                info: info.clone(),
+                parts: Vec::new(),
+            }));
         }
     }
 }
 
 fn put_part(state: &mut State, part: &Part) {
-    let Some(entry) = state.entry_mut(&part.message_id) else { return };
-    match entry.parts.iter_mut().rev().find(|candidate| candidate.id == part.id) {
+    let Some(entry) = state.entry_mut(&part.message_id) else {
+        return;
+    };
+    match entry
+        .parts
+        .iter_mut()
+        .rev()
+        .find(|candidate| candidate.id == part.id)
+    {
         Some(place) => *place = Arc::new(part.clone()),
         None => entry.parts.push(Arc::new(part.clone())),
     }

@@ -39,25 +39,40 @@ impl Board {
                 self.0.write().statuses.remove(&address.session);
             }
             Record::StatusChanged(status) => {
-                let open = Open { directory: directory(), request: status.clone() };
-                self.0.write().statuses.insert(address.session.clone(), open);
+                let open = Open {
+                    directory: directory(),
+                    request: status.clone(),
+                };
+                self.0
+                    .write()
+                    .statuses
+                    .insert(address.session.clone(), open);
             }
             Record::PermissionAsked(request) => {
-                let open = Open { directory: directory(), request: request.as_ref().clone() };
+                let open = Open {
+                    directory: directory(),
+                    request: request.as_ref().clone(),
+                };
                 self.0.write().permissions.insert(request.id.clone(), open);
             }
             Record::PermissionReplied(id, _) => {
                 self.0.write().permissions.remove(id);
             }
             Record::QuestionAsked(request) => {
-                let open = Open { directory: directory(), request: request.as_ref().clone() };
+                let open = Open {
+                    directory: directory(),
+                    request: request.as_ref().clone(),
+                };
                 self.0.write().questions.insert(request.id.clone(), open);
             }
             Record::QuestionReplied(id, _) | Record::QuestionRejected(id) => {
                 self.0.write().questions.remove(id);
             }
             Record::NetworkAsked(request) => {
-                let open = Open { directory: directory(), request: request.as_ref().clone() };
+                let open = Open {
+                    directory: directory(),
+                    request: request.as_ref().clone(),
+                };
                 self.0.write().networks.insert(request.id.clone(), open);
             }
             Record::NetworkAnswered(id, _) => {
@@ -71,14 +86,25 @@ impl Board {
     pub fn forget(&self, session: &SessionId) {
         let mut inner = self.0.write();
         inner.statuses.remove(session);
-        inner.permissions.retain(|_, open| open.request.session_id != *session);
-        inner.questions.retain(|_, open| open.request.session_id != *session);
-        inner.networks.retain(|_, open| open.request.session_id != *session);
+        inner
+            .permissions
+            .retain(|_, open| open.request.session_id != *session);
+        inner
+            .questions
+            .retain(|_, open| open.request.session_id != *session);
+        inner
+            .networks
+            .retain(|_, open| open.request.session_id != *session);
     }
 
     /// Statuses that are not idle.
     pub fn statuses(&self) -> Vec<(SessionId, Open<Status>)> {
-        self.0.read().statuses.iter().map(|(id, open)| (id.clone(), open.clone())).collect()
+        self.0
+            .read()
+            .statuses
+            .iter()
+            .map(|(id, open)| (id.clone(), open.clone()))
+            .collect()
     }
 
     /// Whether a session runs a turn.
@@ -93,7 +119,11 @@ impl Board {
 
     /// The session of an open request for permission.
     pub fn permission(&self, id: &PermissionId) -> Option<SessionId> {
-        self.0.read().permissions.get(id).map(|open| open.request.session_id.clone())
+        self.0
+            .read()
+            .permissions
+            .get(id)
+            .map(|open| open.request.session_id.clone())
     }
 
     /// Open questions, oldest first.
@@ -103,7 +133,11 @@ impl Board {
 
     /// The session of an open question.
     pub fn question(&self, id: &QuestionId) -> Option<SessionId> {
-        self.0.read().questions.get(id).map(|open| open.request.session_id.clone())
+        self.0
+            .read()
+            .questions
+            .get(id)
+            .map(|open| open.request.session_id.clone())
     }
 
     /// Sessions that wait for the network, oldest first.
@@ -113,6 +147,10 @@ impl Board {
 
     /// The session of an open wait for the network.
     pub fn network(&self, id: &QuestionId) -> Option<SessionId> {
-        self.0.read().networks.get(id).map(|open| open.request.session_id.clone())
+        self.0
+            .read()
+            .networks
+            .get(id)
+            .map(|open| open.request.session_id.clone())
     }
 }

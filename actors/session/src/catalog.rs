@@ -27,7 +27,9 @@ struct HeadIn<'a> {
 
 /// The stored head: the session, and whether a turn is open.
 pub fn head_bytes(info: &Session, open: bool) -> Bytes {
-    serde_json::to_vec(&HeadOut { open, info }).map(Bytes::from).unwrap_or_default()
+    serde_json::to_vec(&HeadOut { open, info })
+        .map(Bytes::from)
+        .unwrap_or_default()
 }
 
 /// The session's JSON within a stored head.
@@ -58,7 +60,10 @@ pub struct Listed {
 }
 
 fn is_below(top: &str, path: &str) -> bool {
-    top.is_empty() || path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    top.is_empty()
+        || path
+            .strip_prefix(top)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Which sessions, and how many.
@@ -96,7 +101,9 @@ impl Catalog {
     pub fn load(&self, store: &dyn Store) -> Result<Vec<SessionId>, StoreError> {
         let mut open = Vec::new();
         store.heads(&mut |id, head| {
-            let Ok(parsed) = serde_json::from_slice::<HeadIn>(head) else { return };
+            let Ok(parsed) = serde_json::from_slice::<HeadIn>(head) else {
+                return;
+            };
             if let Ok(info) = serde_json::from_str::<Session>(parsed.info.get()) {
                 self.put(&info);
                 if parsed.open {
@@ -171,14 +178,25 @@ impl Catalog {
         let mut found: Vec<(Millis, &SessionId)> = sessions
             .iter()
             .filter(|(_, listed)| {
-                filter.project.as_ref().is_none_or(|project| *listed.project == *project)
-                    && filter.directory.as_ref().is_none_or(|directory| *listed.directory == **directory)
-                    && filter.path.as_ref().is_none_or(|path| is_below(path, &listed.path))
+                filter
+                    .project
+                    .as_ref()
+                    .is_none_or(|project| *listed.project == *project)
+                    && filter
+                        .directory
+                        .as_ref()
+                        .is_none_or(|directory| *listed.directory == **directory)
+                    && filter
+                        .path
+                        .as_ref()
+                        .is_none_or(|path| is_below(path, &listed.path))
                     && !(filter.roots && listed.parent.is_some())
                     && filter.start.is_none_or(|start| listed.updated >= start)
                     && filter.before.is_none_or(|before| listed.updated < before)
                     && (filter.archived || !listed.archived)
-                    && needle.as_ref().is_none_or(|needle| listed.title.to_lowercase().contains(needle))
+                    && needle
+                        .as_ref()
+                        .is_none_or(|needle| listed.title.to_lowercase().contains(needle))
             })
             .map(|(id, listed)| (listed.updated, id))
             .collect();

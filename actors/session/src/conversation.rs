@@ -32,12 +32,17 @@ pub fn conversation(
             Message::Assistant(_) => push_answer(&mut out, entry),
         }
     }
-    if messages.iter().any(|entry| entry.info.id() == selection.prompt && is_compaction(entry)) {
+    if messages
+        .iter()
+        .any(|entry| entry.info.id() == selection.prompt && is_compaction(entry))
+    {
         shorten(&mut out, model);
     }
     if matches!(out.last(), Some(ModelMessage::Assistant(_))) {
         // The turn was interrupted after this text; a conversation ends with what the model is to answer.
-        out.push(ModelMessage::User(vec![UserContent::Text(crate::texts::GO_ON.into())]));
+        out.push(ModelMessage::User(vec![UserContent::Text(
+            crate::texts::GO_ON.into(),
+        )]));
     }
     out
 }
@@ -61,7 +66,10 @@ fn shorten(out: &mut Vec<ModelMessage>, model: &ModelInfo) {
         return;
     }
     let output = model.output.min(model.context / 4);
-    let room = model.input_limit.unwrap_or(model.context - output).saturating_mul(BYTES_PER_TOKEN);
+    let room = model
+        .input_limit
+        .unwrap_or(model.context - output)
+        .saturating_mul(BYTES_PER_TOKEN);
     let sizes: Vec<u64> = out.iter().map(size).collect();
     let mut total: u64 = sizes.iter().sum();
     let mut from = 0;
@@ -84,7 +92,12 @@ fn shorten_result(result: &mut ToolResult) {
     }
     let head = text.floor_char_boundary(SUMMARY_OUTPUT_BYTES / 2);
     let tail = text.ceil_char_boundary(text.len() - SUMMARY_OUTPUT_BYTES / 2);
-    result.output = format!("{}\n(… {} bytes left out …)\n{}", &text[..head], tail - head, &text[tail..]);
+    result.output = format!(
+        "{}\n(… {} bytes left out …)\n{}",
+        &text[..head],
+        tail - head,
+        &text[tail..]
+    );
 }
 
 fn name_file(content: &mut UserContent) {
@@ -106,8 +119,12 @@ fn size(message: &ModelMessage) -> u64 {
         ModelMessage::Assistant(content) => content
             .iter()
             .map(|item| match item {
-                AssistantContent::Text(text) | AssistantContent::Reasoning { text, .. } => text.len(),
-                AssistantContent::ToolCall { name, input, .. } => name.len() + input.to_string().len(),
+                AssistantContent::Text(text) | AssistantContent::Reasoning { text, .. } => {
+                    text.len()
+                }
+                AssistantContent::ToolCall { name, input, .. } => {
+                    name.len() + input.to_string().len()
+                }
             })
             .sum(),
         ModelMessage::Tool(results) => results.iter().map(|result| result.output.len()).sum(),
@@ -134,7 +151,9 @@ fn ordered<'a>(
     }
     let mut out: Vec<&Arc<Entry>> = start.summary.into_iter().collect();
     for (place, entry) in messages.iter().enumerate() {
-        let Some(user) = entry.info.user() else { continue };
+        let Some(user) = entry.info.user() else {
+            continue;
+        };
         let selected = user.id == *selection.prompt;
         let counts = !queue.contains(&user.id)
             && !is_compaction(entry)
@@ -146,15 +165,19 @@ fn ordered<'a>(
         out.extend(answers.remove(&user.id).unwrap_or_default());
     }
     // The prompt that is answered comes last, even where a compaction was stored after it.
-    let (mut rest, turn): (Vec<_>, Vec<_>) =
-        out.into_iter().partition(|entry| !belongs_to(entry, selection.prompt));
+    let (mut rest, turn): (Vec<_>, Vec<_>) = out
+        .into_iter()
+        .partition(|entry| !belongs_to(entry, selection.prompt));
     rest.extend(turn);
     rest
 }
 
 /// The message stands for a request to summarise.
 fn is_compaction(entry: &Entry) -> bool {
-    entry.parts.iter().any(|part| matches!(part.body, PartBody::Compaction(_)))
+    entry
+        .parts
+        .iter()
+        .any(|part| matches!(part.body, PartBody::Compaction(_)))
 }
 
 fn belongs_to(entry: &Entry, prompt: &MessageId) -> bool {
@@ -175,23 +198,43 @@ impl<'a> Start<'a> {
     fn find(messages: &'a [Arc<Entry>], selection: &Selection) -> Self {
         let summary = messages.iter().rev().find(|entry| {
             entry.info.assistant().is_some_and(|answer| {
-                answer.summary && answer.error.is_none() && answer.finish.is_some() && answer.id != *selection.answer
+                answer.summary
+                    && answer.error.is_none()
+                    && answer.finish.is_some()
+                    && answer.id != *selection.answer
             })
         });
-        let Some(summary) = summary else { return Self { summary: None, compaction: None } };
+        let Some(summary) = summary else {
+            return Self {
+                summary: None,
+                compaction: None,
+            };
+        };
         let place = |id: &MessageId| messages.iter().position(|entry| entry.info.id() == id);
-        let Some(at) = summary.info.assistant().and_then(|answer| place(&answer.parent_id)) else {
-            return Self { summary: None, compaction: None };
+        let Some(at) = summary
+            .info
+            .assistant()
+            .and_then(|answer| place(&answer.parent_id))
+        else {
+            return Self {
+                summary: None,
+                compaction: None,
+            };
         };
         let tail = messages[at].parts.iter().find_map(|part| match &part.body {
             PartBody::Compaction(compaction) => compaction.tail_start_id.as_ref().and_then(place),
             _ => None,
         });
-        Self { summary: Some(summary), compaction: Some((at, tail)) }
+        Self {
+            summary: Some(summary),
+            compaction: Some((at, tail)),
+        }
     }
 
     fn keeps(&self, place: usize) -> bool {
-        let Some((at, tail)) = self.compaction else { return true };
+        let Some((at, tail)) = self.compaction else {
+            return true;
+        };
         place > at || tail.is_some_and(|tail| place >= tail && place != at)
     }
 }
@@ -224,9 +267,14 @@ fn file_content(file: &FilePart, model: &ModelInfo) -> Option<UserContent> {
     if file.mime.starts_with("text/") || file.mime == "application/x-directory" {
         return None;
     }
-    let takes = (file.mime.starts_with("image/") && model.images) || (file.mime == "application/pdf" && model.pdf);
+    let takes = (file.mime.starts_with("image/") && model.images)
+        || (file.mime == "application/pdf" && model.pdf);
     let name = file.filename.clone().unwrap_or_else(|| "a file".into());
-    let data = file.url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,")).map(|(_, data)| data);
+    let data = file
+        .url
+        .strip_prefix("data:")
+        .and_then(|rest| rest.split_once(";base64,"))
+        .map(|(_, data)| data);
     Some(match data {
         Some(data) if takes => UserContent::File {
             mime: file.mime.clone(),
@@ -241,9 +289,15 @@ fn file_content(file: &FilePart, model: &ModelInfo) -> Option<UserContent> {
 }
 
 fn push_answer(out: &mut Vec<ModelMessage>, entry: &Entry) {
-    let Some(info) = entry.info.assistant() else { return };
+    let Some(info) = entry.info.assistant() else {
+        return;
+    };
     if info.summary {
-        let text: String = entry.parts.iter().filter_map(|part| plain_text(&part.body)).collect();
+        let text: String = entry
+            .parts
+            .iter()
+            .filter_map(|part| plain_text(&part.body))
+            .collect();
         out.push(ModelMessage::User(vec![UserContent::Text(format!(
             "{}\n\n{text}",
             crate::texts::SUMMARY_INTRO
@@ -257,10 +311,12 @@ fn push_answer(out: &mut Vec<ModelMessage>, entry: &Entry) {
             PartBody::Text(text) if !text.text.is_empty() && !text.ignored => {
                 content.push(AssistantContent::Text(text.text.clone()));
             }
-            PartBody::Reasoning(reasoning) if info.error.is_none() => content.push(AssistantContent::Reasoning {
-                text: reasoning.text.clone(),
-                metadata: reasoning.metadata.clone(),
-            }),
+            PartBody::Reasoning(reasoning) if info.error.is_none() => {
+                content.push(AssistantContent::Reasoning {
+                    text: reasoning.text.clone(),
+                    metadata: reasoning.metadata.clone(),
+                })
+            }
             PartBody::Tool(tool) => {
                 content.push(AssistantContent::ToolCall {
                     id: tool.call_id.clone(),
@@ -272,7 +328,10 @@ fn push_answer(out: &mut Vec<ModelMessage>, entry: &Entry) {
             _ => {}
         }
     }
-    if content.iter().all(|item| matches!(item, AssistantContent::Reasoning { .. })) {
+    if content
+        .iter()
+        .all(|item| matches!(item, AssistantContent::Reasoning { .. }))
+    {
         return;
     }
     out.push(ModelMessage::Assistant(content));
@@ -290,18 +349,35 @@ fn plain_text(body: &PartBody) -> Option<&str> {
 
 fn tool_result(tool: &ToolPart) -> ToolResult {
     let (output, is_error, files) = match &tool.state {
-        ToolState::Completed { output, time, attachments, .. } => {
+        ToolState::Completed {
+            output,
+            time,
+            attachments,
+            ..
+        } => {
             if time.compacted.is_some() {
-                ("(This output was taken out to save room. Run the call again if it is needed.)".into(), false, vec![])
+                (
+                    "(This output was taken out to save room. Run the call again if it is needed.)"
+                        .into(),
+                    false,
+                    vec![],
+                )
             } else {
                 let files = attachments.iter().flatten().filter_map(data_url).collect();
                 (output.clone(), false, files)
             }
         }
-        ToolState::Error { error, metadata, .. } => {
-            let partial = metadata.as_ref().and_then(|known| known.get("output")).and_then(|text| text.as_str());
+        ToolState::Error {
+            error, metadata, ..
+        } => {
+            let partial = metadata
+                .as_ref()
+                .and_then(|known| known.get("output"))
+                .and_then(|text| text.as_str());
             let text = match partial {
-                Some(partial) if !partial.is_empty() => format!("{error}\n\nOutput so far:\n{partial}"),
+                Some(partial) if !partial.is_empty() => {
+                    format!("{error}\n\nOutput so far:\n{partial}")
+                }
                 _ => error.clone(),
             };
             (text, true, vec![])
@@ -310,11 +386,21 @@ fn tool_result(tool: &ToolPart) -> ToolResult {
             ("(The call did not end.)".into(), true, vec![])
         }
     };
-    ToolResult { id: tool.call_id.clone(), name: tool.tool.clone(), output, is_error, files }
+    ToolResult {
+        id: tool.call_id.clone(),
+        name: tool.tool.clone(),
+        output,
+        is_error,
+        files,
+    }
 }
 
 fn data_url(file: &serde_json::Value) -> Option<(String, String)> {
-    let (mime, data) = file.get("url")?.as_str()?.strip_prefix("data:")?.split_once(";base64,")?;
+    let (mime, data) = file
+        .get("url")?
+        .as_str()?
+        .strip_prefix("data:")?
+        .split_once(";base64,")?;
     Some((mime.to_string(), data.to_string()))
 }
 
@@ -323,7 +409,11 @@ fn data_url(file: &serde_json::Value) -> Option<(String, String)> {
 pub fn title_material(state: &State) -> String {
     let cut = |text: &str, most: usize| text.chars().take(most).collect::<String>();
     let mut lines = Vec::new();
-    let users: Vec<_> = state.messages.iter().filter(|entry| entry.info.user().is_some()).collect();
+    let users: Vec<_> = state
+        .messages
+        .iter()
+        .filter(|entry| entry.info.user().is_some())
+        .collect();
     for entry in users.iter().rev().take(4).rev() {
         for part in &entry.parts {
             if let PartBody::Text(text) = &part.body
@@ -333,11 +423,24 @@ pub fn title_material(state: &State) -> String {
             }
         }
     }
-    let outputs = state.messages.iter().rev().flat_map(|entry| entry.parts.iter().rev()).filter_map(|part| match &part.body {
-        PartBody::Tool(ToolPart { tool, state: ToolState::Completed { output, .. }, .. }) => Some((tool, output)),
-        _ => None,
-    });
-    lines.extend(outputs.take(2).map(|(tool, output)| format!("Output of {tool}: {}", cut(output, 500))));
+    let outputs = state
+        .messages
+        .iter()
+        .rev()
+        .flat_map(|entry| entry.parts.iter().rev())
+        .filter_map(|part| match &part.body {
+            PartBody::Tool(ToolPart {
+                tool,
+                state: ToolState::Completed { output, .. },
+                ..
+            }) => Some((tool, output)),
+            _ => None,
+        });
+    lines.extend(
+        outputs
+            .take(2)
+            .map(|(tool, output)| format!("Output of {tool}: {}", cut(output, 500))),
+    );
     lines.join("\n\n")
 }
 

@@ -54,7 +54,12 @@ pub(crate) fn track(actor: &mut SessionActor, stamp: Stamp, ctx: &mut Context<Se
 }
 
 /// Prepares and starts a model call.
-pub(crate) fn call_model(actor: &mut SessionActor, stamp: Stamp, call: ModelCall, ctx: &mut Context<SessionActor>) {
+pub(crate) fn call_model(
+    actor: &mut SessionActor,
+    stamp: Stamp,
+    call: ModelCall,
+    ctx: &mut Context<SessionActor>,
+) {
     let engine = Arc::clone(&actor.engine);
     let state = &actor.machine.state;
     let snapshot = Snapshot {
@@ -78,7 +83,13 @@ pub(crate) fn call_model(actor: &mut SessionActor, stamp: Stamp, call: ModelCall
         match prepared {
             Ok((request, opened)) => {
                 let receiver = engine.models().stream(request, cancel);
-                let _ = address.send(StreamOpened { stamp, opened: Box::new(opened), receiver }).await;
+                let _ = address
+                    .send(StreamOpened {
+                        stamp,
+                        opened: Box::new(opened),
+                        receiver,
+                    })
+                    .await;
             }
             Err(error) => tell(&address, Input::Refused(stamp, error)).await,
         }
@@ -105,9 +116,13 @@ async fn prepare(
     snapshot: &Snapshot,
     call: &ModelCall,
 ) -> Result<(ModelRequest, Opened), ProviderError> {
-    let folder = engine.folder(&snapshot.directory).await.map_err(|fault| refused(fault.message))?;
-    let agent =
-        folder.agent(&call.agent).ok_or_else(|| refused(format!("Agent not found: {}", call.agent)))?;
+    let folder = engine
+        .folder(&snapshot.directory)
+        .await
+        .map_err(|fault| refused(fault.message))?;
+    let agent = folder
+        .agent(&call.agent)
+        .ok_or_else(|| refused(format!("Agent not found: {}", call.agent)))?;
     let model = folder.models.resolve(&call.model).map_err(refused)?;
     let user = snapshot
         .messages
@@ -116,26 +131,43 @@ async fn prepare(
         .and_then(|entry| entry.info.user())
         .ok_or_else(|| refused("the prompt is gone"))?;
     let is_compaction = matches!(call.kind, TurnKind::Compaction(_));
-    let selection = Selection { prompt: &call.prompt, answer: &call.answer };
+    let selection = Selection {
+        prompt: &call.prompt,
+        answer: &call.answer,
+    };
     let mut messages = conversation(&snapshot.messages, &snapshot.queue, &selection, &model);
     let (tools, access) = if is_compaction || !model.tool_call {
         (Vec::new(), Vec::new())
     } else {
-        offers(engine, &folder, agent, user, &model, &snapshot.session_rules, call.last_step)
+        offers(
+            engine,
+            &folder,
+            agent,
+            user,
+            &model,
+            &snapshot.session_rules,
+            call.last_step,
+        )
     };
     if call.last_step {
-        messages.push(ModelMessage::User(vec![UserContent::Text(crate::texts::LAST_STEP.into())]));
+        messages.push(ModelMessage::User(vec![UserContent::Text(
+            crate::texts::LAST_STEP.into(),
+        )]));
     }
     let system = if is_compaction {
         kilo_config::prompt::system_prompt(agent)
     } else {
-        engine.system(&folder, agent, user, &model, snapshot.is_child).await
+        engine
+            .system(&folder, agent, user, &model, snapshot.is_child)
+            .await
     };
     let opened = Opened {
         model: Arc::clone(&model),
         rules: Arc::new(agent.permission.clone()),
         tools: Arc::new(access),
-        steps_max: agent.steps.map(|steps| u32::try_from(steps).unwrap_or(u32::MAX)),
+        steps_max: agent
+            .steps
+            .map(|steps| u32::try_from(steps).unwrap_or(u32::MAX)),
         compact_at: compact_at(&folder, &model),
     };
     let request = ModelRequest {
@@ -156,7 +188,11 @@ async fn prepare(
 
 /// Tokens that may come out: what the model can, at most 32,000.
 fn output_max(model: &ModelInfo) -> u64 {
-    if model.output == 0 { 32_000 } else { model.output.min(32_000) }
+    if model.output == 0 {
+        32_000
+    } else {
+        model.output.min(32_000)
+    }
 }
 
 /// Tokens at which the conversation no longer fits with a full answer; `None` when compaction is off or unknown.
@@ -169,9 +205,12 @@ fn compact_at(folder: &Folder, model: &ModelInfo) -> Option<u64> {
         Some(input) => input.saturating_sub(output.min(20_000)),
         None => model.context.saturating_sub(output),
     };
-    let percent = folder.loaded.config.compaction.threshold_percent.map(|percent| {
-        (model.context as f64 * percent.clamp(1.0, 100.0) / 100.0) as u64
-    });
+    let percent = folder
+        .loaded
+        .config
+        .compaction
+        .threshold_percent
+        .map(|percent| (model.context as f64 * percent.clamp(1.0, 100.0) / 100.0) as u64);
     Some(percent.map_or(usable, |threshold| threshold.min(usable))).filter(|limit| *limit > 0)
 }
 
@@ -192,9 +231,13 @@ fn offers(
     let mut access = Vec::new();
     for tool in engine.toolbox().offered(&model.model_id) {
         let spec = tool.spec();
-        let switched_off = user.tools.as_ref().is_some_and(|tools| tools.get(spec.name) == Some(&Value::Bool(false)));
+        let switched_off = user
+            .tools
+            .as_ref()
+            .is_some_and(|tools| tools.get(spec.name) == Some(&Value::Bool(false)));
         let permission = kilo_config::permission::of_tool(spec.name);
-        let hidden = kilo_config::permission::is_hidden(permission, &[&agent.permission, session_rules]);
+        let hidden =
+            kilo_config::permission::is_hidden(permission, &[&agent.permission, session_rules]);
         if switched_off || hidden {
             continue;
         }
@@ -206,7 +249,11 @@ fn offers(
             description.push_str(&engine.skills_text(folder));
         }
         access.push((spec.name.to_string(), spec.access));
-        offers.push(ToolOffer { name: spec.name.into(), description, parameters: spec.parameters });
+        offers.push(ToolOffer {
+            name: spec.name.into(),
+            description,
+            parameters: spec.parameters,
+        });
     }
     if let Some(schema) = user.format.as_ref().and_then(|format| format.get("schema")) {
         access.push((STRUCTURED.to_string(), Access::Session));
@@ -223,13 +270,20 @@ fn offers(
 fn task_agents_text(folder: &Folder, agent: &Agent) -> String {
     let mut out = String::from("\n\nAgents:\n");
     for other in task_agents(folder, agent) {
-        out.push_str(&format!("- {}: {}\n", other.name, other.description.as_deref().unwrap_or("a subagent")));
+        out.push_str(&format!(
+            "- {}: {}\n",
+            other.name,
+            other.description.as_deref().unwrap_or("a subagent")
+        ));
     }
     out
 }
 
 /// The subagents that `agent` may start.
-pub(crate) fn task_agents<'a>(folder: &'a Folder, agent: &'a Agent) -> impl Iterator<Item = &'a Agent> {
+pub(crate) fn task_agents<'a>(
+    folder: &'a Folder,
+    agent: &'a Agent,
+) -> impl Iterator<Item = &'a Agent> {
     folder.agents.iter().filter(move |other| {
         other.mode != kilo_config::agent::Mode::Primary
             && !other.hidden
@@ -248,7 +302,13 @@ pub(crate) fn watch_network(
     let engine = Arc::clone(&actor.engine);
     let directory = actor.machine.state.info.directory.clone();
     let model = actor.machine.state.turn.as_ref().and_then(|turn| {
-        actor.machine.state.entry(&turn.prompt)?.info.user().map(|user| user.model.clone())
+        actor
+            .machine
+            .state
+            .entry(&turn.prompt)?
+            .info
+            .user()
+            .map(|user| user.model.clone())
     });
     let address = ctx.address();
     let cancel = actor.model.clone();
@@ -292,8 +352,14 @@ pub(crate) fn make_title(actor: &SessionActor, ctx: &mut Context<SessionActor>) 
     let address = ctx.address();
     actor.engine.spawn(async move {
         let Some(model) = provider else { return };
-        let Ok(folder) = engine.folder(&directory).await else { return };
-        let main = ModelRef { provider_id: model.provider_id, model_id: model.id, variant: None };
+        let Ok(folder) = engine.folder(&directory).await else {
+            return;
+        };
+        let main = ModelRef {
+            provider_id: model.provider_id,
+            model_id: model.id,
+            variant: None,
+        };
         let small = folder.models.small_model(&main.provider_id).unwrap_or(main);
         if let Some(title) = ask_title(&engine, &folder, small, session, material).await {
             tell(&address, Input::Title(title)).await;
@@ -346,7 +412,9 @@ async fn ask_title(
 fn clean_title(text: &str) -> Option<String> {
     let text = text.rsplit("</think>").next().unwrap_or(text);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
-    let line = line.trim_matches(|sign| matches!(sign, '"' | '\'' | '`' | '#' | '*')).trim();
+    let line = line
+        .trim_matches(|sign| matches!(sign, '"' | '\'' | '`' | '#' | '*'))
+        .trim();
     (!line.is_empty()).then(|| line.chars().take(100).collect())
 }
 
@@ -360,31 +428,60 @@ pub(crate) fn make_diff(actor: &SessionActor, prompt: MessageId, ctx: &mut Conte
         .iter()
         .filter(|change| {
             let entry = state.entry(&change.message);
-            entry.and_then(|entry| entry.info.assistant()).is_some_and(|answer| answer.parent_id == prompt)
+            entry
+                .and_then(|entry| entry.info.assistant())
+                .is_some_and(|answer| answer.parent_id == prompt)
         })
         .cloned()
         .collect();
     let address = ctx.address();
     actor.engine.spawn(async move {
         let turn = diff_of(&engine, &directory, &of_turn).await;
-        let session = if of_turn.len() == all.len() { turn.clone() } else { diff_of(&engine, &directory, &all).await };
+        let session = if of_turn.len() == all.len() {
+            turn.clone()
+        } else {
+            diff_of(&engine, &directory, &all).await
+        };
         tell(&address, Input::Diff(prompt, turn, session)).await;
     });
 }
 
 /// The diff of the files that the changes name, from the first checkpoint to the last.
-pub(crate) async fn diff_of(engine: &Engine, directory: &std::path::Path, changes: &[StepChanges]) -> Vec<FileDiff> {
+pub(crate) async fn diff_of(
+    engine: &Engine,
+    directory: &std::path::Path,
+    changes: &[StepChanges],
+) -> Vec<FileDiff> {
     let mut files = changes.iter().flat_map(|change| &change.files);
-    let Some(first) = files.next() else { return Vec::new() };
-    let last = changes.iter().flat_map(|change| &change.files).next_back().unwrap_or(first);
-    let paths: BTreeSet<String> =
-        changes.iter().flat_map(|change| &change.files).map(|file| file.path.display().to_string()).collect();
-    let diff =
-        engine.checkpoints().diff(directory.to_path_buf(), first.before.clone(), last.after.clone()).await;
+    let Some(first) = files.next() else {
+        return Vec::new();
+    };
+    let last = changes
+        .iter()
+        .flat_map(|change| &change.files)
+        .next_back()
+        .unwrap_or(first);
+    let paths: BTreeSet<String> = changes
+        .iter()
+        .flat_map(|change| &change.files)
+        .map(|file| file.path.display().to_string())
+        .collect();
+    let diff = engine
+        .checkpoints()
+        .diff(
+            directory.to_path_buf(),
+            first.before.clone(),
+            last.after.clone(),
+        )
+        .await;
     match diff {
         Ok(diff) => diff
             .into_iter()
-            .filter(|file| paths.iter().any(|path| path.ends_with(&format!("/{}", file.file))))
+            .filter(|file| {
+                paths
+                    .iter()
+                    .any(|path| path.ends_with(&format!("/{}", file.file)))
+            })
             .collect(),
         Err(error) => {
             tracing::warn!(%error, "diff of a turn failed");
@@ -414,7 +511,13 @@ pub(crate) fn save_view(actor: &mut SessionActor, seq: Seq) {
     actor.engine.spawn_blocking(move || {
         let saved = serde_json::to_vec(&state)
             .map_err(|error| error.to_string())
-            .and_then(|body| engine.journal().store().save_view(&session, seq, &body).map_err(|error| error.to_string()));
+            .and_then(|body| {
+                engine
+                    .journal()
+                    .store()
+                    .save_view(&session, seq, &body)
+                    .map_err(|error| error.to_string())
+            });
         if let Err(error) = saved {
             tracing::warn!(%session, %error, "view was not saved, the log still has everything");
         }

@@ -2,8 +2,9 @@
 //! come through here.
 
 use crate::actor::{
-    Accepted, Beginning, ChangeHead, DrainMessage, End, HeadChange, HiddenFrom, Note, PromptMessage, ResumeMessage,
-    SessionActor, SessionView, ShellMessage, SummarizeMessage, Take, View, outgoing_of, view_of,
+    Accepted, Beginning, ChangeHead, DrainMessage, End, HeadChange, HiddenFrom, Note,
+    PromptMessage, ResumeMessage, SessionActor, SessionView, ShellMessage, SummarizeMessage, Take,
+    View, outgoing_of, view_of,
 };
 use crate::apply::fold;
 use crate::board::Board;
@@ -24,11 +25,12 @@ use kilo_ports::sandbox::Sandbox;
 use kilo_ports::store::{Entry as StoreEntry, RecordKind, Store, StoreError, Stored};
 use kilo_ports::tool::{QuestionAnswer, TaskAnswer, TaskOrder, ToolError};
 use kilo_protocol::model::{
-    Action, FileDiff, MessageWithParts, ModelRef, Revert, Rule, Session, SessionModel, SessionTime, Status, Tokens,
-    TurnError, UserMessage,
+    Action, FileDiff, MessageWithParts, ModelRef, Revert, Rule, Session, SessionModel, SessionTime,
+    Status, Tokens, TurnError, UserMessage,
 };
 use kilo_protocol::{
-    Fault, Frame, IdSource, MessageId, Millis, PartId, PermissionId, ProjectId, QuestionId, SessionId, clock,
+    Fault, Frame, IdSource, MessageId, Millis, PartId, PermissionId, ProjectId, QuestionId,
+    SessionId, clock,
 };
 use kilo_runtime::registry::RegistryError;
 use kilo_runtime::{Journal, Outgoing, Placement, Registry, limits};
@@ -125,9 +127,15 @@ impl Engine {
     /// `session.resume: auto`.
     pub async fn recover(self: &Arc<Self>, open: Vec<SessionId>) {
         for session in open {
-            let Ok(actor) = self.actor(&session).await else { continue };
-            let Some(listed) = self.catalog.get(&session) else { continue };
-            let Ok(folder) = self.folder(&listed.directory).await else { continue };
+            let Ok(actor) = self.actor(&session).await else {
+                continue;
+            };
+            let Some(listed) = self.catalog.get(&session) else {
+                continue;
+            };
+            let Ok(folder) = self.folder(&listed.directory).await else {
+                continue;
+            };
             if folder.loaded.config.resume == kilo_config::view::Resume::Auto {
                 let _ = actor.send(ResumeMessage).await;
             }
@@ -204,7 +212,10 @@ impl Engine {
 
     /// The folder of a session; empty when there is no such session.
     pub(crate) fn directory(&self, session: &SessionId) -> String {
-        self.catalog.get(session).map(|listed| listed.directory.to_string()).unwrap_or_default()
+        self.catalog
+            .get(session)
+            .map(|listed| listed.directory.to_string())
+            .unwrap_or_default()
     }
 
     /// Records the files of a folder; `None` where that is switched off or impossible.
@@ -225,14 +236,20 @@ impl Engine {
     // ---- actors ----
 
     /// The live actor of a session, built from the log if need be.
-    pub(crate) async fn actor(self: &Arc<Self>, session: &SessionId) -> Result<Addr<SessionActor>, Fault> {
+    pub(crate) async fn actor(
+        self: &Arc<Self>,
+        session: &SessionId,
+    ) -> Result<Addr<SessionActor>, Fault> {
         if let Some(actor) = self.registry.live(session) {
             return Ok(actor);
         }
         if !self.catalog.contains(session) {
             return Err(Fault::not_found("Session", session));
         }
-        let built = self.registry.get(session, || self.build(session.clone())).await;
+        let built = self
+            .registry
+            .get(session, || self.build(session.clone()))
+            .await;
         built.map_err(|error: RegistryError| error.into())
     }
 
@@ -240,38 +257,60 @@ impl Engine {
         let beginning = self.read(session).await?;
         let engine = Arc::clone(self);
         let arbiter = self.parts.placement.pick();
-        Ok(SessionActor::start_in_arbiter(&arbiter, move |_| SessionActor::new(engine, beginning)))
+        Ok(SessionActor::start_in_arbiter(&arbiter, move |_| {
+            SessionActor::new(engine, beginning)
+        }))
     }
 
     /// Folds a session's log, on a blocking thread.
     async fn read(self: &Arc<Self>, session: SessionId) -> Result<Beginning, Fault> {
         let store = Arc::clone(self.journal().store());
-        let read = self.parts.handle.spawn_blocking(move || -> Result<Beginning, Fault> {
-            let log = store.load(&session)?;
-            let mut next_seq = 0;
-            let mut view_bytes = 0;
-            let start = match &log.view {
-                Some((seq, body)) => {
-                    let mut state: State = serde_json::from_slice(body)
-                        .map_err(|error| Fault::unknown(format!("view of session {session} cannot be read: {error}")))?;
-                    state.reindex();
-                    next_seq = seq + 1;
-                    view_bytes = body.len() as u64;
-                    Some(state)
-                }
-                None => None,
-            };
-            next_seq = log.tail.last().map_or(next_seq, |last| last.seq + 1);
-            let logged: Vec<Logged> =
-                log.tail.iter().filter_map(|stored| serde_json::from_slice(&stored.body).ok()).collect();
-            let state = fold(start, &logged).ok_or_else(|| Fault::not_found("Session", &session))?;
-            Ok(Beginning { state, next_seq, tail_bytes: log.tail_bytes, view_bytes })
-        });
-        read.await.map_err(|_| Fault::unavailable("reading the session failed"))?
+        let read = self
+            .parts
+            .handle
+            .spawn_blocking(move || -> Result<Beginning, Fault> {
+                let log = store.load(&session)?;
+                let mut next_seq = 0;
+                let mut view_bytes = 0;
+                let start = match &log.view {
+                    Some((seq, body)) => {
+                        let mut state: State = serde_json::from_slice(body).map_err(|error| {
+                            Fault::unknown(format!(
+                                "view of session {session} cannot be read: {error}"
+                            ))
+                        })?;
+                        state.reindex();
+                        next_seq = seq + 1;
+                        view_bytes = body.len() as u64;
+                        Some(state)
+                    }
+                    None => None,
+                };
+                next_seq = log.tail.last().map_or(next_seq, |last| last.seq + 1);
+                let logged: Vec<Logged> = log
+                    .tail
+                    .iter()
+                    .filter_map(|stored| serde_json::from_slice(&stored.body).ok())
+                    .collect();
+                let state =
+                    fold(start, &logged).ok_or_else(|| Fault::not_found("Session", &session))?;
+                Ok(Beginning {
+                    state,
+                    next_seq,
+                    tail_bytes: log.tail_bytes,
+                    view_bytes,
+                })
+            });
+        read.await
+            .map_err(|_| Fault::unavailable("reading the session failed"))?
     }
 
     /// Sends a message to a session's actor; once more when the actor died in between.
-    async fn ask<M>(self: &Arc<Self>, session: &SessionId, make: impl Fn() -> M) -> Result<M::Result, Fault>
+    async fn ask<M>(
+        self: &Arc<Self>,
+        session: &SessionId,
+        make: impl Fn() -> M,
+    ) -> Result<M::Result, Fault>
     where
         M: Message + Send + 'static,
         M::Result: Send + 'static,
@@ -283,7 +322,9 @@ impl Engine {
             match actor.send(make()).timeout(limits::SEND_TIMEOUT).await {
                 Ok(answer) => return Ok(answer),
                 Err(MailboxError::Closed) => self.registry.forget(session),
-                Err(MailboxError::Timeout) => return Err(Fault::unavailable("the session is overloaded")),
+                Err(MailboxError::Timeout) => {
+                    return Err(Fault::unavailable("the session is overloaded"));
+                }
             }
         }
         Err(Fault::unavailable("the session cannot be reached"))
@@ -302,7 +343,11 @@ impl Engine {
     // ---- sessions ----
 
     /// Makes a session.
-    pub async fn create(self: &Arc<Self>, directory: &str, new: NewSession) -> Result<Session, Fault> {
+    pub async fn create(
+        self: &Arc<Self>,
+        directory: &str,
+        new: NewSession,
+    ) -> Result<Session, Fault> {
         if let Some(parent) = &new.parent_id
             && !self.catalog.contains(parent)
         {
@@ -310,7 +355,11 @@ impl Engine {
         }
         let folder = self.folder(directory).await?;
         let now = self.now();
-        let kind = if new.parent_id.is_some() { "Child" } else { "New" };
+        let kind = if new.parent_id.is_some() {
+            "Child"
+        } else {
+            "New"
+        };
         let info = Session {
             id: self.ids.session(now),
             slug: crate::slug::slug(&self.ids, now),
@@ -322,12 +371,18 @@ impl Engine {
             cost: 0.0,
             tokens: Tokens::default(),
             share: None,
-            title: new.title.unwrap_or_else(|| format!("{kind} session - {}", clock::iso(now))),
+            title: new
+                .title
+                .unwrap_or_else(|| format!("{kind} session - {}", clock::iso(now))),
             agent: new.agent,
             model: new.model,
             version: kilo_protocol::VERSION.into(),
             metadata: new.metadata,
-            time: SessionTime { created: now, updated: now, ..Default::default() },
+            time: SessionTime {
+                created: now,
+                updated: now,
+                ..Default::default()
+            },
             permission: new.permission,
             revert: None,
         };
@@ -344,7 +399,11 @@ impl Engine {
             .map(|record| {
                 let number = record.is_durable_event().then_some(sync);
                 sync += u64::from(number.is_some());
-                let logged = Logged { event: self.ids.event(now), sync: number, record };
+                let logged = Logged {
+                    event: self.ids.event(now),
+                    sync: number,
+                    record,
+                };
                 outgoing_of(&address, &logged, false)
             })
             .collect();
@@ -371,7 +430,8 @@ impl Engine {
 
     /// A session's head.
     pub fn session(&self, session: &SessionId) -> Result<Session, Fault> {
-        serde_json::from_slice(&self.head(session)?).map_err(|error| Fault::unknown(error.to_string()))
+        serde_json::from_slice(&self.head(session)?)
+            .map_err(|error| Fault::unknown(error.to_string()))
     }
 
     /// The heads that pass the filter as one JSON array, newest update first.
@@ -412,7 +472,10 @@ impl Engine {
         change: HeadChange,
     ) -> Result<Session, Fault> {
         let actor = self.actor(session).await?;
-        let sent = actor.send(ChangeHead { change, idle_only }).timeout(limits::SEND_TIMEOUT).await;
+        let sent = actor
+            .send(ChangeHead { change, idle_only })
+            .timeout(limits::SEND_TIMEOUT)
+            .await;
         sent.map_err(|_| Fault::unavailable("the session cannot be reached"))?
     }
 
@@ -429,14 +492,27 @@ impl Engine {
         self.registry.forget(session);
         let now = self.now();
         let address = address_of(&info);
-        let logged =
-            Logged { event: self.ids.event(now), sync: None, record: Record::SessionDeleted(Box::new(info)) };
-        let body = serde_json::to_vec(&logged).map(Bytes::from).unwrap_or_default();
-        let entry = StoreEntry { kind: RecordKind::Plain, body, head: None };
+        let logged = Logged {
+            event: self.ids.event(now),
+            sync: None,
+            record: Record::SessionDeleted(Box::new(info)),
+        };
+        let body = serde_json::to_vec(&logged)
+            .map(Bytes::from)
+            .unwrap_or_default();
+        let entry = StoreEntry {
+            kind: RecordKind::Plain,
+            body,
+            head: None,
+        };
         self.catalog.remove(session);
         self.journal().store().delete(session, now)?;
-        let outgoing = Outgoing { entry, frames: frames(&address, &logged) };
-        self.journal().append(&SessionId::from_wire(DAEMON_SEQUENCE), now, vec![outgoing])?;
+        let outgoing = Outgoing {
+            entry,
+            frames: frames(&address, &logged),
+        };
+        self.journal()
+            .append(&SessionId::from_wire(DAEMON_SEQUENCE), now, vec![outgoing])?;
         self.board.forget(session);
         self.seen.lock().remove(session);
         Ok(())
@@ -444,11 +520,15 @@ impl Engine {
 
     /// The frames of a stored record, for a client that catches up.
     pub fn frames_of(&self, stored: &Stored) -> Vec<Frame> {
-        let Ok(logged) = serde_json::from_slice::<Logged>(&stored.body) else { return Vec::new() };
+        let Ok(logged) = serde_json::from_slice::<Logged>(&stored.body) else {
+            return Vec::new();
+        };
         let address = match &logged.record {
             Record::SessionDeleted(info) => address_of(info),
             _ => {
-                let Some(listed) = self.catalog.get(&stored.session) else { return Vec::new() };
+                let Some(listed) = self.catalog.get(&stored.session) else {
+                    return Vec::new();
+                };
                 Address {
                     session: stored.session.clone(),
                     directory: listed.directory,
@@ -477,10 +557,16 @@ impl Engine {
         self.accept(session, prompt).await
     }
 
-    async fn accept(self: &Arc<Self>, session: &SessionId, prompt: Prompt) -> Result<(MessageId, Accepted), Fault> {
+    async fn accept(
+        self: &Arc<Self>,
+        session: &SessionId,
+        prompt: Prompt,
+    ) -> Result<(MessageId, Accepted), Fault> {
         let _order = self.lock(session).await;
         let id = prompt.message.id.clone();
-        let accepted = self.ask(session, || PromptMessage(Box::new(prompt.clone()))).await??;
+        let accepted = self
+            .ask(session, || PromptMessage(Box::new(prompt.clone())))
+            .await??;
         self.journal().store().sync(accepted.pos).await?;
         Ok((id, accepted))
     }
@@ -497,12 +583,16 @@ impl Engine {
         let folder = self.folder(&info.directory).await?;
         // No model is called, so none need be configured.
         body.no_reply = true;
-        body.parts = vec![json!({"type": "text", "synthetic": true, "text": crate::texts::USER_COMMAND})];
+        body.parts =
+            vec![json!({"type": "text", "synthetic": true, "text": crate::texts::USER_COMMAND})];
         let prompt = prepare::prompt(self, &folder, &info, body).await?;
         let id = prompt.message.id.clone();
         let accepted = {
             let _order = self.lock(session).await;
-            self.ask(session, || ShellMessage(Box::new(prompt.clone()), command.clone())).await??
+            self.ask(session, || {
+                ShellMessage(Box::new(prompt.clone()), command.clone())
+            })
+            .await??
         };
         self.answer(session, &id, accepted).await
     }
@@ -515,7 +605,13 @@ impl Engine {
         accepted: Accepted,
     ) -> Result<MessageWithParts, Fault> {
         let entry = match accepted.answer {
-            None => self.view(session).await?.messages.iter().find(|entry| entry.info.id() == prompt).cloned(),
+            None => self
+                .view(session)
+                .await?
+                .messages
+                .iter()
+                .find(|entry| entry.info.id() == prompt)
+                .cloned(),
             Some(answer) => match answer.await {
                 Ok(entry) => entry,
                 // The actor died: its successor has closed the turn.
@@ -524,7 +620,10 @@ impl Engine {
                     let mut answers = view.messages.iter().rev();
                     answers
                         .find(|entry| {
-                            entry.info.assistant().is_some_and(|answer| answer.parent_id == *prompt)
+                            entry
+                                .info
+                                .assistant()
+                                .is_some_and(|answer| answer.parent_id == *prompt)
                         })
                         .cloned()
                 }
@@ -538,7 +637,10 @@ impl Engine {
     /// Stops whatever a session does. True whether or not there was anything.
     pub async fn abort(self: &Arc<Self>, session: &SessionId) {
         if let Some(actor) = self.registry.live(session) {
-            let _ = actor.send(Take(Input::Abort)).timeout(limits::SEND_TIMEOUT).await;
+            let _ = actor
+                .send(Take(Input::Abort))
+                .timeout(limits::SEND_TIMEOUT)
+                .await;
         }
     }
 
@@ -552,10 +654,16 @@ impl Engine {
     }
 
     /// Summarises the conversation and waits for the end of it.
-    pub async fn summarize(self: &Arc<Self>, session: &SessionId, model: ModelRef, auto: bool) -> Result<(), Fault> {
+    pub async fn summarize(
+        self: &Arc<Self>,
+        session: &SessionId,
+        model: ModelRef,
+        auto: bool,
+    ) -> Result<(), Fault> {
         let done = {
             let _order = self.lock(session).await;
-            self.ask(session, || SummarizeMessage(model.clone(), auto)).await??
+            self.ask(session, || SummarizeMessage(model.clone(), auto))
+                .await??
         };
         if let Some(done) = done {
             let _ = done.await;
@@ -569,7 +677,11 @@ impl Engine {
     }
 
     /// Gives an input to a session.
-    pub async fn give(self: &Arc<Self>, session: &SessionId, make: impl Fn() -> Input) -> Result<(), Fault> {
+    pub async fn give(
+        self: &Arc<Self>,
+        session: &SessionId,
+        make: impl Fn() -> Input,
+    ) -> Result<(), Fault> {
         self.ask(session, || Take(make())).await?
     }
 
@@ -580,8 +692,13 @@ impl Engine {
         reply: Reply,
         message: Option<String>,
     ) -> Result<Option<()>, Fault> {
-        let Some(session) = self.board.permission(id) else { return Ok(None) };
-        self.give(&session, || Input::Answer(id.clone(), reply, message.clone())).await?;
+        let Some(session) = self.board.permission(id) else {
+            return Ok(None);
+        };
+        self.give(&session, || {
+            Input::Answer(id.clone(), reply, message.clone())
+        })
+        .await?;
         self.synced().await?;
         Ok(Some(()))
     }
@@ -592,8 +709,13 @@ impl Engine {
         id: &QuestionId,
         answer: QuestionAnswer,
     ) -> Result<Option<()>, Fault> {
-        let Some(session) = self.board.question(id) else { return Ok(None) };
-        self.give(&session, || Input::QuestionAnswer(id.clone(), answer.clone())).await?;
+        let Some(session) = self.board.question(id) else {
+            return Ok(None);
+        };
+        self.give(&session, || {
+            Input::QuestionAnswer(id.clone(), answer.clone())
+        })
+        .await?;
         self.synced().await?;
         Ok(Some(()))
     }
@@ -605,9 +727,16 @@ impl Engine {
     }
 
     /// Tries the network again, or gives up. `None` when no session waits under this id.
-    pub async fn reply_network(self: &Arc<Self>, id: &QuestionId, again: bool) -> Result<Option<()>, Fault> {
-        let Some(session) = self.board.network(id) else { return Ok(None) };
-        self.give(&session, || Input::Network(Some(id.clone()), again)).await?;
+    pub async fn reply_network(
+        self: &Arc<Self>,
+        id: &QuestionId,
+        again: bool,
+    ) -> Result<Option<()>, Fault> {
+        let Some(session) = self.board.network(id) else {
+            return Ok(None);
+        };
+        self.give(&session, || Input::Network(Some(id.clone()), again))
+            .await?;
         Ok(Some(()))
     }
 
@@ -620,12 +749,21 @@ impl Engine {
         records: Vec<Record>,
         idle_only: bool,
     ) -> Result<(), Fault> {
-        let pos = self.ask(session, || Note { records: records.clone(), idle_only }).await??;
+        let pos = self
+            .ask(session, || Note {
+                records: records.clone(),
+                idle_only,
+            })
+            .await??;
         Ok(self.journal().store().sync(pos).await?)
     }
 
     /// Copies a session up to (not including) `until` under new ids.
-    pub async fn fork(self: &Arc<Self>, session: &SessionId, until: Option<&MessageId>) -> Result<Session, Fault> {
+    pub async fn fork(
+        self: &Arc<Self>,
+        session: &SessionId,
+        until: Option<&MessageId>,
+    ) -> Result<Session, Fault> {
         let view = self.view(session).await?;
         let now = self.now();
         let mut info = view.info.clone();
@@ -638,19 +776,31 @@ impl Engine {
         info.summary = None;
         info.share = None;
         info.revert = None;
-        info.time = SessionTime { created: now, updated: now, ..Default::default() };
+        info.time = SessionTime {
+            created: now,
+            updated: now,
+            ..Default::default()
+        };
         let records = self.copies(&view.messages, until, &info.id, now);
         self.write_new(&info, records, now)?;
         Ok(info)
     }
 
     fn fork_title(&self, origin: &Session) -> String {
-        let base = origin.title.rfind(" (fork #").map_or(origin.title.as_str(), |at| &origin.title[..at]);
+        let base = origin
+            .title
+            .rfind(" (fork #")
+            .map_or(origin.title.as_str(), |at| &origin.title[..at]);
         // The number counts on from the origin's own; two forks of one session may carry the same title, as seen.
         let number = origin
             .title
             .rfind(" (fork #")
-            .and_then(|at| origin.title[at + 8..].trim_end_matches(')').parse::<u32>().ok())
+            .and_then(|at| {
+                origin.title[at + 8..]
+                    .trim_end_matches(')')
+                    .parse::<u32>()
+                    .ok()
+            })
             .unwrap_or(0);
         format!("{base} (fork #{})", number + 1)
     }
@@ -665,7 +815,10 @@ impl Engine {
         use kilo_protocol::model::Message;
         let mut names: HashMap<MessageId, MessageId> = HashMap::new();
         let mut records = Vec::new();
-        for entry in messages.iter().take_while(|entry| Some(entry.info.id()) != until) {
+        for entry in messages
+            .iter()
+            .take_while(|entry| Some(entry.info.id()) != until)
+        {
             let id = self.ids.message(now);
             names.insert(entry.info.id().clone(), id.clone());
             let mut info = entry.info.clone();
@@ -716,7 +869,11 @@ impl Engine {
         let _order = self.lock(session).await;
         self.refuse_busy(session)?;
         let mut view = self.view(session).await?;
-        if view.messages.iter().all(|entry| *entry.info.id() != message) {
+        if view
+            .messages
+            .iter()
+            .all(|entry| *entry.info.id() != message)
+        {
             return Err(Fault::not_found("Message", &message));
         }
         if view.info.revert.is_some() {
@@ -724,7 +881,9 @@ impl Engine {
             view = self.view(session).await?;
         }
         // A revert to an answer starts at the prompt's answer itself; files follow the messages.
-        let hidden = self.ask(session, || HiddenFrom(message.clone(), part.clone())).await?;
+        let hidden = self
+            .ask(session, || HiddenFrom(message.clone(), part.clone()))
+            .await?;
         let mut touched: HashSet<&MessageId> = hidden.messages.iter().collect();
         touched.extend(hidden.parts.iter().map(|(message, _)| message));
         let changes: Vec<FileChange> = view
@@ -744,7 +903,12 @@ impl Engine {
             diff: undone.diff,
             workspace: Some(undone.workspace.into()),
         };
-        self.change_head(session, true, Box::new(move |info| info.revert = Some(revert))).await
+        self.change_head(
+            session,
+            true,
+            Box::new(move |info| info.revert = Some(revert)),
+        )
+        .await
     }
 
     async fn undo(&self, folder: &Folder, changes: Vec<FileChange>) -> Undone {
@@ -762,26 +926,56 @@ impl Engine {
             Ok(restored) => restored.conflicts,
             Err(error) => {
                 tracing::warn!(%error, "undo failed");
-                return Undone { snapshot: Some(before), diff: None, workspace: "unavailable", left_alone: Vec::new() };
+                return Undone {
+                    snapshot: Some(before),
+                    diff: None,
+                    workspace: "unavailable",
+                    left_alone: Vec::new(),
+                };
             }
         };
         let mut diff = String::new();
         if let Ok(after) = checkpoints.track(folder.directory.clone()).await
-            && let Ok(files) = checkpoints.diff(folder.directory.clone(), before.clone(), after).await
+            && let Ok(files) = checkpoints
+                .diff(folder.directory.clone(), before.clone(), after)
+                .await
         {
-            diff = files.iter().map(|file: &FileDiff| file.patch.as_str()).collect();
+            diff = files
+                .iter()
+                .map(|file: &FileDiff| file.patch.as_str())
+                .collect();
         }
-        Undone { snapshot: Some(before), diff: Some(diff), workspace: "restored", left_alone }
+        Undone {
+            snapshot: Some(before),
+            diff: Some(diff),
+            workspace: "restored",
+            left_alone,
+        }
     }
 
     /// Says which files an undo did not touch, because somebody else changed the same lines since.
-    async fn tell_left_alone(self: &Arc<Self>, session: &SessionId, files: &[PathBuf]) -> Result<(), Fault> {
+    async fn tell_left_alone(
+        self: &Arc<Self>,
+        session: &SessionId,
+        files: &[PathBuf],
+    ) -> Result<(), Fault> {
         if files.is_empty() {
             return Ok(());
         }
-        let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-        let message = format!("Left as they are, since the same lines were changed by others: {}", names.join(", "));
-        self.note(session, vec![Record::Failed(TurnError::new("UnknownError", message))], true).await
+        let names: Vec<String> = files
+            .iter()
+            .map(|file| file.display().to_string())
+            .collect();
+        let message = format!(
+            "Left as they are, since the same lines were changed by others: {}",
+            names.join(", ")
+        );
+        self.note(
+            session,
+            vec![Record::Failed(TurnError::new("UnknownError", message))],
+            true,
+        )
+        .await
     }
 
     /// Shows the hidden messages again and does the session's changes again.
@@ -795,9 +989,19 @@ impl Engine {
         self.put_back(session, &view).await
     }
 
-    async fn put_back(self: &Arc<Self>, session: &SessionId, view: &SessionView) -> Result<Session, Fault> {
-        let Some(revert) = view.info.revert.clone() else { return Ok(view.info.clone()) };
-        let hidden = self.ask(session, || HiddenFrom(revert.message_id.clone(), revert.part_id.clone())).await?;
+    async fn put_back(
+        self: &Arc<Self>,
+        session: &SessionId,
+        view: &SessionView,
+    ) -> Result<Session, Fault> {
+        let Some(revert) = view.info.revert.clone() else {
+            return Ok(view.info.clone());
+        };
+        let hidden = self
+            .ask(session, || {
+                HiddenFrom(revert.message_id.clone(), revert.part_id.clone())
+            })
+            .await?;
         let mut touched: HashSet<&MessageId> = hidden.messages.iter().collect();
         touched.extend(hidden.parts.iter().map(|(message, _)| message));
         // The undo of the undo: each change once more, oldest first, from `before` to `after`.
@@ -806,23 +1010,37 @@ impl Engine {
             .iter()
             .filter(|change| touched.contains(&change.message))
             .flat_map(|change| change.files.clone())
-            .map(|change| FileChange { path: change.path, before: change.after, after: change.before })
+            .map(|change| FileChange {
+                path: change.path,
+                before: change.after,
+                after: change.before,
+            })
             .collect();
         let folder = self.folder(&view.info.directory).await?;
         if revert.workspace.as_deref() == Some("restored") {
-            let undone = self.parts.checkpoints.undo(folder.directory.clone(), again).await;
-            let restored =
-                undone.map_err(|error| Fault::unknown(format!("the files could not be put back: {error}")))?;
+            let undone = self
+                .parts
+                .checkpoints
+                .undo(folder.directory.clone(), again)
+                .await;
+            let restored = undone.map_err(|error| {
+                Fault::unknown(format!("the files could not be put back: {error}"))
+            })?;
             self.tell_left_alone(session, &restored.conflicts).await?;
         }
-        self.change_head(session, true, Box::new(|info| info.revert = None)).await
+        self.change_head(session, true, Box::new(|info| info.revert = None))
+            .await
     }
 
     fn refuse_busy(&self, session: &SessionId) -> Result<(), Fault> {
         if !self.catalog.contains(session) {
             return Err(Fault::not_found("Session", session));
         }
-        if self.board.is_busy(session) { Err(Fault::busy(session)) } else { Ok(()) }
+        if self.board.is_busy(session) {
+            Err(Fault::busy(session))
+        } else {
+            Ok(())
+        }
     }
 
     /// One change of history at a time for each session.
@@ -846,12 +1064,22 @@ impl Engine {
         let failed = |fault: Fault| ToolError::failed(fault.message);
         let above = self.session(parent).map_err(failed)?;
         let folder = self.folder(&above.directory).await.map_err(failed)?;
-        let agent = folder
-            .agent(&order.agent)
-            .ok_or_else(|| ToolError::failed(format!("There is no agent named {}.", order.agent)))?;
+        let agent = folder.agent(&order.agent).ok_or_else(|| {
+            ToolError::failed(format!("There is no agent named {}.", order.agent))
+        })?;
         let child = match order.task_id.as_deref().map(SessionId::from_wire) {
-            Some(id) if self.catalog.get(&id).is_some_and(|listed| listed.parent.as_ref() == Some(parent)) => id,
-            _ => self.new_child(&above, agent, &order).await.map_err(failed)?,
+            Some(id)
+                if self
+                    .catalog
+                    .get(&id)
+                    .is_some_and(|listed| listed.parent.as_ref() == Some(parent)) =>
+            {
+                id
+            }
+            _ => self
+                .new_child(&above, agent, &order)
+                .await
+                .map_err(failed)?,
         };
         let model = match &agent.model {
             Some(model) => json!({"providerID": model.provider_id, "modelID": model.model_id}),
@@ -879,9 +1107,17 @@ impl Engine {
         Ok(task_answer(child, model, answer))
     }
 
-    async fn new_child(self: &Arc<Self>, above: &Session, agent: &Agent, order: &TaskOrder) -> Result<SessionId, Fault> {
+    async fn new_child(
+        self: &Arc<Self>,
+        above: &Session,
+        agent: &Agent,
+        order: &TaskOrder,
+    ) -> Result<SessionId, Fault> {
         if self.depth(&above.id) + 1 > limits::SUBAGENT_DEPTH {
-            return Err(Fault::unknown(format!("tasks may be nested {} deep", limits::SUBAGENT_DEPTH)));
+            return Err(Fault::unknown(format!(
+                "tasks may be nested {} deep",
+                limits::SUBAGENT_DEPTH
+            )));
         }
         // A child may never do what its parent was refused.
         let denied: Vec<Rule> = above
@@ -923,7 +1159,9 @@ impl Engine {
             return Arc::clone(rules);
         }
         let stored = self.journal().store().get("approval", project);
-        let rules: Vec<Rule> = stored.and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
+        let rules: Vec<Rule> = stored
+            .and_then(|body| serde_json::from_slice(&body).ok())
+            .unwrap_or_default();
         let rules = Arc::new(rules);
         saved.insert(project.to_string(), Arc::clone(&rules));
         rules
@@ -932,10 +1170,20 @@ impl Engine {
     /// Adds rules to a project's saved ones.
     pub fn save_rules(&self, project: &str, more: Vec<Rule>) {
         let mut rules = self.saved_rules(project).as_ref().clone();
-        rules.extend(more.into_iter().filter(|rule| !rules.contains(rule)).collect::<Vec<_>>());
+        rules.extend(
+            more.into_iter()
+                .filter(|rule| !rules.contains(rule))
+                .collect::<Vec<_>>(),
+        );
         let body = serde_json::to_vec(&rules).unwrap_or_default();
-        self.saved.lock().insert(project.to_string(), Arc::new(rules));
-        if let Err(error) = self.journal().store().put("approval", project, &body, self.now()) {
+        self.saved
+            .lock()
+            .insert(project.to_string(), Arc::new(rules));
+        if let Err(error) = self
+            .journal()
+            .store()
+            .put("approval", project, &body, self.now())
+        {
             tracing::error!(%error, project, "saved rules could not be stored");
         }
     }
@@ -951,17 +1199,23 @@ impl Engine {
     ) -> Vec<String> {
         let mut system = kilo_config::prompt::system_prompt(agent);
         let date = clock::iso(self.now());
-        system.push(kilo_config::prompt::environment_block(kilo_config::prompt::EnvFacts {
-            directory: &folder.directory,
-            worktree: &folder.worktree,
-            is_git: folder.is_git,
-            platform: std::env::consts::OS,
-            date: &date[..10],
-            model: &format!("{}/{}", model.provider_id, model.model_id),
-        }));
+        system.push(kilo_config::prompt::environment_block(
+            kilo_config::prompt::EnvFacts {
+                directory: &folder.directory,
+                worktree: &folder.worktree,
+                is_git: folder.is_git,
+                platform: std::env::consts::OS,
+                date: &date[..10],
+                model: &format!("{}/{}", model.provider_id, model.model_id),
+            },
+        ));
         let _ = is_child;
         let read = Arc::clone(folder);
-        let texts = self.parts.handle.spawn_blocking(move || prepare::instructions(&read)).await;
+        let texts = self
+            .parts
+            .handle
+            .spawn_blocking(move || prepare::instructions(&read))
+            .await;
         system.extend(texts.unwrap_or_default());
         system.extend(user.system.clone());
         system
@@ -991,13 +1245,24 @@ impl Engine {
         if skills.is_empty() {
             return "\n\nNo skills are available in this project.".into();
         }
-        let lines: String = skills.iter().map(|(name, what, _)| format!("- {name}: {what}\n")).collect();
+        let lines: String = skills
+            .iter()
+            .map(|(name, what, _)| format!("- {name}: {what}\n"))
+            .collect();
         format!("\n\nSkills:\n{lines}")
     }
 
     /// Publishes an event that is not in the log.
-    pub fn publish(&self, directory: Option<&str>, project: Option<&str>, name: &str, properties: &Value, last: bool) {
-        let event = json!({"id": self.ids.event(self.now()), "type": name, "properties": properties});
+    pub fn publish(
+        &self,
+        directory: Option<&str>,
+        project: Option<&str>,
+        name: &str,
+        properties: &Value,
+        last: bool,
+    ) {
+        let event =
+            json!({"id": self.ids.event(self.now()), "type": name, "properties": properties});
         self.journal().publish(Frame {
             pos: None,
             directory: directory.map(Into::into),
@@ -1009,13 +1274,20 @@ impl Engine {
 
     /// What sessions are doing, idle ones left out.
     pub fn statuses(&self) -> Vec<(SessionId, Arc<str>, Status)> {
-        self.board.statuses().into_iter().map(|(id, open)| (id, open.directory, open.request)).collect()
+        self.board
+            .statuses()
+            .into_iter()
+            .map(|(id, open)| (id, open.directory, open.request))
+            .collect()
     }
 
     /// Stops every turn and every child process; the log is synced.
     pub async fn shut_down(self: &Arc<Self>) {
         for (_, actor) in self.registry.all() {
-            let _ = actor.send(Take(Input::Abort)).timeout(std::time::Duration::from_millis(300)).await;
+            let _ = actor
+                .send(Take(Input::Abort))
+                .timeout(std::time::Duration::from_millis(300))
+                .await;
         }
         let newest = self.journal().store().newest();
         let _ = self.journal().store().sync(newest).await;
@@ -1048,7 +1320,12 @@ struct Undone {
 
 impl Undone {
     fn nothing(why: &'static str) -> Self {
-        Self { snapshot: None, diff: None, workspace: why, left_alone: Vec::new() }
+        Self {
+            snapshot: None,
+            diff: None,
+            workspace: why,
+            left_alone: Vec::new(),
+        }
     }
 }
 
@@ -1064,7 +1341,11 @@ fn address_of(info: &Session) -> Address {
 pub fn with_parts(entry: &Entry) -> MessageWithParts {
     MessageWithParts {
         info: entry.info.clone(),
-        parts: entry.parts.iter().map(|part| part.as_ref().clone()).collect(),
+        parts: entry
+            .parts
+            .iter()
+            .map(|part| part.as_ref().clone())
+            .collect(),
     }
 }
 
@@ -1072,7 +1353,9 @@ pub fn with_parts(entry: &Entry) -> MessageWithParts {
 pub fn is_plain_id(id: &str, prefix: &str) -> bool {
     id.starts_with(prefix)
         && id.len() <= 128
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 fn task_answer(session: SessionId, model: Value, answer: MessageWithParts) -> TaskAnswer {
@@ -1091,5 +1374,10 @@ fn task_answer(session: SessionId, model: Value, answer: MessageWithParts) -> Ta
         .assistant()
         .and_then(|answer| answer.error.as_ref())
         .map(|error| format!("{}: {}", error.name, error.message()));
-    TaskAnswer { session, text, error, model }
+    TaskAnswer {
+        session,
+        text,
+        error,
+        model,
+    }
 }

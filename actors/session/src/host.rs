@@ -8,7 +8,9 @@ use crate::runner::RunCall;
 use crate::surroundings::Folder;
 use actix::Addr;
 use kilo_ports::BoxFuture;
-use kilo_ports::tool::{Ask, QuestionAnswer, TaskAgent, TaskAnswer, TaskOrder, ToolError, ToolHost};
+use kilo_ports::tool::{
+    Ask, QuestionAnswer, TaskAgent, TaskAnswer, TaskOrder, ToolError, ToolHost,
+};
 use kilo_protocol::model::{Rule, Todo};
 use kilo_protocol::{CallId, SessionId};
 use kilo_runtime::limits::PROGRESS_EVERY;
@@ -43,7 +45,9 @@ struct Progress {
 }
 
 fn aborted() -> ToolError {
-    ToolError::Aborted { metadata: Map::new() }
+    ToolError::Aborted {
+        metadata: Map::new(),
+    }
 }
 
 impl CallHost {
@@ -85,7 +89,12 @@ impl CallHost {
 impl ToolHost for CallHost {
     fn ask(&self, call: &CallId, ask: Ask) -> BoxFuture<'static, Result<(), ToolError>> {
         let (reply, answer) = oneshot::channel();
-        let message = AskMessage { stamp: self.stamp, call: call.clone(), ask, reply };
+        let message = AskMessage {
+            stamp: self.stamp,
+            call: call.clone(),
+            ask,
+            reply,
+        };
         let (owner, cancel) = (self.owner.clone(), self.cancel.clone());
         let engine = Arc::clone(&self.engine);
         let directory = self.tracks.then(|| self.directory.clone());
@@ -121,8 +130,14 @@ impl ToolHost for CallHost {
         let (stamp, call, cancel) = (self.stamp, call.clone(), self.cancel.clone());
         self.engine.spawn(async move {
             loop {
-                let Some((title, metadata)) = shared.lock().pending.take() else { break };
-                tell(&owner, Input::Progress(stamp, call.clone(), title, metadata)).await;
+                let Some((title, metadata)) = shared.lock().pending.take() else {
+                    break;
+                };
+                tell(
+                    &owner,
+                    Input::Progress(stamp, call.clone(), title, metadata),
+                )
+                .await;
                 tokio::select! {
                     () = tokio::time::sleep(PROGRESS_EVERY) => {}
                     () = cancel.cancelled() => break,
@@ -142,7 +157,12 @@ impl ToolHost for CallHost {
         questions: Vec<Value>,
     ) -> BoxFuture<'static, Result<QuestionAnswer, ToolError>> {
         let (reply, answer) = oneshot::channel();
-        let message = QuestionMessage { stamp: self.stamp, call: call.clone(), questions, reply };
+        let message = QuestionMessage {
+            stamp: self.stamp,
+            call: call.clone(),
+            questions,
+            reply,
+        };
         let (owner, cancel) = (self.owner.clone(), self.cancel.clone());
         Box::pin(async move {
             owner.send(message).await.map_err(|_| aborted())?;
@@ -163,8 +183,12 @@ impl ToolHost for CallHost {
 
     fn task_agents(&self) -> Vec<TaskAgent> {
         let folder = self.folder.lock().clone();
-        let Some(folder) = folder else { return Vec::new() };
-        let Some(agent) = folder.agent(&self.agent) else { return Vec::new() };
+        let Some(folder) = folder else {
+            return Vec::new();
+        };
+        let Some(agent) = folder.agent(&self.agent) else {
+            return Vec::new();
+        };
         task_agents(&folder, agent)
             .map(|other| TaskAgent {
                 name: other.name.clone(),
@@ -179,41 +203,56 @@ impl ToolHost for CallHost {
         order: TaskOrder,
         started: Box<dyn FnOnce(SessionId, Value) + Send>,
     ) -> BoxFuture<'static, Result<TaskAnswer, ToolError>> {
-        let (engine, parent, cancel) =
-            (Arc::clone(&self.engine), self.session.clone(), self.cancel.clone());
+        let (engine, parent, cancel) = (
+            Arc::clone(&self.engine),
+            self.session.clone(),
+            self.cancel.clone(),
+        );
         Box::pin(async move { engine.task(&parent, order, started, cancel).await })
     }
 
     fn file_edited(&self, path: PathBuf) {
         let owner = self.owner.clone();
-        self.engine.spawn(async move { tell(&owner, Input::FileEdited(path)).await });
+        self.engine
+            .spawn(async move { tell(&owner, Input::FileEdited(path)).await });
     }
 
     fn nearby_instructions(&self, path: PathBuf) -> Vec<(PathBuf, String)> {
         let folder = self.folder.lock().clone();
-        let Some(folder) = folder else { return Vec::new() };
-        self.engine.seen_instructions(&self.session, &self.message, |seen| {
-            let found = kilo_config::instructions::nearby(
-                &folder.environment,
-                &path,
-                &folder.directory,
-                &folder.worktree,
-                seen,
-            );
-            seen.extend(found.iter().map(|(path, _)| path.clone()));
-            found
-        })
+        let Some(folder) = folder else {
+            return Vec::new();
+        };
+        self.engine
+            .seen_instructions(&self.session, &self.message, |seen| {
+                let found = kilo_config::instructions::nearby(
+                    &folder.environment,
+                    &path,
+                    &folder.directory,
+                    &folder.worktree,
+                    seen,
+                );
+                seen.extend(found.iter().map(|(path, _)| path.clone()));
+                found
+            })
     }
 
     fn mark_read(&self, _: PathBuf) {}
 
     fn rules(&self) -> Vec<Rule> {
         let folder = self.folder.lock().clone();
-        folder.and_then(|folder| folder.agent(&self.agent).map(|agent| agent.permission.clone())).unwrap_or_default()
+        folder
+            .and_then(|folder| {
+                folder
+                    .agent(&self.agent)
+                    .map(|agent| agent.permission.clone())
+            })
+            .unwrap_or_default()
     }
 
     fn skills(&self) -> Vec<(String, String, PathBuf)> {
         let folder = self.folder.lock().clone();
-        folder.map(|folder| self.engine.skills(&folder)).unwrap_or_default()
+        folder
+            .map(|folder| self.engine.skills(&folder))
+            .unwrap_or_default()
     }
 }

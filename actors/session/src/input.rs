@@ -69,7 +69,13 @@ pub enum Input {
     /// A call shows what it knows.
     Progress(Stamp, CallId, Option<String>, Map<String, Value>),
     /// A call ended.
-    ToolDone(Stamp, CallId, Result<Box<ToolOutput>, ToolError>, Vec<FileChange>, Option<String>),
+    ToolDone(
+        Stamp,
+        CallId,
+        Result<Box<ToolOutput>, ToolError>,
+        Vec<FileChange>,
+        Option<String>,
+    ),
     /// A call asks for permission; the saved approvals of the project come along.
     Ask(Stamp, CallId, Box<Ask>, Arc<Vec<Rule>>),
     /// A client answers: `once`, `always` or `reject`, with an optional sentence for the model.

@@ -110,7 +110,11 @@ struct Cx<'a> {
 impl Cx<'_> {
     fn record(&mut self, state: &mut State, record: Record) {
         let sync = record.is_durable_event().then_some(state.sync_next);
-        let logged = Logged { event: self.ids.event(self.now), sync, record };
+        let logged = Logged {
+            event: self.ids.event(self.now),
+            sync,
+            record,
+        };
         apply(state, &logged);
         self.decision.records.push(logged);
     }
@@ -162,26 +166,42 @@ impl Cx<'_> {
 impl Machine {
     /// A machine at the end of its log.
     pub fn new(state: State) -> Self {
-        Self { state, run: None, stamps: 0 }
+        Self {
+            state,
+            run: None,
+            stamps: 0,
+        }
     }
 
     /// Takes one input.
     pub fn handle(&mut self, input: Input, now: Millis, ids: &IdSource) -> Decision {
-        let mut cx = Cx { now, ids, decision: Decision::default() };
+        let mut cx = Cx {
+            now,
+            ids,
+            decision: Decision::default(),
+        };
         self.step_input(&mut cx, input);
         cx.decision
     }
 
     /// Closes what the end of the process left open: called once after the state was read from the log.
     pub fn recover(&mut self, now: Millis, ids: &IdSource) -> Decision {
-        let mut cx = Cx { now, ids, decision: Decision::default() };
+        let mut cx = Cx {
+            now,
+            ids,
+            decision: Decision::default(),
+        };
         self.close_dangling(&mut cx);
         cx.decision
     }
 
     /// Records a fact that needs no decision (a client's edit of a message, a fork's copies).
     pub fn note(&mut self, records: Vec<Record>, now: Millis, ids: &IdSource) -> Decision {
-        let mut cx = Cx { now, ids, decision: Decision::default() };
+        let mut cx = Cx {
+            now,
+            ids,
+            decision: Decision::default(),
+        };
         for record in records {
             cx.record(&mut self.state, record);
         }
@@ -210,7 +230,9 @@ impl Machine {
             Input::Refused(stamp, error) if self.is_current(stamp) => self.stream_failed(cx, error),
             Input::Snapshot(stamp, hash) if self.is_current(stamp) => self.snapshot(cx, hash),
             Input::Chunks(stamp, chunks) if self.is_current(stamp) => self.chunks(cx, chunks),
-            Input::StreamFailed(stamp, error) if self.is_current(stamp) => self.stream_failed(cx, error),
+            Input::StreamFailed(stamp, error) if self.is_current(stamp) => {
+                self.stream_failed(cx, error)
+            }
             Input::RetryDue(stamp) if self.is_current(stamp) => self.retry(cx),
             Input::Network(request, again) => self.network(cx, request, again),
             Input::Progress(stamp, call, title, metadata) if self.is_current(stamp) => {
@@ -220,7 +242,9 @@ impl Machine {
                 self.tool_done(cx, &call, result, files, snapshot);
             }
             Input::ToolDone(_, call, _, files, _) => self.late_files(cx, &call, files),
-            Input::Ask(stamp, call, ask, saved) if self.is_current(stamp) => self.ask(cx, &call, *ask, &saved),
+            Input::Ask(stamp, call, ask, saved) if self.is_current(stamp) => {
+                self.ask(cx, &call, *ask, &saved)
+            }
             Input::Ask(_, call, ..) => cx.effect(ask::too_late(call)),
             Input::Answer(request, reply, message) => self.answer(cx, &request, reply, message),
             Input::Question(stamp, call, questions) if self.is_current(stamp) => {

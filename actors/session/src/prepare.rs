@@ -7,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kilo_config::agent::Agent;
 use kilo_protocol::model::{
-    AgentPart, Created, FilePart, ModelRef, Part, PartBody, Session, SubtaskPart, TextPart, UserMessage,
+    AgentPart, Created, FilePart, ModelRef, Part, PartBody, Session, SubtaskPart, TextPart,
+    UserMessage,
 };
 use kilo_protocol::{Fault, IdSource, MessageId, Millis, PartId, SessionId};
 use kilo_runtime::limits::ATTACHMENT_BYTES_MAX;
@@ -48,17 +49,33 @@ const LINES_MAX: usize = 2_000;
 const BYTES_MAX: usize = 50 << 10;
 
 /// Makes a prompt ready.
-pub async fn prompt(engine: &Engine, folder: &Folder, info: &Session, body: PromptBody) -> Result<Prompt, Fault> {
+pub async fn prompt(
+    engine: &Engine,
+    folder: &Folder,
+    info: &Session,
+    body: PromptBody,
+) -> Result<Prompt, Fault> {
     let agent = agent(folder, info, body.agent.as_deref())?;
     let model = model(folder, info, agent, body.model, body.variant, body.no_reply)?;
     let now = engine.now();
     let ids = engine.ids();
     let id = match body.message_id {
         Some(id) if is_plain_id(&id, "msg") => MessageId::from_wire(id),
-        Some(_) => return Err(Fault::bad_field("a string starting with \"msg\"", "messageID")),
+        Some(_) => {
+            return Err(Fault::bad_field(
+                "a string starting with \"msg\"",
+                "messageID",
+            ));
+        }
         None => ids.message(now),
     };
-    let mut maker = Maker { ids, now, session: &info.id, message: &id, parts: Vec::new() };
+    let mut maker = Maker {
+        ids,
+        now,
+        session: &info.id,
+        message: &id,
+        parts: Vec::new(),
+    };
     for (place, part) in body.parts.into_iter().enumerate() {
         maker.add(folder, place, part).await?;
     }
@@ -67,7 +84,9 @@ pub async fn prompt(engine: &Engine, folder: &Folder, info: &Session, body: Prom
         id,
         session_id: info.id.clone(),
         time: Created { created: now },
-        format: body.format.filter(|format| format.get("type").and_then(Value::as_str) == Some("json_schema")),
+        format: body
+            .format
+            .filter(|format| format.get("type").and_then(Value::as_str) == Some("json_schema")),
         summary: None,
         agent: agent.name.clone(),
         model,
@@ -75,20 +94,33 @@ pub async fn prompt(engine: &Engine, folder: &Folder, info: &Session, body: Prom
         tools: body.tools,
         editor_context: body.editor_context,
     };
-    Ok(Prompt { message, parts, no_reply: body.no_reply })
+    Ok(Prompt {
+        message,
+        parts,
+        no_reply: body.no_reply,
+    })
 }
 
 fn agent<'a>(folder: &'a Folder, info: &Session, name: Option<&str>) -> Result<&'a Agent, Fault> {
     if let Some(name) = name {
         return folder.agent(name).ok_or_else(|| {
-            let names: Vec<&str> = folder.agents.iter().filter(|agent| !agent.hidden).map(|agent| agent.name.as_str()).collect();
-            Fault::unknown(format!("Agent not found: \"{name}\". Available agents: {}", names.join(", ")))
+            let names: Vec<&str> = folder
+                .agents
+                .iter()
+                .filter(|agent| !agent.hidden)
+                .map(|agent| agent.name.as_str())
+                .collect();
+            Fault::unknown(format!(
+                "Agent not found: \"{name}\". Available agents: {}",
+                names.join(", ")
+            ))
         });
     }
     if let Some(agent) = info.agent.as_deref().and_then(|name| folder.agent(name)) {
         return Ok(agent);
     }
-    kilo_config::default_agent(&folder.loaded, &folder.agents).map_err(|error| Fault::unknown(error.to_string()))
+    kilo_config::default_agent(&folder.loaded, &folder.agents)
+        .map_err(|error| Fault::unknown(error.to_string()))
 }
 
 fn model(
@@ -113,13 +145,20 @@ fn model(
             variant: model.variant.clone().filter(|variant| variant != "default"),
         })
     };
-    let chosen = named.or_else(of_agent).or_else(of_session).or_else(|| folder.models.default_model());
+    let chosen = named
+        .or_else(of_agent)
+        .or_else(of_session)
+        .or_else(|| folder.models.default_model());
     match chosen {
         Some(mut model) => {
             model.variant = variant.or(model.variant);
             Ok(model)
         }
-        None if no_reply => Ok(ModelRef { provider_id: String::new(), model_id: String::new(), variant: None }),
+        None if no_reply => Ok(ModelRef {
+            provider_id: String::new(),
+            model_id: String::new(),
+            variant: None,
+        }),
         None => Err(Fault::unknown(
             "No model is configured. Add a key with `kilo auth login`, start a local model server, or set `model` in the configuration.",
         )),
@@ -149,11 +188,22 @@ impl Maker<'_> {
     }
 
     fn synthetic(&mut self, text: String) {
-        self.push(None, PartBody::Text(TextPart { text, synthetic: true, ..Default::default() }));
+        self.push(
+            None,
+            PartBody::Text(TextPart {
+                text,
+                synthetic: true,
+                ..Default::default()
+            }),
+        );
     }
 
     async fn add(&mut self, folder: &Folder, place: usize, part: Value) -> Result<(), Fault> {
-        let kind = part.get("type").and_then(Value::as_str).unwrap_or_default().to_string();
+        let kind = part
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_string();
         let id = part.get("id").and_then(Value::as_str).map(str::to_string);
         let id = id.as_deref();
         let wrong = |error: serde_json::Error| {
@@ -184,24 +234,38 @@ impl Maker<'_> {
             _ => {
                 return Err(Fault::bad_request(
                     "Payload",
-                    format!("Expected \"text\" | \"file\" | \"agent\" | \"subtask\"\n  at [\"parts\"][{place}][\"type\"]"),
+                    format!(
+                        "Expected \"text\" | \"file\" | \"agent\" | \"subtask\"\n  at [\"parts\"][{place}][\"type\"]"
+                    ),
                 ));
             }
         }
         Ok(())
     }
 
-    async fn file(&mut self, folder: &Folder, id: Option<&str>, mut file: FilePart) -> Result<(), Fault> {
+    async fn file(
+        &mut self,
+        folder: &Folder,
+        id: Option<&str>,
+        mut file: FilePart,
+    ) -> Result<(), Fault> {
         if let Some(path) = file_path(&file.url, &folder.directory) {
             let name = path.display().to_string();
             let read = read_attachment(path, file.mime.clone()).await;
             match read {
                 Ok(Attachment::Text(text)) => {
-                    self.synthetic(format!("Called the read tool with {}", serde_json::json!({"filePath": name})));
+                    self.synthetic(format!(
+                        "Called the read tool with {}",
+                        serde_json::json!({"filePath": name})
+                    ));
                     self.synthetic(text);
                 }
-                Ok(Attachment::Data(data)) => file.url = format!("data:{};base64,{data}", file.mime),
-                Err(why) => self.synthetic(format!("The attached file {name} could not be read: {why}")),
+                Ok(Attachment::Data(data)) => {
+                    file.url = format!("data:{};base64,{data}", file.mime)
+                }
+                Err(why) => {
+                    self.synthetic(format!("The attached file {name} could not be read: {why}"))
+                }
             }
         } else if file.mime.starts_with("text/")
             && let Some(text) = inline_text(&file.url)
@@ -219,7 +283,11 @@ fn file_path(url: &str, directory: &Path) -> Option<PathBuf> {
     let path = path.split(['?', '#']).next().unwrap_or(path);
     let decoded = percent_decode(path);
     let path = PathBuf::from(decoded);
-    Some(if path.is_absolute() { path } else { directory.join(path) })
+    Some(if path.is_absolute() {
+        path
+    } else {
+        directory.join(path)
+    })
 }
 
 fn percent_decode(text: &str) -> String {
@@ -270,7 +338,11 @@ async fn read_attachment(path: PathBuf, mime: String) -> Result<Attachment, Stri
                 .filter_map(Result::ok)
                 .map(|entry| {
                     let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-                    format!("{}{}", entry.file_name().to_string_lossy(), if is_folder { "/" } else { "" })
+                    format!(
+                        "{}{}",
+                        entry.file_name().to_string_lossy(),
+                        if is_folder { "/" } else { "" }
+                    )
                 })
                 .collect();
             names.sort();
@@ -282,7 +354,10 @@ async fn read_attachment(path: PathBuf, mime: String) -> Result<Attachment, Stri
             )));
         }
         if meta.len() > ATTACHMENT_BYTES_MAX {
-            return Err(format!("it has {} bytes, more than {ATTACHMENT_BYTES_MAX}", meta.len()));
+            return Err(format!(
+                "it has {} bytes, more than {ATTACHMENT_BYTES_MAX}",
+                meta.len()
+            ));
         }
         let bytes = std::fs::read(&path).map_err(|error| error.to_string())?;
         if mime.starts_with("image/") || mime == "application/pdf" {
@@ -291,15 +366,23 @@ async fn read_attachment(path: PathBuf, mime: String) -> Result<Attachment, Stri
         if bytes.iter().take(8_192).any(|byte| *byte == 0) {
             return Err("it is a binary file".into());
         }
-        Ok(Attachment::Text(numbered(&path, &String::from_utf8_lossy(&bytes))))
+        Ok(Attachment::Text(numbered(
+            &path,
+            &String::from_utf8_lossy(&bytes),
+        )))
     };
-    tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|error| error.to_string())?
 }
 
 /// A file's text in the read tool's envelope.
 fn numbered(path: &Path, text: &str) -> String {
     let total = text.lines().count();
-    let mut out = format!("<path>{}</path>\n<type>file</type>\n<content>\n", path.display());
+    let mut out = format!(
+        "<path>{}</path>\n<type>file</type>\n<content>\n",
+        path.display()
+    );
     let mut shown = 0;
     for (number, line) in text.lines().enumerate().take(LINES_MAX) {
         if out.len() + line.len() > BYTES_MAX {
@@ -309,9 +392,14 @@ fn numbered(path: &Path, text: &str) -> String {
         shown = number + 1;
     }
     if shown < total {
-        out.push_str(&format!("\n(Shown: lines 1 to {shown} of {total}. Read the rest with offset {}.)\n</content>", shown + 1));
+        out.push_str(&format!(
+            "\n(Shown: lines 1 to {shown} of {total}. Read the rest with offset {}.)\n</content>",
+            shown + 1
+        ));
     } else {
-        out.push_str(&format!("\n(End of file - total {total} lines)\n</content>"));
+        out.push_str(&format!(
+            "\n(End of file - total {total} lines)\n</content>"
+        ));
     }
     out
 }
@@ -326,7 +414,8 @@ fn cut(text: &str) -> &str {
 
 /// The instruction files of a folder, as system texts.
 pub fn instructions(folder: &Folder) -> Vec<String> {
-    kilo_config::instructions::collect(&folder.environment, &folder.paths, &folder.loaded).to_prompt()
+    kilo_config::instructions::collect(&folder.environment, &folder.paths, &folder.loaded)
+        .to_prompt()
 }
 
 /// The skills of a folder that a model is told about: name, description, path.

@@ -24,11 +24,16 @@ pub struct Address {
 
 /// The frames of a record, without positions; empty for what is not on the wire.
 pub fn frames(address: &Address, logged: &Logged) -> Vec<Frame> {
-    let Some((name, properties)) = event(address, &logged.record) else { return Vec::new() };
+    let Some((name, properties)) = event(address, &logged.record) else {
+        return Vec::new();
+    };
     let mut frames = Vec::with_capacity(2);
     frames.push(frame(address, plain(logged, name, &properties)));
     if let Some(number) = logged.sync {
-        frames.push(frame(address, mirror(address, logged, name, number, &properties)));
+        frames.push(frame(
+            address,
+            mirror(address, logged, name, number, &properties),
+        ));
     }
     frames
 }
@@ -45,13 +50,23 @@ fn frame(address: &Address, json: Vec<u8>) -> Frame {
 
 fn plain(logged: &Logged, name: &str, properties: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(properties.len() + 96);
-    let _ = write!(out, r#"{{"id":"{}","type":"{name}","properties":"#, logged.event);
+    let _ = write!(
+        out,
+        r#"{{"id":"{}","type":"{name}","properties":"#,
+        logged.event
+    );
     out.extend_from_slice(properties);
     out.push(b'}');
     out
 }
 
-fn mirror(address: &Address, logged: &Logged, name: &str, number: u64, properties: &[u8]) -> Vec<u8> {
+fn mirror(
+    address: &Address,
+    logged: &Logged,
+    name: &str,
+    number: u64,
+    properties: &[u8],
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(properties.len() + 200);
     let event = &logged.event;
     let session = &address.session;
@@ -87,7 +102,10 @@ fn event(address: &Address, record: &Record) -> Option<(&'static str, Vec<u8>)> 
         Record::SessionUpdated(info) => ("session.updated", with_session(session, "info", info)),
         Record::SessionDeleted(info) => ("session.deleted", with_session(&info.id, "info", info)),
         Record::MessageUpdated(info) => ("message.updated", with_session(session, "info", info)),
-        Record::MessageRemoved(message) => ("message.removed", with_session(session, "messageID", message)),
+        Record::MessageRemoved(message) => (
+            "message.removed",
+            with_session(session, "messageID", message),
+        ),
         Record::PartUpdated(part, at) => {
             let mut out = with_session(session, "part", part);
             out.pop();
@@ -112,13 +130,19 @@ fn event(address: &Address, record: &Record) -> Option<(&'static str, Vec<u8>)> 
             bytes(&json!({"sessionID": session, "messageID": message, "partID": part})),
         ),
         Record::TurnOpened(_) => ("session.turn.open", bytes(&json!({"sessionID": session}))),
-        Record::TurnClosed(reason) => {
-            ("session.turn.close", with_session(session, "reason", &reason.as_str()))
+        Record::TurnClosed(reason) => (
+            "session.turn.close",
+            with_session(session, "reason", &reason.as_str()),
+        ),
+        Record::StatusChanged(status) => {
+            ("session.status", with_session(session, "status", status))
         }
-        Record::StatusChanged(status) => ("session.status", with_session(session, "status", status)),
         Record::Idle => ("session.idle", bytes(&json!({"sessionID": session}))),
         Record::Failed(error) => ("session.error", with_session(session, "error", error)),
-        Record::QueueChanged(queued) => ("session.queue.changed", with_session(session, "queued", queued)),
+        Record::QueueChanged(queued) => (
+            "session.queue.changed",
+            with_session(session, "queued", queued),
+        ),
         Record::PermissionAsked(request) => ("permission.asked", bytes(request)),
         Record::PermissionReplied(id, reply) => (
             "permission.replied",
@@ -129,18 +153,26 @@ fn event(address: &Address, record: &Record) -> Option<(&'static str, Vec<u8>)> 
             "question.replied",
             bytes(&json!({"sessionID": session, "requestID": id, "answers": answers})),
         ),
-        Record::QuestionRejected(id) => {
-            ("question.rejected", bytes(&json!({"sessionID": session, "requestID": id})))
-        }
+        Record::QuestionRejected(id) => (
+            "question.rejected",
+            bytes(&json!({"sessionID": session, "requestID": id})),
+        ),
         Record::TodosChanged(todos) => ("todo.updated", with_session(session, "todos", todos)),
         Record::DiffChanged(diff) => ("session.diff", with_session(session, "diff", diff)),
         Record::NetworkAsked(request) => ("session.network.asked", bytes(request)),
         Record::NetworkAnswered(id, restored) => (
-            if *restored { "session.network.replied" } else { "session.network.rejected" },
+            if *restored {
+                "session.network.replied"
+            } else {
+                "session.network.rejected"
+            },
             bytes(&json!({"sessionID": session, "requestID": id})),
         ),
         Record::Compacted => ("session.compacted", bytes(&json!({"sessionID": session}))),
-        Record::DrainInterrupted => ("session.drain.interrupted", bytes(&json!({"sessionID": session}))),
+        Record::DrainInterrupted => (
+            "session.drain.interrupted",
+            bytes(&json!({"sessionID": session})),
+        ),
         Record::Drained(token) => ("session.drained", with_session(session, "token", token)),
         Record::FileEdited(path) => ("file.edited", bytes(&json!({"file": path}))),
         Record::TurnWentOn(_) | Record::FilesChanged(..) => return None,

@@ -5,7 +5,8 @@
 
 use kilo_ports::checkpoint::FileChange;
 use kilo_protocol::model::{
-    FileDiff, Message, NetworkRequest, Part, PermissionRequest, QuestionRequest, Session, Status, Todo, TurnError,
+    FileDiff, Message, NetworkRequest, Part, PermissionRequest, QuestionRequest, Session, Status,
+    Todo, TurnError,
 };
 use kilo_protocol::{CallId, EventId, MessageId, Millis, PartId, PermissionId, QuestionId};
 use serde::{Deserialize, Serialize};
@@ -195,7 +196,9 @@ impl Record {
         use kilo_protocol::model::{PartBody, ToolState};
         match self {
             Self::PartUpdated(part, _) => match &part.body {
-                PartBody::Tool(tool) if matches!(tool.state, ToolState::Running { .. }) => Some(&tool.call_id),
+                PartBody::Tool(tool) if matches!(tool.state, ToolState::Running { .. }) => {
+                    Some(&tool.call_id)
+                }
                 _ => None,
             },
             _ => None,

@@ -56,7 +56,13 @@ struct CallEnded(Stamp, CallId);
 impl ToolRunner {
     /// A runner for one session.
     pub fn new(engine: Arc<Engine>, session: SessionId, owner: Addr<SessionActor>) -> Self {
-        Self { engine, session, owner, waiting: VecDeque::new(), running: HashMap::new() }
+        Self {
+            engine,
+            session,
+            owner,
+            waiting: VecDeque::new(),
+            running: HashMap::new(),
+        }
     }
 
     /// Starts every waiting call that may run now, in order.
@@ -66,8 +72,13 @@ impl ToolRunner {
         while let Some((order, access, tool)) = self.waiting.pop_front() {
             let may_run = match access {
                 Access::Session => true,
-                Access::Reads => !blocked && !self.runs(|access| matches!(access, Access::Writes | Access::Executes)),
-                Access::Writes | Access::Executes => !blocked && !self.runs(|access| access != Access::Session),
+                Access::Reads => {
+                    !blocked
+                        && !self.runs(|access| matches!(access, Access::Writes | Access::Executes))
+                }
+                Access::Writes | Access::Executes => {
+                    !blocked && !self.runs(|access| access != Access::Session)
+                }
             };
             if may_run {
                 self.start(order, access, tool, ctx);
@@ -80,10 +91,18 @@ impl ToolRunner {
     }
 
     fn runs(&self, matching: impl Fn(Access) -> bool) -> bool {
-        self.running.values().any(|running| matching(running.access))
+        self.running
+            .values()
+            .any(|running| matching(running.access))
     }
 
-    fn start(&mut self, order: RunCall, access: Access, tool: Arc<dyn Tool>, ctx: &mut Context<Self>) {
+    fn start(
+        &mut self,
+        order: RunCall,
+        access: Access,
+        tool: Arc<dyn Tool>,
+        ctx: &mut Context<Self>,
+    ) {
         let cancel = CancellationToken::new();
         let (stamp, call) = (order.stamp, order.run.call.clone());
         let job = Job {
@@ -95,7 +114,13 @@ impl ToolRunner {
             tool,
             order,
         };
-        self.running.insert((stamp, call.clone()), Running { access, stop: Some(cancel.drop_guard()) });
+        self.running.insert(
+            (stamp, call.clone()),
+            Running {
+                access,
+                stop: Some(cancel.drop_guard()),
+            },
+        );
         let runner = ctx.address();
         self.engine.spawn(async move {
             job.run().await;
@@ -124,8 +149,10 @@ impl Handler<RunCall> for ToolRunner {
             None => {
                 let owner = self.owner.clone();
                 self.engine.spawn(async move {
-                    let error = ToolError::failed(format!("The tool {} does not exist.", order.run.tool));
-                    let done = Input::ToolDone(order.stamp, order.run.call, Err(error), Vec::new(), None);
+                    let error =
+                        ToolError::failed(format!("The tool {} does not exist.", order.run.tool));
+                    let done =
+                        Input::ToolDone(order.stamp, order.run.call, Err(error), Vec::new(), None);
                     crate::effects::tell(&owner, done).await;
                 });
             }
@@ -185,15 +212,27 @@ impl Job {
             _ => (Vec::new(), None),
         };
         let result = result.map(Box::new);
-        crate::effects::tell(&self.owner, Input::ToolDone(stamp, call, result, files, snapshot)).await;
+        crate::effects::tell(
+            &self.owner,
+            Input::ToolDone(stamp, call, result, files, snapshot),
+        )
+        .await;
     }
 
-    async fn result(&self, host: &Arc<CallHost>, directory: String) -> Result<ToolOutput, ToolError> {
+    async fn result(
+        &self,
+        host: &Arc<CallHost>,
+        directory: String,
+    ) -> Result<ToolOutput, ToolError> {
         let run = &self.order.run;
-        self.engine.toolbox().check(&run.tool, &run.input).map_err(ToolError::Failed)?;
+        self.engine
+            .toolbox()
+            .check(&run.tool, &run.input)
+            .map_err(ToolError::Failed)?;
         if self.access != Access::Reads {
             let sync = self.engine.journal().store().sync(self.order.pos);
-            sync.await.map_err(|error| ToolError::failed(format!("the call was not started: {error}")))?;
+            sync.await
+                .map_err(|error| ToolError::failed(format!("the call was not started: {error}")))?;
         }
         if run.doom_loop {
             host.ask(&run.call, doom_loop_ask(run)).await?;
@@ -210,19 +249,29 @@ impl Job {
         };
         let result = match ended {
             Ok(result) => result,
-            Err(error) if error.is_panic() => {
-                Err(ToolError::failed(format!("The tool {} failed unexpectedly.", run.tool)))
-            }
-            Err(_) => Err(ToolError::Aborted { metadata: Default::default() }),
+            Err(error) if error.is_panic() => Err(ToolError::failed(format!(
+                "The tool {} failed unexpectedly.",
+                run.tool
+            ))),
+            Err(_) => Err(ToolError::Aborted {
+                metadata: Default::default(),
+            }),
         };
         drop(guard);
         result
     }
 
-    async fn surroundings(&self, host: Arc<CallHost>, directory: String) -> Result<ToolCx, ToolError> {
+    async fn surroundings(
+        &self,
+        host: Arc<CallHost>,
+        directory: String,
+    ) -> Result<ToolCx, ToolError> {
         let run = &self.order.run;
-        let folder =
-            self.engine.folder(&directory).await.map_err(|fault| ToolError::failed(fault.message))?;
+        let folder = self
+            .engine
+            .folder(&directory)
+            .await
+            .map_err(|fault| ToolError::failed(fault.message))?;
         host.set_folder(Arc::clone(&folder));
         let output = &folder.loaded.config.tool_output;
         Ok(ToolCx {
@@ -249,12 +298,19 @@ impl Job {
         directory: &str,
         result: &Result<ToolOutput, ToolError>,
     ) -> (Vec<FileChange>, Option<String>) {
-        let Some(before) = host.take_before() else { return (Vec::new(), None) };
-        let Some(after) = self.engine.track(directory).await else { return (Vec::new(), None) };
+        let Some(before) = host.take_before() else {
+            return (Vec::new(), None);
+        };
+        let Some(after) = self.engine.track(directory).await else {
+            return (Vec::new(), None);
+        };
         if before == after {
             return (Vec::new(), Some(after));
         }
-        let named: &[PathBuf] = result.as_ref().map(|output| output.changed.as_slice()).unwrap_or_default();
+        let named: &[PathBuf] = result
+            .as_ref()
+            .map(|output| output.changed.as_slice())
+            .unwrap_or_default();
         let all = self
             .engine
             .checkpoints()
@@ -263,8 +319,14 @@ impl Job {
             .unwrap_or_default();
         let files = all
             .into_iter()
-            .filter(|path| self.access == Access::Executes || named.is_empty() || named.contains(path))
-            .map(|path| FileChange { path, before: before.clone(), after: after.clone() })
+            .filter(|path| {
+                self.access == Access::Executes || named.is_empty() || named.contains(path)
+            })
+            .map(|path| FileChange {
+                path,
+                before: before.clone(),
+                after: after.clone(),
+            })
             .collect();
         (files, Some(after))
     }

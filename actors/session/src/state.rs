@@ -3,8 +3,8 @@
 use crate::record::TurnHead;
 use kilo_ports::checkpoint::FileChange;
 use kilo_protocol::model::{
-    FileDiff, Message, NetworkRequest, Part, PartBody, PermissionRequest, QuestionRequest, Session, Status, Todo,
-    ToolPart,
+    FileDiff, Message, NetworkRequest, Part, PartBody, PermissionRequest, QuestionRequest, Session,
+    Status, Todo, ToolPart,
 };
 use kilo_protocol::{MessageId, PartId};
 use serde::{Deserialize, Serialize};
@@ -93,8 +93,12 @@ impl State {
 
     /// Rebuilds what is not stored; needed once after reading a stored view.
     pub fn reindex(&mut self) {
-        self.places =
-            self.messages.iter().enumerate().map(|(place, entry)| (entry.info.id().clone(), place)).collect();
+        self.places = self
+            .messages
+            .iter()
+            .enumerate()
+            .map(|(place, entry)| (entry.info.id().clone(), place))
+            .collect();
     }
 
     /// A message.
@@ -110,21 +114,36 @@ impl State {
 
     /// A part.
     pub fn part(&self, message: &MessageId, part: &PartId) -> Option<&Arc<Part>> {
-        self.entry(message)?.parts.iter().rev().find(|candidate| candidate.id == *part)
+        self.entry(message)?
+            .parts
+            .iter()
+            .rev()
+            .find(|candidate| candidate.id == *part)
     }
 
     /// A part, to change it.
     pub fn part_mut(&mut self, message: &MessageId, part: &PartId) -> Option<&mut Part> {
         let entry = self.entry_mut(message)?;
-        entry.parts.iter_mut().rev().find(|candidate| candidate.id == *part).map(Arc::make_mut)
+        entry
+            .parts
+            .iter_mut()
+            .rev()
+            .find(|candidate| candidate.id == *part)
+            .map(Arc::make_mut)
     }
 
     /// The tool calls of a message, in order.
-    pub fn calls<'a>(&'a self, message: &MessageId) -> impl Iterator<Item = (&'a Arc<Part>, &'a ToolPart)> {
-        self.entry(message).into_iter().flat_map(|entry| &entry.parts).filter_map(|part| match &part.body {
-            PartBody::Tool(tool) => Some((part, tool)),
-            _ => None,
-        })
+    pub fn calls<'a>(
+        &'a self,
+        message: &MessageId,
+    ) -> impl Iterator<Item = (&'a Arc<Part>, &'a ToolPart)> {
+        self.entry(message)
+            .into_iter()
+            .flat_map(|entry| &entry.parts)
+            .filter_map(|part| match &part.body {
+                PartBody::Tool(tool) => Some((part, tool)),
+                _ => None,
+            })
     }
 
     /// A turn runs.
@@ -134,9 +153,11 @@ impl State {
 
     /// The last answer to a prompt.
     pub fn last_answer(&self, prompt: &MessageId) -> Option<&Arc<Entry>> {
-        self.messages
-            .iter()
-            .rev()
-            .find(|entry| entry.info.assistant().is_some_and(|answer| answer.parent_id == *prompt))
+        self.messages.iter().rev().find(|entry| {
+            entry
+                .info
+                .assistant()
+                .is_some_and(|answer| answer.parent_id == *prompt)
+        })
     }
 }

@@ -6,8 +6,9 @@
 use crate::state::Entry;
 use kilo_protocol::PartId;
 use kilo_protocol::model::{
-    AgentPart, AssistantMessage, CompactionPart, FilePart, Message, Part, PartBody, PatchPart, ReasoningPart,
-    RetryPart, SnapshotPart, StepFinish, StepStart, SubtaskPart, TextPart, ToolPart, UserMessage,
+    AgentPart, AssistantMessage, CompactionPart, FilePart, Message, Part, PartBody, PatchPart,
+    ReasoningPart, RetryPart, SnapshotPart, StepFinish, StepStart, SubtaskPart, TextPart, ToolPart,
+    UserMessage,
 };
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -94,16 +95,25 @@ pub fn serialize<S: Serializer>(entries: &[Arc<Entry>], serializer: S) -> Result
             Message::User(user) => InfoOut::User(user),
             Message::Assistant(answer) => InfoOut::Assistant(answer),
         };
-        let p = entry.parts.iter().map(|part| (&part.id, BodyOut::from(&part.body))).collect();
+        let p = entry
+            .parts
+            .iter()
+            .map(|part| (&part.id, BodyOut::from(&part.body)))
+            .collect();
         sequence.serialize_element(&EntryOut { i, p })?;
     }
     sequence.end()
 }
 
 /// Reads messages.
-pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Arc<Entry>>, D::Error> {
+pub fn deserialize<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Arc<Entry>>, D::Error> {
     let entries: Vec<EntryIn> = Vec::deserialize(deserializer)?;
-    Ok(entries.into_iter().map(|entry| Arc::new(whole(entry))).collect())
+    Ok(entries
+        .into_iter()
+        .map(|entry| Arc::new(whole(entry)))
+        .collect())
 }
 
 fn whole(entry: EntryIn) -> Entry {
@@ -121,7 +131,12 @@ fn whole(entry: EntryIn) -> Entry {
         .into_iter()
         .map(|(id, body)| {
             let (session_id, message_id) = (session_id.clone(), message_id.clone());
-            Arc::new(Part { id, session_id, message_id, body: body.into() })
+            Arc::new(Part {
+                id,
+                session_id,
+                message_id,
+                body: body.into(),
+            })
         })
         .collect();
     Entry { info, parts }

@@ -1,7 +1,7 @@
 //! What a session needs of the daemon around it and may not reach by itself: the folder's configuration, the models.
 
-use kilo_config::agent::Agent;
 use kilo_config::Loaded;
+use kilo_config::agent::Agent;
 use kilo_ports::BoxFuture;
 use kilo_ports::provider::ModelInfo;
 use kilo_protocol::model::ModelRef;

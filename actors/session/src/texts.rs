@@ -7,8 +7,7 @@ what was tried and failed; the state of tests and commands; what remains to be d
 Leave out pleasantries and whatever no longer matters. Write plain text under short headings.";
 
 /// Stands before a summary when the conversation goes on from it.
-pub const SUMMARY_INTRO: &str =
-    "This conversation was compacted to fit. Here is a summary of everything that came before; go on from it.";
+pub const SUMMARY_INTRO: &str = "This conversation was compacted to fit. Here is a summary of everything that came before; go on from it.";
 
 /// Told to the model in the last step that its agent may take.
 pub const LAST_STEP: &str = "This is the last step you may take in this turn: no tools are available now. Say what was done, \

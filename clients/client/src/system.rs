@@ -76,7 +76,9 @@ impl Client {
     /// Has the daemon fetch a newer list of models. Fails when the list cannot be reached.
     pub async fn refresh_models(&self) -> Result<(), ClientError> {
         let query = [("refresh", "true")];
-        self.call::<Value>(Method::GET, "/provider", &query, NO_BODY).await.map(drop)
+        self.call::<Value>(Method::GET, "/provider", &query, NO_BODY)
+            .await
+            .map(drop)
     }
 
     /// Ends the instance of this client's directory; the next request starts it anew with fresh configuration.

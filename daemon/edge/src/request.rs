@@ -46,10 +46,21 @@ impl Request {
         body: Bytes,
     ) -> Result<Self, Fault> {
         if let Some((name, _)) = params.0.iter().find(|(_, value)| !is_plain(value)) {
-            return Err(Fault::bad_request("Params", format!("Expected a plain name\n  at [{name:?}]")));
+            return Err(Fault::bad_request(
+                "Params",
+                format!("Expected a plain name\n  at [{name:?}]"),
+            ));
         }
         let headers = Headers(HeaderMap::new());
-        Ok(Self { op, params, query, directory, body, headers, peer: None })
+        Ok(Self {
+            op,
+            params,
+            query,
+            directory,
+            body,
+            headers,
+            peer: None,
+        })
     }
 
     /// Reads the body; an empty one stands for `{}` where the operation takes it so.
@@ -114,7 +125,10 @@ impl FromIterator<(String, String)> for Params {
 
 /// A parameter without a NUL and without a `.` or `..` step.
 fn is_plain(value: &str) -> bool {
-    !value.contains('\0') && !value.split(['/', '\\']).any(|step| step == "." || step == "..")
+    !value.contains('\0')
+        && !value
+            .split(['/', '\\'])
+            .any(|step| step == "." || step == "..")
 }
 
 /// The parameters of a query, decoded, in their order. Of several of one name the first counts.

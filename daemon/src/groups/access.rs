@@ -32,7 +32,11 @@ pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
 async fn permissions(daemon: Arc<Daemon>, request: Request) -> Answer {
     let directory = daemon.directory(&request);
     let open = daemon.engine().await?.board().permissions();
-    let mine: Vec<_> = open.into_iter().filter(|open| *open.directory == *directory).map(|open| open.request).collect();
+    let mine: Vec<_> = open
+        .into_iter()
+        .filter(|open| *open.directory == *directory)
+        .map(|open| open.request)
+        .collect();
     Reply::json(&mine)
 }
 
@@ -41,7 +45,10 @@ fn decision(word: Option<&str>, field: &str) -> Result<Decision, Fault> {
         Some("once") => Ok(Decision::Once),
         Some("always") => Ok(Decision::Always),
         Some("reject") => Ok(Decision::Reject),
-        _ => Err(Fault::bad_field("\"once\" | \"always\" | \"reject\"", field)),
+        _ => Err(Fault::bad_field(
+            "\"once\" | \"always\" | \"reject\"",
+            field,
+        )),
     }
 }
 
@@ -56,7 +63,12 @@ fn no_permission(id: &PermissionId) -> Fault {
 
 async fn answer(daemon: &Daemon, id: &str, reply: Decision, message: Option<String>) -> Answer {
     let id = PermissionId::from_wire(id);
-    match daemon.engine().await?.reply_permission(&id, reply, message).await? {
+    match daemon
+        .engine()
+        .await?
+        .reply_permission(&id, reply, message)
+        .await?
+    {
         Some(()) => Reply::json(&true),
         None => Err(no_permission(&id)),
     }
@@ -80,18 +92,37 @@ async fn save_rules(daemon: Arc<Daemon>, request: Request) -> Answer {
     let body = request.value()?;
     let engine = daemon.engine().await?;
     let id = PermissionId::from_wire(request.params.get("requestID"));
-    let open = engine.board().permissions().into_iter().find(|open| open.request.id == id);
+    let open = engine
+        .board()
+        .permissions()
+        .into_iter()
+        .find(|open| open.request.id == id);
     let open = open.ok_or_else(|| no_permission(&id))?.request;
     let patterns = |field: &str| -> Vec<String> {
         body.get(field)
             .and_then(Value::as_array)
-            .map(|list| list.iter().filter_map(Value::as_str).map(str::to_string).collect())
+            .map(|list| {
+                list.iter()
+                    .filter_map(Value::as_str)
+                    .map(str::to_string)
+                    .collect()
+            })
             .unwrap_or_default()
     };
-    let rule = |pattern: String, action| Rule { permission: open.permission.clone(), pattern, action };
-    let mut rules: Vec<Rule> =
-        patterns("approvedAlways").into_iter().map(|pattern| rule(pattern, Action::Allow)).collect();
-    rules.extend(patterns("deniedAlways").into_iter().map(|pattern| rule(pattern, Action::Deny)));
+    let rule = |pattern: String, action| Rule {
+        permission: open.permission.clone(),
+        pattern,
+        action,
+    };
+    let mut rules: Vec<Rule> = patterns("approvedAlways")
+        .into_iter()
+        .map(|pattern| rule(pattern, Action::Allow))
+        .collect();
+    rules.extend(
+        patterns("deniedAlways")
+            .into_iter()
+            .map(|pattern| rule(pattern, Action::Deny)),
+    );
     let project = engine.session(&open.session_id)?.project_id;
     engine.save_rules(&project, rules);
     Reply::json(&true)
@@ -103,10 +134,17 @@ async fn allow_everything(daemon: Arc<Daemon>, request: Request) -> Answer {
         return Ok(Reply::Empty(401));
     }
     let body = request.value()?;
-    let enable =
-        body.get("enable").and_then(Value::as_bool).ok_or_else(|| Fault::bad_field("a boolean", "enable"))?;
-    let session = text(&body, "sessionID").ok_or_else(|| Fault::not_implemented("permission.allowEverything for all sessions"))?;
-    let rule = Rule { permission: "*".into(), pattern: "*".into(), action: Action::Allow };
+    let enable = body
+        .get("enable")
+        .and_then(Value::as_bool)
+        .ok_or_else(|| Fault::bad_field("a boolean", "enable"))?;
+    let session = text(&body, "sessionID")
+        .ok_or_else(|| Fault::not_implemented("permission.allowEverything for all sessions"))?;
+    let rule = Rule {
+        permission: "*".into(),
+        pattern: "*".into(),
+        action: Action::Allow,
+    };
     let engine = daemon.engine().await?;
     engine
         .change_head(
@@ -130,7 +168,11 @@ async fn allow_everything(daemon: Arc<Daemon>, request: Request) -> Answer {
 async fn questions(daemon: Arc<Daemon>, request: Request) -> Answer {
     let directory = daemon.directory(&request);
     let open = daemon.engine().await?.board().questions();
-    let mine: Vec<_> = open.into_iter().filter(|open| *open.directory == *directory).map(|open| open.request).collect();
+    let mine: Vec<_> = open
+        .into_iter()
+        .filter(|open| *open.directory == *directory)
+        .map(|open| open.request)
+        .collect();
     Reply::json(&mine)
 }
 
@@ -153,17 +195,31 @@ async fn reply_question(daemon: Arc<Daemon>, request: Request) -> Answer {
         .get("answers")
         .and_then(|answers| serde_json::from_value(answers.clone()).ok())
         .ok_or_else(|| Fault::bad_field("an array of arrays of strings", "answers"))?;
-    answer_question(&daemon, request.params.get("requestID"), QuestionAnswer::Answered(answers)).await
+    answer_question(
+        &daemon,
+        request.params.get("requestID"),
+        QuestionAnswer::Answered(answers),
+    )
+    .await
 }
 
 async fn reject_question(daemon: Arc<Daemon>, request: Request) -> Answer {
-    answer_question(&daemon, request.params.get("requestID"), QuestionAnswer::Dismissed).await
+    answer_question(
+        &daemon,
+        request.params.get("requestID"),
+        QuestionAnswer::Dismissed,
+    )
+    .await
 }
 
 async fn networks(daemon: Arc<Daemon>, request: Request) -> Answer {
     let directory = daemon.directory(&request);
     let open = daemon.engine().await?.board().networks();
-    let mine: Vec<_> = open.into_iter().filter(|open| *open.directory == *directory).map(|open| open.request).collect();
+    let mine: Vec<_> = open
+        .into_iter()
+        .filter(|open| *open.directory == *directory)
+        .map(|open| open.request)
+        .collect();
     Reply::json(&mine)
 }
 

@@ -16,7 +16,15 @@ type Answer = Result<Reply, Fault>;
 /// Names in one answer of `/api/fs/find`, when the client names no limit.
 const NAMES_MAX: u64 = 10;
 /// The colours of an agent that have names.
-const COLOURS: [&str; 7] = ["primary", "secondary", "accent", "success", "warning", "error", "info"];
+const COLOURS: [&str; 7] = [
+    "primary",
+    "secondary",
+    "accent",
+    "success",
+    "warning",
+    "error",
+    "info",
+];
 
 pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
     routes! { router, daemon,
@@ -40,7 +48,11 @@ pub(super) async fn place(daemon: &Daemon, request: &Request) -> Result<Value, F
 }
 
 /// `data` with its place.
-pub(super) async fn envelope(daemon: &Daemon, request: &Request, data: impl serde::Serialize) -> Answer {
+pub(super) async fn envelope(
+    daemon: &Daemon,
+    request: &Request,
+    data: impl serde::Serialize,
+) -> Answer {
     Reply::json(&json!({"location": place(daemon, request).await?, "data": data}))
 }
 
@@ -66,9 +78,7 @@ async fn agents(daemon: Arc<Daemon>, request: Request) -> Answer {
 }
 
 fn agent(agent: &Agent) -> Value {
-    let rule = |rule: &kilo_protocol::model::Rule| {
-        json!({"action": rule.permission, "resource": rule.pattern, "effect": rule.action})
-    };
+    let rule = |rule: &kilo_protocol::model::Rule| json!({"action": rule.permission, "resource": rule.pattern, "effect": rule.action});
     let model = agent.model.as_ref().map(|model| {
         present(json!({"id": model.model_id, "providerID": model.provider_id, "variant": agent.variant}))
     });
@@ -109,7 +119,10 @@ async fn commands(daemon: Arc<Daemon>, request: Request) -> Answer {
 }
 
 fn command(command: &Command) -> Value {
-    let model = command.model.as_deref().and_then(|model| model.split_once('/'));
+    let model = command
+        .model
+        .as_deref()
+        .and_then(|model| model.split_once('/'));
     present(json!({
         "name": command.name,
         "template": command.template,
@@ -124,8 +137,15 @@ fn command(command: &Command) -> Value {
 async fn skills(daemon: Arc<Daemon>, request: Request) -> Answer {
     let folder = daemon.instance(&request).await?.folder;
     let (environment, paths) = (Arc::clone(&daemon.environment), Arc::clone(&daemon.paths));
-    let skills =
-        daemon.blocking(move || Ok(kilo_config::skills::skills(&environment, &paths, &folder.loaded))).await?;
+    let skills = daemon
+        .blocking(move || {
+            Ok(kilo_config::skills::skills(
+                &environment,
+                &paths,
+                &folder.loaded,
+            ))
+        })
+        .await?;
     let skills: Vec<Value> = skills
         .iter()
         .map(|skill| {
@@ -159,8 +179,13 @@ async fn find_files(daemon: Arc<Daemon>, request: Request) -> Answer {
         Some(_) => return Err(Fault::bad_query("\"file\" | \"directory\"", "type")),
     };
     let folder = PathBuf::from(daemon.directory(&request));
-    let found = daemon.blocking(move || Ok(find::files(&folder, &query, kind, limit))).await?;
-    let found: Vec<Value> = found.iter().map(|path| entry(path, path.ends_with('/'))).collect();
+    let found = daemon
+        .blocking(move || Ok(find::files(&folder, &query, kind, limit)))
+        .await?;
+    let found: Vec<Value> = found
+        .iter()
+        .map(|path| entry(path, path.ends_with('/')))
+        .collect();
     envelope(&daemon, &request, found).await
 }
 
@@ -170,6 +195,9 @@ async fn list_files(daemon: Arc<Daemon>, request: Request) -> Answer {
     let nodes = daemon
         .blocking(move || files::list(&folder, &path).map_err(super::workspace::file_fault))
         .await?;
-    let nodes: Vec<Value> = nodes.iter().map(|node| entry(&node.path, node.kind == "directory")).collect();
+    let nodes: Vec<Value> = nodes
+        .iter()
+        .map(|node| entry(&node.path, node.kind == "directory"))
+        .collect();
     envelope(&daemon, &request, nodes).await
 }

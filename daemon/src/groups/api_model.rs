@@ -57,7 +57,11 @@ fn unreadable(error: serde_json::Error) -> Fault {
 
 async fn models(daemon: Arc<Daemon>, request: Request) -> Answer {
     let providers = connected(&daemon, &request).await?;
-    let models: Vec<Value> = providers.iter().flat_map(|provider| provider.models.values()).map(model).collect();
+    let models: Vec<Value> = providers
+        .iter()
+        .flat_map(|provider| provider.models.values())
+        .map(model)
+        .collect();
     envelope(&daemon, &request, models).await
 }
 
@@ -101,7 +105,10 @@ fn library(api: &Value) -> Value {
 /// The names of the switches that are on.
 fn kinds(switches: &Value) -> Vec<&String> {
     let switches = switches.as_object().into_iter().flatten();
-    switches.filter(|(_, on)| on.as_bool() == Some(true)).map(|(name, _)| name).collect()
+    switches
+        .filter(|(_, on)| on.as_bool() == Some(true))
+        .map(|(name, _)| name)
+        .collect()
 }
 
 /// The plain price, then those of longer contexts.
@@ -121,13 +128,19 @@ fn prices(cost: &Value) -> Vec<Value> {
 /// The milliseconds of a date `YYYY-MM-DD`, or of the first of `YYYY-MM`; 0 for anything else.
 fn released(date: &str) -> i64 {
     let mut numbers = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
-    let (Some(Some(year)), Some(Some(month))) = (numbers.next(), numbers.next()) else { return 0 };
+    let (Some(Some(year)), Some(Some(month))) = (numbers.next(), numbers.next()) else {
+        return 0;
+    };
     let day = numbers.next().flatten().unwrap_or(1);
     if !(1970..10_000).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return 0;
     }
     // Years begin in March here, so that the leap day is a year's last.
-    let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (years, months) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let leap_days = years / 4 - years / 100 + years / 400;
     let days = years * 365 + leap_days + (months * 153 + 2) / 5 + day - 1;
     (days - 719_468) * 86_400_000
@@ -148,7 +161,11 @@ async fn provider(daemon: Arc<Daemon>, request: Request) -> Answer {
 }
 
 fn provider_info(provider: &Provider) -> Value {
-    let mut api = provider.models.values().next().map_or(json!({}), |model| model["api"].clone());
+    let mut api = provider
+        .models
+        .values()
+        .next()
+        .map_or(json!({}), |model| model["api"].clone());
     if let Some(url) = provider.options.get("baseURL") {
         api["url"] = url.clone();
     }
@@ -180,11 +197,22 @@ async fn integrations(daemon: Arc<Daemon>, request: Request) -> Answer {
     let reader = Arc::clone(&daemon);
     let integrations = daemon
         .blocking(move || {
-            let json = reader.folders.with_sources(&folder, resolve::provider_list_json);
+            let json = reader
+                .folders
+                .with_sources(&folder, resolve::provider_list_json);
             let known: All = serde_json::from_slice(&json).map_err(unreadable)?;
             let stored = reader.folders.auth().read().unwrap_or_default();
-            let is_set = |name: &String| reader.environment.get(name).is_some_and(|value| !value.is_empty());
-            Ok(known.all.iter().map(|known| integration(known, stored.contains_key(&known.id), is_set)).collect::<Vec<_>>())
+            let is_set = |name: &String| {
+                reader
+                    .environment
+                    .get(name)
+                    .is_some_and(|value| !value.is_empty())
+            };
+            Ok(known
+                .all
+                .iter()
+                .map(|known| integration(known, stored.contains_key(&known.id), is_set))
+                .collect::<Vec<_>>())
         })
         .await?;
     envelope(&daemon, &request, integrations).await
@@ -216,7 +244,10 @@ mod tests {
         assert_eq!(released("2024-02-29"), 1_709_164_800_000);
         assert_eq!(released("2026-09-22"), 1_790_035_200_000);
         assert_eq!(released("2025-03"), released("2025-03-01"));
-        assert_eq!([released(""), released("soon"), released("2025-13-01")], [0, 0, 0]);
+        assert_eq!(
+            [released(""), released("soon"), released("2025-13-01")],
+            [0, 0, 0]
+        );
     }
 
     #[test]
@@ -231,6 +262,9 @@ mod tests {
 
     #[test]
     fn only_switches_that_are_on_are_named() {
-        assert_eq!(kinds(&json!({"image": true, "pdf": false, "text": true})), ["image", "text"]);
+        assert_eq!(
+            kinds(&json!({"image": true, "pdf": false, "text": true})),
+            ["image", "text"]
+        );
     }
 }

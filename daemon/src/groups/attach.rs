@@ -41,7 +41,10 @@ pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
 
 /// Background processes, wake-ups, remote workspaces, index warnings and the account's notifications: there are none.
 async fn none(_: Arc<Daemon>, _: Request) -> Answer {
-    Ok(Reply::Json { status: 200, body: Bytes::from_static(b"[]") })
+    Ok(Reply::Json {
+        status: 200,
+        body: Bytes::from_static(b"[]"),
+    })
 }
 
 /// True: after it, no background process of the session runs. None ever does.
@@ -85,16 +88,28 @@ async fn modes(_: Arc<Daemon>, _: Request) -> Answer {
 
 /// No account service is asked, so nobody is signed in (seen: real server 7.7.9 without an account).
 async fn profile(_: Arc<Daemon>, _: Request) -> Answer {
-    Ok(Reply::Json { status: 401, body: Bytes::from_static(br#"{"_tag":"Unauthorized"}"#) })
+    Ok(Reply::Json {
+        status: 401,
+        body: Bytes::from_static(br#"{"_tag":"Unauthorized"}"#),
+    })
 }
 
 /// Whether credentials of the gateway are stored; they are not tried.
 async fn account(daemon: Arc<Daemon>, _: Request) -> Answer {
     let reader = Arc::clone(&daemon);
     let entry = daemon
-        .blocking(move || reader.folders.auth().get("kilo").map_err(|error| Fault::unknown(error.to_string())))
+        .blocking(move || {
+            reader
+                .folders
+                .auth()
+                .get("kilo")
+                .map_err(|error| Fault::unknown(error.to_string()))
+        })
         .await?;
-    let kind = entry.as_ref().and_then(|entry| entry.get("type")).and_then(Value::as_str);
+    let kind = entry
+        .as_ref()
+        .and_then(|entry| entry.get("type"))
+        .and_then(Value::as_str);
     Reply::json(&match kind {
         Some(kind @ ("api" | "oauth")) => json!({"authenticated": true, "type": kind}),
         _ => json!({"authenticated": false}),
@@ -110,7 +125,10 @@ async fn isolation_support(_: Arc<Daemon>, _: Request) -> Answer {
 }
 
 async fn isolation(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let session = daemon.engine().await?.session(&Daemon::session_id(&request))?;
+    let session = daemon
+        .engine()
+        .await?
+        .session(&Daemon::session_id(&request))?;
     Reply::json(&json!({
         "directory": session.directory,
         "enabled": false,

@@ -6,8 +6,8 @@ use kilo_config::agent::Mode;
 use kilo_config::commands::{Command, Piece, pieces};
 use kilo_edge::{Reply, Request, Router};
 use kilo_ports::sandbox::ProcessSpec;
-use kilo_protocol::model::ModelRef;
 use kilo_protocol::Fault;
+use kilo_protocol::model::ModelRef;
 use kilo_session::surroundings::Folder;
 use kilo_session::{Engine, PromptBody};
 use serde::Deserialize;
@@ -76,10 +76,19 @@ async fn run(daemon: Arc<Daemon>, request: Request) -> Answer {
     let directory = engine.session(&session)?.directory;
     let folder = engine.folder(&directory).await?;
     let commands = commands(&daemon, Arc::clone(&folder)).await?;
-    let Some(command) = commands.iter().find(|command| command.name == wanted.command) else {
-        let names: Vec<&str> = commands.iter().map(|command| command.name.as_str()).collect();
+    let Some(command) = commands
+        .iter()
+        .find(|command| command.name == wanted.command)
+    else {
+        let names: Vec<&str> = commands
+            .iter()
+            .map(|command| command.name.as_str())
+            .collect();
         let names = names.join(", ");
-        return Err(Fault::unknown(format!("Command not found: \"{}\". Available commands: {names}", wanted.command)));
+        return Err(Fault::unknown(format!(
+            "Command not found: \"{}\". Available commands: {names}",
+            wanted.command
+        )));
     };
     let text = fill(&engine, &folder, command, &wanted.arguments).await?;
     let (name, arguments) = (command.name.clone(), wanted.arguments.clone());
@@ -88,26 +97,33 @@ async fn run(daemon: Arc<Daemon>, request: Request) -> Answer {
         move || Ok(prompt(&folder, &command, wanted, text))
     });
     let (id, accepted) = engine.prompt(&session, body.await?).await?;
-    let executed = json!({"name": name, "sessionID": session, "arguments": arguments, "messageID": id});
+    let executed =
+        json!({"name": name, "sessionID": session, "arguments": arguments, "messageID": id});
     engine.publish(Some(&directory), None, "command.executed", &executed, false);
     Reply::json(&engine.answer(&session, &id, accepted).await?)
 }
 
 fn prompt(folder: &Folder, command: &Command, wanted: Run, text: String) -> PromptBody {
     let chosen = command.model.clone().or(wanted.model);
-    let model = chosen.as_deref().and_then(|model| model.split_once('/')).map(|(provider, model)| ModelRef {
-        provider_id: provider.into(),
-        model_id: model.into(),
-        variant: None,
-    });
+    let model = chosen
+        .as_deref()
+        .and_then(|model| model.split_once('/'))
+        .map(|(provider, model)| ModelRef {
+            provider_id: provider.into(),
+            model_id: model.into(),
+            variant: None,
+        });
     let (agent, parts) = match subagent(folder, command) {
-        Some(name) => (wanted.agent, vec![json!({
-            "type": "subtask",
-            "prompt": text,
-            "description": command.description.as_deref().unwrap_or_default(),
-            "agent": name,
-            "command": command.name,
-        })]),
+        Some(name) => (
+            wanted.agent,
+            vec![json!({
+                "type": "subtask",
+                "prompt": text,
+                "description": command.description.as_deref().unwrap_or_default(),
+                "agent": name,
+                "command": command.name,
+            })],
+        ),
         None => {
             let mut parts = vec![json!({"type": "text", "text": text})];
             // What an argument mentions is the client's to attach, beside its parts.
@@ -132,12 +148,19 @@ fn subagent(folder: &Folder, command: &Command) -> Option<String> {
         (Some(false), _) => None,
         (Some(true), Some(agent)) => Some(agent.name.clone()),
         (Some(true), None) => folder.agent("general").map(|agent| agent.name.clone()),
-        (None, named) => named.filter(|agent| agent.mode == Mode::Subagent).map(|agent| agent.name.clone()),
+        (None, named) => named
+            .filter(|agent| agent.mode == Mode::Subagent)
+            .map(|agent| agent.name.clone()),
     }
 }
 
 /// The text of a command. Its shell commands run only if the user wrote it: those of a project's file stay as they are.
-async fn fill(engine: &Engine, folder: &Folder, command: &Command, arguments: &str) -> Result<String, Fault> {
+async fn fill(
+    engine: &Engine,
+    folder: &Folder,
+    command: &Command,
+    arguments: &str,
+) -> Result<String, Fault> {
     let mut text = String::new();
     let mut shells = 0;
     for piece in pieces(&command.template, arguments) {
@@ -183,29 +206,49 @@ async fn output_of(engine: &Engine, directory: &Path, shell: &str) -> String {
 fn mentioned_files(folder: &Folder, template: &str) -> Vec<Value> {
     let mut found: Vec<PathBuf> = Vec::new();
     for name in mentions(template) {
-        let Ok(path) = folder.directory.join(name).canonicalize() else { continue };
-        let root = folder.worktree.canonicalize().unwrap_or_else(|_| folder.worktree.clone());
+        let Ok(path) = folder.directory.join(name).canonicalize() else {
+            continue;
+        };
+        let root = folder
+            .worktree
+            .canonicalize()
+            .unwrap_or_else(|_| folder.worktree.clone());
         if path.starts_with(&root) && !found.contains(&path) && found.len() < FILES_MAX {
             found.push(path);
         }
     }
     let part = |path: PathBuf| {
-        let mime = if path.is_dir() { "application/x-directory" } else { "text/plain" };
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let escaped = percent_encoding::utf8_percent_encode(&path.to_string_lossy(), PATH).to_string();
+        let mime = if path.is_dir() {
+            "application/x-directory"
+        } else {
+            "text/plain"
+        };
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        let escaped =
+            percent_encoding::utf8_percent_encode(&path.to_string_lossy(), PATH).to_string();
         json!({"type": "file", "url": format!("file://{escaped}"), "filename": name, "mime": mime})
     };
     found.into_iter().map(part).collect()
 }
 
 /// What would end or change the path of a URL.
-const PATH: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#');
+const PATH: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
+    .add(b' ')
+    .add(b'%')
+    .add(b'?')
+    .add(b'#');
 
 /// The words after an `@` that begins a word, without the punctuation that ends a sentence.
 fn mentions(template: &str) -> Vec<&str> {
     let mut found = Vec::new();
-    for word in template.split(|letter: char| letter.is_whitespace() || matches!(letter, '`' | '(' | ')' | '"' | '\'')) {
-        let Some(name) = word.strip_prefix('@') else { continue };
+    for word in template.split(|letter: char| {
+        letter.is_whitespace() || matches!(letter, '`' | '(' | ')' | '"' | '\'')
+    }) {
+        let Some(name) = word.strip_prefix('@') else {
+            continue;
+        };
         let name = name.trim_end_matches([',', '.', ';', ':', '!', '?']);
         if !name.is_empty() && !name.contains('$') {
             found.push(name);

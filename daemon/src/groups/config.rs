@@ -32,8 +32,13 @@ async fn config(daemon: Arc<Daemon>, request: Request) -> Answer {
 /// What is wrong with the configuration, and what the log lost: clients show both.
 async fn warnings(daemon: Arc<Daemon>, request: Request) -> Answer {
     let instance = daemon.instance(&request).await?;
-    let mut warnings: Vec<Value> =
-        instance.folder.loaded.warnings.iter().filter_map(|warning| serde_json::to_value(warning).ok()).collect();
+    let mut warnings: Vec<Value> = instance
+        .folder
+        .loaded
+        .warnings
+        .iter()
+        .filter_map(|warning| serde_json::to_value(warning).ok())
+        .collect();
     for damage in daemon.engine().await?.store().damage() {
         let sessions: Vec<&str> = damage.sessions.iter().map(|id| id.as_str()).collect();
         warnings.push(json!({
@@ -46,7 +51,9 @@ async fn warnings(daemon: Arc<Daemon>, request: Request) -> Answer {
 }
 
 async fn sources(daemon: Arc<Daemon>, request: Request) -> Answer {
-    Reply::json(&kilo_config::sources_json(&daemon.instance(&request).await?.folder.loaded))
+    Reply::json(&kilo_config::sources_json(
+        &daemon.instance(&request).await?.folder.loaded,
+    ))
 }
 
 async fn global(daemon: Arc<Daemon>, request: Request) -> Answer {
@@ -82,8 +89,17 @@ async fn update_global(daemon: Arc<Daemon>, request: Request) -> Answer {
     let patch = request.value()?;
     write(&daemon, global_target(&daemon.paths), patch).await?;
     daemon.dispose_all().await?;
-    let global = daemon.instance(&request).await?.folder.loaded.global.clone();
-    daemon.engine().await?.publish(None, None, "global.config.updated", &json!({}), false);
+    let global = daemon
+        .instance(&request)
+        .await?
+        .folder
+        .loaded
+        .global
+        .clone();
+    daemon
+        .engine()
+        .await?
+        .publish(None, None, "global.config.updated", &json!({}), false);
     Reply::json(&global)
 }
 
@@ -94,7 +110,14 @@ async fn agents(daemon: Arc<Daemon>, request: Request) -> Answer {
 async fn skills(daemon: Arc<Daemon>, request: Request) -> Answer {
     let folder = daemon.instance(&request).await?.folder;
     let (environment, paths) = (Arc::clone(&daemon.environment), Arc::clone(&daemon.paths));
-    let skills =
-        daemon.blocking(move || Ok(kilo_config::skills::skills(&environment, &paths, &folder.loaded))).await?;
+    let skills = daemon
+        .blocking(move || {
+            Ok(kilo_config::skills::skills(
+                &environment,
+                &paths,
+                &folder.loaded,
+            ))
+        })
+        .await?;
     Reply::json(&skills)
 }

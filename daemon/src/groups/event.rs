@@ -27,7 +27,16 @@ pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
 async fn follow(daemon: Arc<Daemon>, request: Request, scope: Scope) -> Answer {
     let engine = daemon.engine().await?;
     let last = request.headers.last_event_id();
-    Ok(Reply::Events(Follower::new(engine, daemon.handle.clone(), scope, Form::EventStream, last).into_stream()))
+    Ok(Reply::Events(
+        Follower::new(
+            engine,
+            daemon.handle.clone(),
+            scope,
+            Form::EventStream,
+            last,
+        )
+        .into_stream(),
+    ))
 }
 
 async fn of_directory(daemon: Arc<Daemon>, request: Request) -> Answer {
@@ -50,18 +59,27 @@ async fn history(daemon: Arc<Daemon>, request: Request) -> Answer {
             let mut after = 0;
             loop {
                 let records = engine.store().after(after, READ_AT_ONCE)?;
-                let Some(last) = records.last() else { return Ok(events) };
+                let Some(last) = records.last() else {
+                    return Ok(events);
+                };
                 after = last.pos;
                 for record in &records {
-                    let Ok(logged) = serde_json::from_slice::<Logged>(&record.body) else { continue };
+                    let Ok(logged) = serde_json::from_slice::<Logged>(&record.body) else {
+                        continue;
+                    };
                     let Some(seq) = logged.sync else { continue };
                     let known = have.get(record.session.as_str()).and_then(Value::as_u64);
                     if known.is_some_and(|known| seq <= known) {
                         continue;
                     }
                     let frames = engine.frames_of(record);
-                    let mirror = frames.last().and_then(|frame| serde_json::from_slice::<Value>(&frame.json).ok());
-                    let Some(event) = mirror.as_ref().and_then(|mirror| mirror.get("syncEvent")) else { continue };
+                    let mirror = frames
+                        .last()
+                        .and_then(|frame| serde_json::from_slice::<Value>(&frame.json).ok());
+                    let Some(event) = mirror.as_ref().and_then(|mirror| mirror.get("syncEvent"))
+                    else {
+                        continue;
+                    };
                     events.push(json!({
                         "id": event["id"],
                         "aggregate_id": event["aggregateID"],

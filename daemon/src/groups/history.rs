@@ -31,7 +31,9 @@ pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
 
 /// The entries as JSON, without building a tree.
 fn entries_json(entries: &[Arc<Entry>]) -> Result<Bytes, Fault> {
-    serde_json::to_vec(entries).map(Bytes::from).map_err(|error| Fault::unknown(error.to_string()))
+    serde_json::to_vec(entries)
+        .map(Bytes::from)
+        .map_err(|error| Fault::unknown(error.to_string()))
 }
 
 async fn messages(daemon: Arc<Daemon>, request: Request) -> Answer {
@@ -39,21 +41,32 @@ async fn messages(daemon: Arc<Daemon>, request: Request) -> Answer {
     let view = engine.view(&Daemon::session_id(&request)).await?;
     let mut entries = view.messages.as_slice();
     if let Some(before) = request.query.get("before") {
-        let end = entries.iter().position(|entry| entry.info.id().as_str() == before).unwrap_or(entries.len());
+        let end = entries
+            .iter()
+            .position(|entry| entry.info.id().as_str() == before)
+            .unwrap_or(entries.len());
         entries = &entries[..end];
     }
     if let Some(limit) = request.query.number("limit")? {
         entries = &entries[entries.len().saturating_sub(limit as usize)..];
     }
-    Ok(Reply::Json { status: 200, body: entries_json(entries)? })
+    Ok(Reply::Json {
+        status: 200,
+        body: entries_json(entries)?,
+    })
 }
 
 async fn message(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     let view = engine.view(&Daemon::session_id(&request)).await?;
     let id = request.params.get("messageID");
-    let entry = view.messages.iter().find(|entry| entry.info.id().as_str() == id);
-    Reply::json(&with_parts(entry.ok_or_else(|| Fault::not_found("Message", id))?))
+    let entry = view
+        .messages
+        .iter()
+        .find(|entry| entry.info.id().as_str() == id);
+    Reply::json(&with_parts(
+        entry.ok_or_else(|| Fault::not_found("Message", id))?,
+    ))
 }
 
 async fn todo(daemon: Arc<Daemon>, request: Request) -> Answer {
@@ -64,25 +77,46 @@ async fn todo(daemon: Arc<Daemon>, request: Request) -> Answer {
 async fn diff(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     let view = engine.view(&Daemon::session_id(&request)).await?;
-    let Some(message) = request.query.get("messageID") else { return Reply::json(&view.diff) };
-    let user = view.messages.iter().filter_map(|entry| entry.info.user()).find(|user| user.id.as_str() == message);
+    let Some(message) = request.query.get("messageID") else {
+        return Reply::json(&view.diff);
+    };
+    let user = view
+        .messages
+        .iter()
+        .filter_map(|entry| entry.info.user())
+        .find(|user| user.id.as_str() == message);
     let summary = user.and_then(|user| user.summary.as_ref());
-    Reply::json(&summary.map(|summary| summary.diffs.as_slice()).unwrap_or_default())
+    Reply::json(
+        &summary
+            .map(|summary| summary.diffs.as_slice())
+            .unwrap_or_default(),
+    )
 }
 
 async fn fork(daemon: Arc<Daemon>, request: Request) -> Answer {
     let body = request.value()?;
     let until = text(&body, "messageID").map(MessageId::from_wire);
     let engine = daemon.engine().await?;
-    Reply::json(&engine.fork(&Daemon::session_id(&request), until.as_ref()).await?)
+    Reply::json(
+        &engine
+            .fork(&Daemon::session_id(&request), until.as_ref())
+            .await?,
+    )
 }
 
 async fn revert(daemon: Arc<Daemon>, request: Request) -> Answer {
     let body = request.value()?;
-    let message = text(&body, "messageID").ok_or_else(|| Fault::bad_field("a string", "messageID"))?;
+    let message =
+        text(&body, "messageID").ok_or_else(|| Fault::bad_field("a string", "messageID"))?;
     let part = text(&body, "partID").map(PartId::from_wire);
     let engine = daemon.engine().await?;
-    let session = engine.revert(&Daemon::session_id(&request), MessageId::from_wire(message), part).await?;
+    let session = engine
+        .revert(
+            &Daemon::session_id(&request),
+            MessageId::from_wire(message),
+            part,
+        )
+        .await?;
     Reply::json(&session)
 }
 
@@ -99,7 +133,9 @@ async fn delete_message(daemon: Arc<Daemon>, request: Request) -> Answer {
     if view.messages.iter().all(|entry| *entry.info.id() != id) {
         return Err(Fault::not_found("Message", id));
     }
-    engine.note(&session, vec![Record::MessageRemoved(id)], true).await?;
+    engine
+        .note(&session, vec![Record::MessageRemoved(id)], true)
+        .await?;
     Reply::json(&true)
 }
 
@@ -107,10 +143,21 @@ async fn delete_message(daemon: Arc<Daemon>, request: Request) -> Answer {
 async fn part(daemon: &Daemon, request: &Request) -> Result<Part, Fault> {
     let engine = daemon.engine().await?;
     let view = engine.view(&Daemon::session_id(request)).await?;
-    let (message, part) = (request.params.get("messageID"), request.params.get("partID"));
-    let entry = view.messages.iter().find(|entry| entry.info.id().as_str() == message);
+    let (message, part) = (
+        request.params.get("messageID"),
+        request.params.get("partID"),
+    );
+    let entry = view
+        .messages
+        .iter()
+        .find(|entry| entry.info.id().as_str() == message);
     entry
-        .and_then(|entry| entry.parts.iter().find(|candidate| candidate.id.as_str() == part))
+        .and_then(|entry| {
+            entry
+                .parts
+                .iter()
+                .find(|candidate| candidate.id.as_str() == part)
+        })
         .map(|part| part.as_ref().clone())
         .ok_or_else(|| Fault::not_found("Part", part))
 }
@@ -118,15 +165,25 @@ async fn part(daemon: &Daemon, request: &Request) -> Result<Part, Fault> {
 async fn update_part(daemon: Arc<Daemon>, request: Request) -> Answer {
     let old = part(&daemon, &request).await?;
     let value: Value = request.value()?;
-    let new: Part = serde_json::from_value(value)
-        .map_err(|error| Fault::bad_request("Payload", format!("Expected a part: {error}\n  at []")))?;
+    let new: Part = serde_json::from_value(value).map_err(|error| {
+        Fault::bad_request("Payload", format!("Expected a part: {error}\n  at []"))
+    })?;
     if new.id != old.id || new.message_id != old.message_id || new.session_id != old.session_id {
-        return Err(Fault::bad_request("Payload", "Expected the ids of the path\n  at [\"id\"]"));
+        return Err(Fault::bad_request(
+            "Payload",
+            "Expected the ids of the path\n  at [\"id\"]",
+        ));
     }
     let engine = daemon.engine().await?;
     let now = daemon.clock.now();
     let session = Daemon::session_id(&request);
-    engine.note(&session, vec![Record::PartUpdated(Box::new(new.clone()), now)], false).await?;
+    engine
+        .note(
+            &session,
+            vec![Record::PartUpdated(Box::new(new.clone()), now)],
+            false,
+        )
+        .await?;
     Reply::json(&new)
 }
 
@@ -134,6 +191,8 @@ async fn delete_part(daemon: Arc<Daemon>, request: Request) -> Answer {
     let old = part(&daemon, &request).await?;
     let engine = daemon.engine().await?;
     let record = Record::PartRemoved(old.message_id, old.id);
-    engine.note(&Daemon::session_id(&request), vec![record], false).await?;
+    engine
+        .note(&Daemon::session_id(&request), vec![record], false)
+        .await?;
     Reply::json(&true)
 }

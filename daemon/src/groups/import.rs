@@ -82,15 +82,32 @@ fn with_ids(body: &Value, fields: &[(&str, &str)]) -> Result<Value, Fault> {
 async fn message(daemon: Arc<Daemon>, request: Request) -> Answer {
     let body = request.value()?;
     let data = with_ids(&body, &[("id", "msg"), ("sessionID", "ses")])?;
-    let message: Message = serde_json::from_value(data)
-        .map_err(|error| Fault::bad_request("Payload", format!("Expected a message: {error}\n  at [\"data\"]")))?;
+    let message: Message = serde_json::from_value(data).map_err(|error| {
+        Fault::bad_request(
+            "Payload",
+            format!("Expected a message: {error}\n  at [\"data\"]"),
+        )
+    })?;
     let session = SessionId::from_wire(id(&body, "sessionID", "ses")?);
     let engine = daemon.engine().await?;
     let reply = json!({"ok": true, "id": message.id()});
-    let known = engine.view(&session).await?.messages.iter().any(|entry| entry.info.id() == message.id());
-    engine.note(&session, vec![Record::MessageUpdated(Box::new(message.clone()))], true).await?;
+    let known = engine
+        .view(&session)
+        .await?
+        .messages
+        .iter()
+        .any(|entry| entry.info.id() == message.id());
+    engine
+        .note(
+            &session,
+            vec![Record::MessageUpdated(Box::new(message.clone()))],
+            true,
+        )
+        .await?;
     if !known {
-        engine.change_head(&session, true, Box::new(move |info| count(info, &message))).await?;
+        engine
+            .change_head(&session, true, Box::new(move |info| count(info, &message)))
+            .await?;
     }
     Reply::json(&reply)
 }
@@ -115,12 +132,25 @@ fn count(info: &mut Session, message: &Message) {
 
 async fn part(daemon: Arc<Daemon>, request: Request) -> Answer {
     let body = request.value()?;
-    let data = with_ids(&body, &[("id", "prt"), ("sessionID", "ses"), ("messageID", "msg")])?;
-    let part: Part = serde_json::from_value(data)
-        .map_err(|error| Fault::bad_request("Payload", format!("Expected a part: {error}\n  at [\"data\"]")))?;
+    let data = with_ids(
+        &body,
+        &[("id", "prt"), ("sessionID", "ses"), ("messageID", "msg")],
+    )?;
+    let part: Part = serde_json::from_value(data).map_err(|error| {
+        Fault::bad_request(
+            "Payload",
+            format!("Expected a part: {error}\n  at [\"data\"]"),
+        )
+    })?;
     let session = SessionId::from_wire(id(&body, "sessionID", "ses")?);
     let engine = daemon.engine().await?;
     let reply = json!({"ok": true, "id": part.id});
-    engine.note(&session, vec![Record::PartUpdated(Box::new(part), daemon.clock.now())], true).await?;
+    engine
+        .note(
+            &session,
+            vec![Record::PartUpdated(Box::new(part), daemon.clock.now())],
+            true,
+        )
+        .await?;
     Reply::json(&reply)
 }

@@ -26,8 +26,13 @@ async fn answer(
     let folder = daemon.instance(&request).await?.folder;
     daemon.folders.look_for_servers().await;
     let folders = Arc::clone(&daemon.folders);
-    let body = daemon.blocking(move || Ok(folders.with_sources(&folder, read))).await?;
-    Ok(Reply::Json { status: 200, body: body.into() })
+    let body = daemon
+        .blocking(move || Ok(folders.with_sources(&folder, read)))
+        .await?;
+    Ok(Reply::Json {
+        status: 200,
+        body: body.into(),
+    })
 }
 
 async fn config_providers(daemon: Arc<Daemon>, request: Request) -> Answer {
@@ -43,5 +48,8 @@ async fn list(daemon: Arc<Daemon>, request: Request) -> Answer {
 }
 
 async fn auth(daemon: Arc<Daemon>, request: Request) -> Answer {
-    answer(daemon, request, |sources| serde_json::to_vec(&resolve::provider_auth_json(sources)).unwrap_or_default()).await
+    answer(daemon, request, |sources| {
+        serde_json::to_vec(&resolve::provider_auth_json(sources)).unwrap_or_default()
+    })
+    .await
 }

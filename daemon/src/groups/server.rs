@@ -62,14 +62,23 @@ async fn log(_: Arc<Daemon>, request: Request) -> Answer {
         Some("info") => tracing::info!(target: "client", service, message),
         Some("warn") => tracing::warn!(target: "client", service, message),
         Some("error") => tracing::error!(target: "client", service, message),
-        _ => return Err(Fault::bad_field("\"debug\" | \"info\" | \"warn\" | \"error\"", "level")),
+        _ => {
+            return Err(Fault::bad_field(
+                "\"debug\" | \"info\" | \"warn\" | \"error\"",
+                "level",
+            ));
+        }
     }
     Reply::json(&true)
 }
 
 async fn path(daemon: Arc<Daemon>, request: Request) -> Answer {
     let instance = daemon.instance(&request).await?;
-    let worktree = if instance.folder.is_git { instance.facts.worktree.display().to_string() } else { "/".into() };
+    let worktree = if instance.folder.is_git {
+        instance.facts.worktree.display().to_string()
+    } else {
+        "/".into()
+    };
     Reply::json(&json!({
         "home": daemon.paths.home,
         "state": daemon.paths.state,
@@ -93,7 +102,10 @@ async fn reload(daemon: Arc<Daemon>, request: Request) -> Answer {
 
 async fn dispose_all(daemon: Arc<Daemon>, _: Request) -> Answer {
     daemon.dispose_all().await?;
-    daemon.engine().await?.publish(None, None, "global.disposed", &json!({}), false);
+    daemon
+        .engine()
+        .await?
+        .publish(None, None, "global.disposed", &json!({}), false);
     Reply::json(&true)
 }
 
@@ -113,7 +125,11 @@ async fn current(daemon: &Daemon, request: &Request) -> Result<Project, Fault> {
         name: None,
         icon: None,
         commands: None,
-        time: ProjectTime { created: now, updated: now, initialized: None },
+        time: ProjectTime {
+            created: now,
+            updated: now,
+            initialized: None,
+        },
         sandboxes: Vec::new(),
     };
     keep(daemon, &engine, &project)?;
@@ -126,14 +142,20 @@ fn stored(body: Option<Bytes>) -> Option<Project> {
 
 fn keep(daemon: &Daemon, engine: &kilo_session::Engine, project: &Project) -> Result<(), Fault> {
     let body = serde_json::to_vec(project).map_err(|error| Fault::unknown(error.to_string()))?;
-    Ok(engine.store().put("project", &project.id, &body, daemon.clock.now())?)
+    Ok(engine
+        .store()
+        .put("project", &project.id, &body, daemon.clock.now())?)
 }
 
 async fn projects(daemon: Arc<Daemon>, request: Request) -> Answer {
     current(&daemon, &request).await?;
     let engine = daemon.engine().await?;
-    let projects: Vec<Project> =
-        engine.store().scan("project").into_iter().filter_map(|(_, body)| stored(Some(body))).collect();
+    let projects: Vec<Project> = engine
+        .store()
+        .scan("project")
+        .into_iter()
+        .filter_map(|(_, body)| stored(Some(body)))
+        .collect();
     Reply::json(&projects)
 }
 
@@ -145,7 +167,8 @@ async fn update_project(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     let id = request.params.get("projectID");
     current(&daemon, &request).await?;
-    let mut project = stored(engine.store().get("project", id)).ok_or_else(|| Fault::not_found("Project", id))?;
+    let mut project =
+        stored(engine.store().get("project", id)).ok_or_else(|| Fault::not_found("Project", id))?;
     let body = request.value()?;
     if let Some(name) = text(&body, "name") {
         project.name = Some(name.to_string());
@@ -184,7 +207,15 @@ async fn set_auth(daemon: Arc<Daemon>, request: Request) -> Answer {
     let provider = request.params.get("providerID").to_string();
     let entry = request.value()?;
     let writer = Arc::clone(&daemon);
-    daemon.blocking(move || writer.folders.auth().put(&provider, entry).map_err(auth_fault)).await?;
+    daemon
+        .blocking(move || {
+            writer
+                .folders
+                .auth()
+                .put(&provider, entry)
+                .map_err(auth_fault)
+        })
+        .await?;
     daemon.dispose_all().await?;
     Reply::json(&true)
 }
@@ -192,7 +223,9 @@ async fn set_auth(daemon: Arc<Daemon>, request: Request) -> Answer {
 async fn remove_auth(daemon: Arc<Daemon>, request: Request) -> Answer {
     let provider = request.params.get("providerID").to_string();
     let writer = Arc::clone(&daemon);
-    daemon.blocking(move || writer.folders.auth().remove(&provider).map_err(auth_fault)).await?;
+    daemon
+        .blocking(move || writer.folders.auth().remove(&provider).map_err(auth_fault))
+        .await?;
     daemon.dispose_all().await?;
     Reply::json(&true)
 }

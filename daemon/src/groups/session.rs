@@ -42,10 +42,17 @@ pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
 fn filter(request: &Request) -> Result<Filter, Fault> {
     let query = &request.query;
     Ok(Filter {
-        search: query.get("search").filter(|text| !text.is_empty()).map(str::to_string),
+        search: query
+            .get("search")
+            .filter(|text| !text.is_empty())
+            .map(str::to_string),
         roots: query.flag("roots"),
         start: query.number("start")?,
-        limit: Some(query.number("limit")?.map_or(LIST_MAX, |limit| limit as usize)),
+        limit: Some(
+            query
+                .number("limit")?
+                .map_or(LIST_MAX, |limit| limit as usize),
+        ),
         archived: true,
         ..Default::default()
     })
@@ -56,14 +63,22 @@ async fn list(daemon: Arc<Daemon>, request: Request) -> Answer {
     let instance = daemon.instance(&request).await?;
     let is_global = instance.facts.vcs.is_none();
     let all_of_project = request.query.get("scope") == Some("project");
-    filter.path = request.query.get("path").filter(|_| !is_global).map(|path| path.trim_matches('/').to_string());
-    let of_directory = request.query.get("directory").is_some() && !all_of_project && filter.path.is_none();
+    filter.path = request
+        .query
+        .get("path")
+        .filter(|_| !is_global)
+        .map(|path| path.trim_matches('/').to_string());
+    let of_directory =
+        request.query.get("directory").is_some() && !all_of_project && filter.path.is_none();
     if is_global || of_directory {
         filter.directory = Some(daemon.directory(&request));
     }
     filter.project = Some(instance.facts.project_id);
     let engine = daemon.engine().await?;
-    Ok(Reply::Json { status: 200, body: engine.list_json(&filter) })
+    Ok(Reply::Json {
+        status: 200,
+        body: engine.list_json(&filter),
+    })
 }
 
 async fn list_all(daemon: Arc<Daemon>, request: Request) -> Answer {
@@ -84,12 +99,24 @@ async fn list_all(daemon: Arc<Daemon>, request: Request) -> Answer {
     let mut sessions = Vec::new();
     for id in engine.catalog().list(&filter) {
         let Ok(head) = engine.head(&id) else { continue };
-        let Ok(mut session) = serde_json::from_slice::<Map<String, Value>>(&head) else { continue };
-        let project_id = session.get("projectID").and_then(Value::as_str).unwrap_or_default().to_string();
+        let Ok(mut session) = serde_json::from_slice::<Map<String, Value>>(&head) else {
+            continue;
+        };
+        let project_id = session
+            .get("projectID")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_string();
         let project = match projects.get(&project_id) {
-            Some(project) => json!({"id": project["id"], "name": project.get("name"), "worktree": project["worktree"]}),
+            Some(project) => {
+                json!({"id": project["id"], "name": project.get("name"), "worktree": project["worktree"]})
+            }
             None => {
-                let directory = session.get("directory").and_then(Value::as_str).unwrap_or_default().to_string();
+                let directory = session
+                    .get("directory")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_string();
                 let worktree = match daemon.folders.instance(&directory).await {
                     Ok(instance) => instance.facts.main_worktree.display().to_string(),
                     Err(_) => directory,
@@ -131,7 +158,10 @@ async fn status(daemon: Arc<Daemon>, request: Request) -> Answer {
 
 async fn get(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
-    Ok(Reply::Json { status: 200, body: engine.head(&Daemon::session_id(&request))? })
+    Ok(Reply::Json {
+        status: 200,
+        body: engine.head(&Daemon::session_id(&request))?,
+    })
 }
 
 #[derive(Deserialize)]
@@ -183,7 +213,10 @@ async fn children(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     let parent = Daemon::session_id(&request);
     engine.head(&parent)?;
-    Ok(Reply::Json { status: 200, body: engine.heads_json(&engine.catalog().children(&parent)) })
+    Ok(Reply::Json {
+        status: 200,
+        body: engine.heads_json(&engine.catalog().children(&parent)),
+    })
 }
 
 /// Reads a prompt; `parts` must be a list.
@@ -220,12 +253,20 @@ async fn abort(daemon: Arc<Daemon>, request: Request) -> Answer {
 async fn summarize(daemon: Arc<Daemon>, request: Request) -> Answer {
     let body = request.value()?;
     let field = |name: &str| {
-        text(&body, name).map(str::to_string).ok_or_else(|| Fault::bad_field("a string", name))
+        text(&body, name)
+            .map(str::to_string)
+            .ok_or_else(|| Fault::bad_field("a string", name))
     };
-    let model = ModelRef { provider_id: field("providerID")?, model_id: field("modelID")?, variant: None };
+    let model = ModelRef {
+        provider_id: field("providerID")?,
+        model_id: field("modelID")?,
+        variant: None,
+    };
     let auto = body.get("auto").and_then(Value::as_bool).unwrap_or(false);
     let engine = daemon.engine().await?;
-    engine.summarize(&Daemon::session_id(&request), model, auto).await?;
+    engine
+        .summarize(&Daemon::session_id(&request), model, auto)
+        .await?;
     Reply::json(&true)
 }
 
@@ -242,9 +283,17 @@ struct Shell {
 async fn shell(daemon: Arc<Daemon>, request: Request) -> Answer {
     let body: Shell = request.json()?;
     let engine = daemon.engine().await?;
-    let prompt =
-        PromptBody { message_id: body.message_id, agent: body.agent, model: body.model, ..Default::default() };
-    Reply::json(&engine.shell(&Daemon::session_id(&request), prompt, body.command).await?)
+    let prompt = PromptBody {
+        message_id: body.message_id,
+        agent: body.agent,
+        model: body.model,
+        ..Default::default()
+    };
+    Reply::json(
+        &engine
+            .shell(&Daemon::session_id(&request), prompt, body.command)
+            .await?,
+    )
 }
 
 async fn viewed(_: Arc<Daemon>, _: Request) -> Answer {
@@ -263,7 +312,9 @@ async fn drain(daemon: Arc<Daemon>, request: Request) -> Answer {
         .filter(|token| (1..=128).contains(&token.len()))
         .ok_or_else(|| Fault::bad_field("a string of 1 to 128 characters", "token"))?;
     let engine = daemon.engine().await?;
-    engine.drain(&Daemon::session_id(&request), token.to_string()).await?;
+    engine
+        .drain(&Daemon::session_id(&request), token.to_string())
+        .await?;
     Reply::json(&true)
 }
 
@@ -287,17 +338,30 @@ struct Usage {
 }
 
 impl Usage {
-    async fn add(&mut self, engine: &Arc<Engine>, session: &kilo_protocol::SessionId) -> Result<(), Fault> {
+    async fn add(
+        &mut self,
+        engine: &Arc<Engine>,
+        session: &kilo_protocol::SessionId,
+    ) -> Result<(), Fault> {
         let view = engine.view(session).await?;
         self.cost += view.info.cost;
-        for answer in view.messages.iter().filter_map(|entry| entry.info.assistant()) {
+        for answer in view
+            .messages
+            .iter()
+            .filter_map(|entry| entry.info.assistant())
+        {
             let place = self
                 .models
                 .iter()
                 .position(|model| model.0 == answer.provider_id && model.1 == answer.model_id)
                 .unwrap_or_else(|| {
-                    let fresh =
-                        (answer.provider_id.clone(), answer.model_id.clone(), 0, 0.0, Default::default());
+                    let fresh = (
+                        answer.provider_id.clone(),
+                        answer.model_id.clone(),
+                        0,
+                        0.0,
+                        Default::default(),
+                    );
                     self.models.push(fresh);
                     self.models.len() - 1
                 });

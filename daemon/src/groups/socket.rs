@@ -26,7 +26,9 @@ const COMMANDS_MAX: usize = 32;
 /// Adds the socket to a router; commands go to the handlers that the router has by then.
 pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
     let (handlers, daemon) = (Rc::new(router.clone()), Arc::clone(daemon));
-    router.on("ws.connect", move |request| connect(Arc::clone(&daemon), Rc::clone(&handlers), request))
+    router.on("ws.connect", move |request| {
+        connect(Arc::clone(&daemon), Rc::clone(&handlers), request)
+    })
 }
 
 async fn connect(daemon: Arc<Daemon>, handlers: Rc<Router>, request: Request) -> Answer {
@@ -39,7 +41,9 @@ async fn connect(daemon: Arc<Daemon>, handlers: Rc<Router>, request: Request) ->
     let engine = daemon.engine().await?;
     let after = request.query.get("after");
     let follower = Follower::new(engine, daemon.handle.clone(), scope, Form::Socket, after);
-    Ok(Reply::Socket(Box::new(move |socket| Box::pin(talk(socket, follower, handlers, directory)))))
+    Ok(Reply::Socket(Box::new(move |socket| {
+        Box::pin(talk(socket, follower, handlers, directory))
+    })))
 }
 
 async fn talk(socket: Socket, mut follower: Follower, handlers: Rc<Router>, directory: String) {
@@ -89,14 +93,21 @@ struct Command {
 
 async fn run(text: String, handlers: Rc<Router>, directory: String, mut sender: SocketSender) {
     let (id, outcome) = match serde_json::from_str::<Command>(&text) {
-        Ok(command) => (command.id.clone(), execute(command, &handlers, directory).await),
-        Err(error) => (Value::Null, Err(Fault::bad_request("Payload", error.to_string()))),
+        Ok(command) => (
+            command.id.clone(),
+            execute(command, &handlers, directory).await,
+        ),
+        Err(error) => (
+            Value::Null,
+            Err(Fault::bad_request("Payload", error.to_string())),
+        ),
     };
     let (status, body) = match outcome {
         Ok(reply) => content(reply),
         Err(fault) => (fault.kind.status(), Bytes::from(fault.body.to_string())),
     };
-    let mut out = format!("{{\"type\":\"reply\",\"id\":{id},\"status\":{status},\"body\":").into_bytes();
+    let mut out =
+        format!("{{\"type\":\"reply\",\"id\":{id},\"status\":{status},\"body\":").into_bytes();
     if body.is_empty() {
         out.extend_from_slice(b"null");
     } else {
@@ -107,15 +118,39 @@ async fn run(text: String, handlers: Rc<Router>, directory: String, mut sender: 
 }
 
 async fn execute(command: Command, handlers: &Router, directory: String) -> Answer {
-    let unknown = || Fault::named(FaultKind::NotFound, "NotFoundError", format!("Operation not found: {}", command.op));
+    let unknown = || {
+        Fault::named(
+            FaultKind::NotFound,
+            "NotFoundError",
+            format!("Operation not found: {}", command.op),
+        )
+    };
     let op = endpoints::find(&command.op).ok_or_else(unknown)?;
     if op.stream != Stream::No {
-        return Err(Fault::bad_request("Payload", "an operation that is a stream cannot be a command"));
+        return Err(Fault::bad_request(
+            "Payload",
+            "an operation that is a stream cannot be a command",
+        ));
     }
-    let handler = handlers.handler(op.id).ok_or_else(|| Fault::not_implemented(op.id))?;
-    let body = command.body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-    let (params, query) = (Params::from_iter(pairs(command.params)), Query::from_iter(pairs(command.query)));
-    handler(Request::command(op, params, query, Some(command.directory.unwrap_or(directory)), body)?).await
+    let handler = handlers
+        .handler(op.id)
+        .ok_or_else(|| Fault::not_implemented(op.id))?;
+    let body = command
+        .body
+        .map(|body| Bytes::from(body.to_string()))
+        .unwrap_or_default();
+    let (params, query) = (
+        Params::from_iter(pairs(command.params)),
+        Query::from_iter(pairs(command.query)),
+    );
+    handler(Request::command(
+        op,
+        params,
+        query,
+        Some(command.directory.unwrap_or(directory)),
+        body,
+    )?)
+    .await
 }
 
 fn pairs(fields: Map<String, Value>) -> impl Iterator<Item = (String, String)> {
@@ -129,9 +164,10 @@ fn pairs(fields: Map<String, Value>) -> impl Iterator<Item = (String, String)> {
 fn content(reply: Reply) -> (u16, Bytes) {
     match reply {
         Reply::Json { status, body } => (status, body),
-        Reply::Text { status, body, .. } => {
-            (status, Bytes::from(json!(String::from_utf8_lossy(&body)).to_string()))
-        }
+        Reply::Text { status, body, .. } => (
+            status,
+            Bytes::from(json!(String::from_utf8_lossy(&body)).to_string()),
+        ),
         Reply::Empty(status) => (status, Bytes::new()),
         Reply::With(inner, _) => content(*inner),
         Reply::Events(_) | Reply::Socket(_) => (400, Bytes::new()),

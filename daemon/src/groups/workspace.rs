@@ -59,18 +59,30 @@ pub(super) fn file_fault(error: files::FileError) -> Fault {
 async fn list(daemon: Arc<Daemon>, request: Request) -> Answer {
     let path = path(&request)?;
     let folder = folder(&daemon, &request);
-    Reply::json(&daemon.blocking(move || files::list(&folder, &path).map_err(file_fault)).await?)
+    Reply::json(
+        &daemon
+            .blocking(move || files::list(&folder, &path).map_err(file_fault))
+            .await?,
+    )
 }
 
 async fn read(daemon: Arc<Daemon>, request: Request) -> Answer {
     let path = path(&request)?;
     let folder = folder(&daemon, &request);
-    Reply::json(&daemon.blocking(move || files::content(&folder, &path).map_err(file_fault)).await?)
+    Reply::json(
+        &daemon
+            .blocking(move || files::content(&folder, &path).map_err(file_fault))
+            .await?,
+    )
 }
 
 async fn status(daemon: Arc<Daemon>, request: Request) -> Answer {
     let folder = folder(&daemon, &request);
-    Reply::json(&daemon.blocking(move || files::status(&folder).map_err(file_fault)).await?)
+    Reply::json(
+        &daemon
+            .blocking(move || files::status(&folder).map_err(file_fault))
+            .await?,
+    )
 }
 
 async fn find_text(daemon: Arc<Daemon>, request: Request) -> Answer {
@@ -78,7 +90,8 @@ async fn find_text(daemon: Arc<Daemon>, request: Request) -> Answer {
     let folder = folder(&daemon, &request);
     let found = daemon
         .blocking(move || {
-            find::text(&folder, &pattern, MATCHES_MAX).map_err(|error| Fault::bad_request("Query", error.to_string()))
+            find::text(&folder, &pattern, MATCHES_MAX)
+                .map_err(|error| Fault::bad_request("Query", error.to_string()))
         })
         .await?;
     Reply::json(&found)
@@ -93,7 +106,11 @@ async fn find_files(daemon: Arc<Daemon>, request: Request) -> Answer {
         _ => find::NameKind::Any,
     };
     let folder = folder(&daemon, &request);
-    Reply::json(&daemon.blocking(move || Ok(find::files(&folder, &query, kind, limit))).await?)
+    Reply::json(
+        &daemon
+            .blocking(move || Ok(find::files(&folder, &query, kind, limit)))
+            .await?,
+    )
 }
 
 /// No language server runs yet, so there are no symbols (the reference answers the same).
@@ -113,21 +130,36 @@ fn vcs_fault(error: vcs::VcsError) -> Fault {
 
 async fn vcs_status(daemon: Arc<Daemon>, request: Request) -> Answer {
     let folder = folder(&daemon, &request);
-    Reply::json(&daemon.blocking(move || vcs::status(&folder).map_err(vcs_fault)).await?)
+    Reply::json(
+        &daemon
+            .blocking(move || vcs::status(&folder).map_err(vcs_fault))
+            .await?,
+    )
 }
 
 async fn vcs_diff(daemon: Arc<Daemon>, request: Request) -> Answer {
     let mode = request.query.require("mode")?;
-    let mode = vcs::DiffMode::from_wire(mode).ok_or_else(|| Fault::bad_query("\"git\" | \"branch\"", "mode"))?;
+    let mode = vcs::DiffMode::from_wire(mode)
+        .ok_or_else(|| Fault::bad_query("\"git\" | \"branch\"", "mode"))?;
     let context = request.query.number("context")?.unwrap_or(3).min(1_000_000) as u32;
     let folder = folder(&daemon, &request);
-    Reply::json(&daemon.blocking(move || vcs::diff(&folder, mode, context).map_err(vcs_fault)).await?)
+    Reply::json(
+        &daemon
+            .blocking(move || vcs::diff(&folder, mode, context).map_err(vcs_fault))
+            .await?,
+    )
 }
 
 async fn vcs_raw(daemon: Arc<Daemon>, request: Request) -> Answer {
     let folder = folder(&daemon, &request);
-    let text = daemon.blocking(move || vcs::raw_diff(&folder).map_err(vcs_fault)).await?;
-    Ok(Reply::Text { status: 200, content_type: "text/x-diff; charset=utf-8", body: text.into() })
+    let text = daemon
+        .blocking(move || vcs::raw_diff(&folder).map_err(vcs_fault))
+        .await?;
+    Ok(Reply::Text {
+        status: 200,
+        content_type: "text/x-diff; charset=utf-8",
+        body: text.into(),
+    })
 }
 
 async fn vcs_apply(daemon: Arc<Daemon>, request: Request) -> Answer {

@@ -10,9 +10,19 @@ use std::sync::Arc;
 
 async fn daemon(home: &Home) -> Running {
     let path = home.path().to_path_buf();
-    let environment = Environment { home: path.clone(), cwd: path.clone(), temp: path, ..Environment::default() };
-    let options =
-        Options { environment, hostname: "127.0.0.1".into(), port: 0, cors: Vec::new(), embedded: true };
+    let environment = Environment {
+        home: path.clone(),
+        cwd: path.clone(),
+        temp: path,
+        ..Environment::default()
+    };
+    let options = Options {
+        environment,
+        hostname: "127.0.0.1".into(),
+        port: 0,
+        cors: Vec::new(),
+        embedded: true,
+    };
     start(options).await.expect("a daemon")
 }
 
@@ -24,11 +34,17 @@ fn engine(running: &Running) -> Arc<Engine> {
 }
 
 async fn says(api: &Api, session: &str, text: &str) {
-    eventually(text, async || (api.answers(session).await == text).then_some(())).await;
+    eventually(text, async || {
+        (api.answers(session).await == text).then_some(())
+    })
+    .await;
 }
 
 async fn panics(engine: &Arc<Engine>, session: &str) {
-    engine.inject_panic(&SessionId::from_wire(session)).await.expect("a session");
+    engine
+        .inject_panic(&SessionId::from_wire(session))
+        .await
+        .expect("a session");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,22 +59,35 @@ async fn a_panic_loses_no_record_and_no_other_session() {
     model.script("dies", [Turn::held("dies", 5, "never")]);
     model.script("lives", [Turn::held("lives", 5, "go")]);
     for (session, key) in [(&dies, "dies"), (&lives, "lives")] {
-        api.prompt_async(session, &format!("go [[{key}]]")).await.ok();
+        api.prompt_async(session, &format!("go [[{key}]]"))
+            .await
+            .ok();
     }
     let begun: String = (0..5).map(|n| Turn::piece("dies", n)).collect();
     says(&api, &dies, &begun).await;
     model.at_gate("go").await;
     panics(&engine(&running), &dies).await;
 
-    client.until("the turn's end", |seen| seen.iter().any(|seen| seen.is("session.turn.close", &dies))).await;
-    let close = client.look(|seen| seen.iter().find(|seen| seen.is("session.turn.close", &dies)).cloned());
+    client
+        .until("the turn's end", |seen| {
+            seen.iter().any(|seen| seen.is("session.turn.close", &dies))
+        })
+        .await;
+    let close = client.look(|seen| {
+        seen.iter()
+            .find(|seen| seen.is("session.turn.close", &dies))
+            .cloned()
+    });
     assert_eq!(close.expect("an end").field("reason"), "interrupted");
     assert_eq!(api.answers(&dies).await, begun, "what was said is there");
     let last = api.messages(&dies).await.pop().expect("an answer");
     assert_eq!(last["info"]["error"]["name"], "MessageAbortedError");
 
     model.open("go");
-    let whole: String = (0..5).map(|n| Turn::piece("lives", n)).chain(["end".into()]).collect();
+    let whole: String = (0..5)
+        .map(|n| Turn::piece("lives", n))
+        .chain(["end".into()])
+        .collect();
     says(&api, &lives, &whole).await;
     api.idle(&lives).await;
     api.prompt(&dies, "still there? [[again]]").await.ok();
@@ -66,7 +95,9 @@ async fn a_panic_loses_no_record_and_no_other_session() {
     for session in [&dies, &lives] {
         let stored = api.messages(session).await;
         let ended = |seen: &kilo_tests::Seen| seen.is("session.idle", session);
-        client.until("the last event", |seen| seen.iter().rev().any(ended)).await;
+        client
+            .until("the last event", |seen| seen.iter().rev().any(ended))
+            .await;
         client.look(|seen| assert_eq!(Mirror::of(seen).messages(session), stored));
     }
     running.stop().await;
@@ -84,9 +115,14 @@ async fn a_session_that_dies_again_and_again_is_left_alone_and_readable() {
     let engine = engine(&running);
     for _ in 0..2 {
         panics(&engine, &dies).await;
-        eventually("a rebuilt session", async || (api.messages(&dies).await == history).then_some(())).await;
+        eventually("a rebuilt session", async || {
+            (api.messages(&dies).await == history).then_some(())
+        })
+        .await;
     }
-    api.prompt(&dies, "two deaths are no end [[two]]").await.ok();
+    api.prompt(&dies, "two deaths are no end [[two]]")
+        .await
+        .ok();
     let history = api.messages(&dies).await;
     panics(&engine, &dies).await;
     let refused = eventually("a refusal", async || {
@@ -94,8 +130,19 @@ async fn a_session_that_dies_again_and_again_is_left_alone_and_readable() {
         (answer.status != 204).then_some(answer)
     })
     .await;
-    assert!(refused.status >= 500 && refused.body["name"].is_string(), "{}", refused.text);
-    assert!(!refused.body["data"]["message"].as_str().unwrap_or_default().is_empty(), "{}", refused.text);
+    assert!(
+        refused.status >= 500 && refused.body["name"].is_string(),
+        "{}",
+        refused.text
+    );
+    assert!(
+        !refused.body["data"]["message"]
+            .as_str()
+            .unwrap_or_default()
+            .is_empty(),
+        "{}",
+        refused.text
+    );
     let readable = api.messages(&dies).await;
     assert_eq!(readable[..history.len()], history[..], "it can be read");
     api.prompt(&lives, "hello [[other]]").await.ok();

@@ -8,23 +8,44 @@ use std::path::PathBuf;
 pub struct NoCheckpoints;
 
 fn none<T: Send + 'static>(directory: PathBuf) -> BoxFuture<'static, Result<T, CheckpointError>> {
-    Box::pin(std::future::ready(Err(CheckpointError::NotARepository(directory))))
+    Box::pin(std::future::ready(Err(CheckpointError::NotARepository(
+        directory,
+    ))))
 }
 
 impl Checkpoints for NoCheckpoints {
     fn track(&self, directory: PathBuf) -> BoxFuture<'static, Result<String, CheckpointError>> {
         none(directory)
     }
-    fn diff(&self, directory: PathBuf, _: String, _: String) -> BoxFuture<'static, Result<Vec<FileDiff>, CheckpointError>> {
+    fn diff(
+        &self,
+        directory: PathBuf,
+        _: String,
+        _: String,
+    ) -> BoxFuture<'static, Result<Vec<FileDiff>, CheckpointError>> {
         none(directory)
     }
-    fn changed(&self, directory: PathBuf, _: String, _: String) -> BoxFuture<'static, Result<Vec<PathBuf>, CheckpointError>> {
+    fn changed(
+        &self,
+        directory: PathBuf,
+        _: String,
+        _: String,
+    ) -> BoxFuture<'static, Result<Vec<PathBuf>, CheckpointError>> {
         none(directory)
     }
-    fn undo(&self, directory: PathBuf, _: Vec<FileChange>) -> BoxFuture<'static, Result<Restored, CheckpointError>> {
+    fn undo(
+        &self,
+        directory: PathBuf,
+        _: Vec<FileChange>,
+    ) -> BoxFuture<'static, Result<Restored, CheckpointError>> {
         none(directory)
     }
-    fn restore(&self, directory: PathBuf, _: String, _: Vec<PathBuf>) -> BoxFuture<'static, Result<(), CheckpointError>> {
+    fn restore(
+        &self,
+        directory: PathBuf,
+        _: String,
+        _: Vec<PathBuf>,
+    ) -> BoxFuture<'static, Result<(), CheckpointError>> {
         none(directory)
     }
 }

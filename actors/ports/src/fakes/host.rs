@@ -33,14 +33,22 @@ impl ToolHost for FakeHost {
     fn ask(&self, _: &CallId, ask: Ask) -> BoxFuture<'static, Result<(), ToolError>> {
         let denied = self.denied.lock().contains(&ask.permission);
         self.asks.lock().push(ask);
-        ready(if denied { Err(ToolError::Rejected("rejected".into())) } else { Ok(()) })
+        ready(if denied {
+            Err(ToolError::Rejected("rejected".into()))
+        } else {
+            Ok(())
+        })
     }
 
     fn progress(&self, _: &CallId, _: Option<String>, metadata: Map<String, Value>) {
         self.progress.lock().push(metadata);
     }
 
-    fn question(&self, _: &CallId, _: Vec<Value>) -> BoxFuture<'static, Result<QuestionAnswer, ToolError>> {
+    fn question(
+        &self,
+        _: &CallId,
+        _: Vec<Value>,
+    ) -> BoxFuture<'static, Result<QuestionAnswer, ToolError>> {
         ready(Ok(match self.answers.lock().clone() {
             Some(answers) => QuestionAnswer::Answered(answers),
             None => QuestionAnswer::Dismissed,
@@ -53,7 +61,10 @@ impl ToolHost for FakeHost {
     }
 
     fn task_agents(&self) -> Vec<TaskAgent> {
-        vec![TaskAgent { name: "general".into(), description: "anything".into() }]
+        vec![TaskAgent {
+            name: "general".into(),
+            description: "anything".into(),
+        }]
     }
 
     fn task(
@@ -65,7 +76,12 @@ impl ToolHost for FakeHost {
         let session = SessionId::from_wire("ses_child");
         let model = json!({"providerID": "fake", "modelID": "m"});
         started(session.clone(), model.clone());
-        ready(Ok(TaskAnswer { session, text: format!("did: {}", order.prompt), error: None, model }))
+        ready(Ok(TaskAnswer {
+            session,
+            text: format!("did: {}", order.prompt),
+            error: None,
+            model,
+        }))
     }
 
     fn file_edited(&self, path: PathBuf) {

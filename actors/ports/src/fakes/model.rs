@@ -22,12 +22,19 @@ impl ScriptedModel {
 }
 
 impl ModelClient for ScriptedModel {
-    fn stream(&self, request: ModelRequest, cancel: CancellationToken) -> mpsc::Receiver<ChunkBatch> {
+    fn stream(
+        &self,
+        request: ModelRequest,
+        cancel: CancellationToken,
+    ) -> mpsc::Receiver<ChunkBatch> {
         self.requests.lock().push(request);
         let batches = self.answers.lock().pop_front().unwrap_or_else(|| {
             vec![Ok(vec![
                 Chunk::Text("done".into()),
-                Chunk::Finish { reason: "stop".into(), tokens: Default::default() },
+                Chunk::Finish {
+                    reason: "stop".into(),
+                    tokens: Default::default(),
+                },
             ])]
         });
         let (sender, receiver) = mpsc::channel(BATCHES_MAX);

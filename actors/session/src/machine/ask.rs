@@ -11,7 +11,12 @@ use serde_json::{Value, json};
 
 /// The refusal for a request of a call that ended already.
 pub(super) fn too_late(call: CallId) -> Effect {
-    Effect::AnswerNow(call, Err(ToolError::Aborted { metadata: Default::default() }))
+    Effect::AnswerNow(
+        call,
+        Err(ToolError::Aborted {
+            metadata: Default::default(),
+        }),
+    )
 }
 
 /// Who allowed a call without a question, by the layer of the rule: the agent (with the configuration), the session, or a
@@ -21,7 +26,10 @@ const SOURCES: [&str; 3] = ["agent", "session", "project"];
 impl Machine {
     /// Judges a request: allowed and refused ones are answered at once, the rest waits for a person.
     pub(super) fn ask(&mut self, cx: &mut Cx, call: &CallId, mut ask: Ask, saved: &[Rule]) {
-        if matches!(self.run.as_ref().map(|run| &run.kind), Some(TurnKind::Shell(_))) {
+        if matches!(
+            self.run.as_ref().map(|run| &run.kind),
+            Some(TurnKind::Shell(_))
+        ) {
             cx.effect(Effect::AnswerNow(call.clone(), Ok(())));
             return;
         }
@@ -32,9 +40,15 @@ impl Machine {
             // A request about nothing in particular is one about everything, never one that needs no rule.
             ask.patterns.push("*".into());
         }
-        let judged: Vec<(String, Judged)> =
-            ask.patterns.iter().map(|pattern| (pattern.clone(), self.judge(&ask.permission, pattern, saved))).collect();
-        if let Some((pattern, denied)) = judged.iter().find(|(_, judged)| judged.action == Action::Deny) {
+        let judged: Vec<(String, Judged)> = ask
+            .patterns
+            .iter()
+            .map(|pattern| (pattern.clone(), self.judge(&ask.permission, pattern, saved)))
+            .collect();
+        if let Some((pattern, denied)) = judged
+            .iter()
+            .find(|(_, judged)| judged.action == Action::Deny)
+        {
             let rule = &denied.rule;
             let why = format!(
                 "A rule denies this: permission {} for \"{pattern}\" (rule {} \"{}\" deny).",
@@ -56,7 +70,9 @@ impl Machine {
             cx.effect(Effect::AnswerNow(call.clone(), Ok(())));
             return;
         }
-        let Some(message) = self.run.as_ref().and_then(|run| run.answer.clone()) else { return };
+        let Some(message) = self.run.as_ref().and_then(|run| run.answer.clone()) else {
+            return;
+        };
         let request = PermissionRequest {
             id: cx.ids.permission(cx.now),
             session_id: self.state.info.id.clone(),
@@ -64,7 +80,10 @@ impl Machine {
             patterns: open,
             metadata: ask.metadata,
             always: ask.always,
-            tool: Some(CallRef { message_id: message, call_id: call.clone() }),
+            tool: Some(CallRef {
+                message_id: message,
+                call_id: call.clone(),
+            }),
         };
         cx.record(&mut self.state, Record::PermissionAsked(Box::new(request)));
         if let Some(call) = self.call_mut(call) {
@@ -73,19 +92,34 @@ impl Machine {
     }
 
     fn call_mut(&mut self, id: &CallId) -> Option<&mut Call> {
-        self.run.as_mut()?.calls.iter_mut().find(|call| call.id == *id)
+        self.run
+            .as_mut()?
+            .calls
+            .iter_mut()
+            .find(|call| call.id == *id)
     }
 
     /// What the rules say: agent and session rules decide; what users saved decides only where those ask.
     fn judge(&self, permission: &str, pattern: &str, saved: &[Rule]) -> Judged {
-        let agent: &[Rule] = self.run.as_ref().map(|run| run.rules.as_slice()).unwrap_or_default();
+        let agent: &[Rule] = self
+            .run
+            .as_ref()
+            .map(|run| run.rules.as_slice())
+            .unwrap_or_default();
         let session: &[Rule] = self.state.info.permission.as_deref().unwrap_or_default();
         let judged = evaluate(permission, pattern, &[agent, session]);
         if judged.action != Action::Ask {
             return judged;
         }
         let by_answer = evaluate(permission, pattern, &[saved]);
-        if by_answer.action == Action::Ask { judged } else { Judged { layer: 2, ..by_answer } }
+        if by_answer.action == Action::Ask {
+            judged
+        } else {
+            Judged {
+                layer: 2,
+                ..by_answer
+            }
+        }
     }
 
     fn approve(&mut self, call: &CallId, source: &str, rule: &Rule) {
@@ -99,12 +133,29 @@ impl Machine {
     }
 
     /// A person's answer.
-    pub(super) fn answer(&mut self, cx: &mut Cx, id: &PermissionId, reply: Reply, message: Option<String>) {
-        let Some(request) = self.state.permissions.iter().find(|request| request.id == *id).cloned() else {
+    pub(super) fn answer(
+        &mut self,
+        cx: &mut Cx,
+        id: &PermissionId,
+        reply: Reply,
+        message: Option<String>,
+    ) {
+        let Some(request) = self
+            .state
+            .permissions
+            .iter()
+            .find(|request| request.id == *id)
+            .cloned()
+        else {
             return;
         };
         cx.durable();
-        self.settle(cx, &request, reply, message.filter(|text| !text.trim().is_empty()));
+        self.settle(
+            cx,
+            &request,
+            reply,
+            message.filter(|text| !text.trim().is_empty()),
+        );
         match reply {
             Reply::Once => {}
             Reply::Always => {
@@ -132,26 +183,39 @@ impl Machine {
     fn settle_covered(&mut self, cx: &mut Cx, rules: &[Rule]) {
         for other in self.state.permissions.clone() {
             let call = other.tool.as_ref().map(|tool| tool.call_id.clone());
-            if call.and_then(|call| self.call_mut(&call)).is_some_and(|call| call.must_ask) {
+            if call
+                .and_then(|call| self.call_mut(&call))
+                .is_some_and(|call| call.must_ask)
+            {
                 continue;
             }
-            let covered = other
-                .patterns
-                .iter()
-                .all(|pattern| evaluate(&other.permission, pattern, &[rules]).action == Action::Allow);
+            let covered = other.patterns.iter().all(|pattern| {
+                evaluate(&other.permission, pattern, &[rules]).action == Action::Allow
+            });
             if covered {
                 self.settle(cx, &other, Reply::Always, None);
             }
         }
     }
 
-    fn settle(&mut self, cx: &mut Cx, request: &PermissionRequest, reply: Reply, message: Option<String>) {
-        cx.record(&mut self.state, Record::PermissionReplied(request.id.clone(), reply.as_str().into()));
+    fn settle(
+        &mut self,
+        cx: &mut Cx,
+        request: &PermissionRequest,
+        reply: Reply,
+        message: Option<String>,
+    ) {
+        cx.record(
+            &mut self.state,
+            Record::PermissionReplied(request.id.clone(), reply.as_str().into()),
+        );
         let result = match (reply, message) {
-            (Reply::Reject, Some(message)) => {
-                Err(ToolError::Denied(format!("The user rejected this call and says: {message}")))
-            }
-            (Reply::Reject, None) => Err(ToolError::Rejected("The user rejected permission for this call.".into())),
+            (Reply::Reject, Some(message)) => Err(ToolError::Denied(format!(
+                "The user rejected this call and says: {message}"
+            ))),
+            (Reply::Reject, None) => Err(ToolError::Rejected(
+                "The user rejected permission for this call.".into(),
+            )),
             _ => {
                 if let Some(tool) = &request.tool {
                     let rule = Rule {
@@ -169,11 +233,27 @@ impl Machine {
 
     /// A call ended: what it still asked is closed, so that no client waits for it any more.
     pub(super) fn close_requests_of(&mut self, cx: &mut Cx, call: &CallId) {
-        let is_its = |tool: &Option<CallRef>| tool.as_ref().is_some_and(|tool| tool.call_id == *call);
-        for request in self.state.permissions.clone().into_iter().filter(|request| is_its(&request.tool)) {
-            cx.record(&mut self.state, Record::PermissionReplied(request.id, Reply::Reject.as_str().into()));
+        let is_its =
+            |tool: &Option<CallRef>| tool.as_ref().is_some_and(|tool| tool.call_id == *call);
+        for request in self
+            .state
+            .permissions
+            .clone()
+            .into_iter()
+            .filter(|request| is_its(&request.tool))
+        {
+            cx.record(
+                &mut self.state,
+                Record::PermissionReplied(request.id, Reply::Reject.as_str().into()),
+            );
         }
-        for question in self.state.questions.clone().into_iter().filter(|question| is_its(&question.tool)) {
+        for question in self
+            .state
+            .questions
+            .clone()
+            .into_iter()
+            .filter(|question| is_its(&question.tool))
+        {
             cx.record(&mut self.state, Record::QuestionRejected(question.id));
         }
     }
@@ -183,24 +263,36 @@ impl Machine {
         if !matches!(self.call_state(call), Some(ToolState::Running { .. })) {
             return;
         }
-        let Some(message) = self.run.as_ref().and_then(|run| run.answer.clone()) else { return };
+        let Some(message) = self.run.as_ref().and_then(|run| run.answer.clone()) else {
+            return;
+        };
         let request = QuestionRequest {
             id: cx.ids.question(cx.now),
             session_id: self.state.info.id.clone(),
             questions,
-            tool: Some(CallRef { message_id: message, call_id: call.clone() }),
+            tool: Some(CallRef {
+                message_id: message,
+                call_id: call.clone(),
+            }),
         };
         cx.record(&mut self.state, Record::QuestionAsked(Box::new(request)));
     }
 
     /// The user's answer.
     pub(super) fn question_answer(&mut self, cx: &mut Cx, id: &QuestionId, answer: QuestionAnswer) {
-        if !self.state.questions.iter().any(|question| question.id == *id) {
+        if !self
+            .state
+            .questions
+            .iter()
+            .any(|question| question.id == *id)
+        {
             return;
         }
         cx.durable();
         let record = match &answer {
-            QuestionAnswer::Answered(answers) => Record::QuestionReplied(id.clone(), answers.clone()),
+            QuestionAnswer::Answered(answers) => {
+                Record::QuestionReplied(id.clone(), answers.clone())
+            }
             QuestionAnswer::Dismissed => Record::QuestionRejected(id.clone()),
         };
         cx.record(&mut self.state, record);

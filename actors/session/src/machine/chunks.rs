@@ -29,7 +29,11 @@ impl Machine {
                     self.close_text(cx);
                     self.close_calls(cx);
                     if let Some(run) = &mut self.run {
-                        let reason = if run.calls.is_empty() { reason } else { "tool-calls".into() };
+                        let reason = if run.calls.is_empty() {
+                            reason
+                        } else {
+                            "tool-calls".into()
+                        };
                         run.finish = Some((reason, tokens));
                     }
                     self.maybe_end_step(cx);
@@ -41,7 +45,9 @@ impl Machine {
 
     fn text(&mut self, cx: &mut Cx, text: String) {
         let Some(run) = &mut self.run else { return };
-        let Some(answer) = run.answer.clone() else { return };
+        let Some(answer) = run.answer.clone() else {
+            return;
+        };
         if text.is_empty() {
             return;
         }
@@ -51,9 +57,18 @@ impl Machine {
         let part = match self.run.as_ref().and_then(|run| run.text.clone()) {
             Some(part) => part,
             None => {
-                let time = Some(Span { start: cx.now, end: None });
-                let part =
-                    cx.part(&mut self.state, &answer, PartBody::Text(TextPart { time, ..Default::default() }));
+                let time = Some(Span {
+                    start: cx.now,
+                    end: None,
+                });
+                let part = cx.part(
+                    &mut self.state,
+                    &answer,
+                    PartBody::Text(TextPart {
+                        time,
+                        ..Default::default()
+                    }),
+                );
                 if let Some(run) = &mut self.run {
                     run.text = Some(part.clone());
                 }
@@ -63,19 +78,34 @@ impl Machine {
         if self.is_over_limit(&answer, &part, text.len()) {
             return self.answer_too_long(cx);
         }
-        cx.record(&mut self.state, Record::PartDelta(Delta { message: answer, part, text }));
+        cx.record(
+            &mut self.state,
+            Record::PartDelta(Delta {
+                message: answer,
+                part,
+                text,
+            }),
+        );
     }
 
     fn reasoning(&mut self, cx: &mut Cx, text: String) {
         let Some(run) = &mut self.run else { return };
-        let Some(answer) = run.answer.clone() else { return };
+        let Some(answer) = run.answer.clone() else {
+            return;
+        };
         if run.text.is_some() {
             self.close_text(cx);
         }
         let part = match self.run.as_ref().and_then(|run| run.reasoning.clone()) {
             Some(part) => part,
             None => {
-                let body = ReasoningPart { time: Span { start: cx.now, end: None }, ..Default::default() };
+                let body = ReasoningPart {
+                    time: Span {
+                        start: cx.now,
+                        end: None,
+                    },
+                    ..Default::default()
+                };
                 let part = cx.part(&mut self.state, &answer, PartBody::Reasoning(body));
                 if let Some(run) = &mut self.run {
                     run.reasoning = Some(part.clone());
@@ -89,7 +119,14 @@ impl Machine {
         if self.is_over_limit(&answer, &part, text.len()) {
             return self.answer_too_long(cx);
         }
-        cx.record(&mut self.state, Record::PartDelta(Delta { message: answer, part, text }));
+        cx.record(
+            &mut self.state,
+            Record::PartDelta(Delta {
+                message: answer,
+                part,
+                text,
+            }),
+        );
     }
 
     fn is_over_limit(
@@ -98,17 +135,21 @@ impl Machine {
         part: &kilo_protocol::PartId,
         more: usize,
     ) -> bool {
-        self.state.part(message, part).is_some_and(|part| match &part.body {
-            PartBody::Text(text) => text.text.len() + more > PART_BYTES_MAX,
-            PartBody::Reasoning(reasoning) => reasoning.text.len() + more > PART_BYTES_MAX,
-            _ => false,
-        })
+        self.state
+            .part(message, part)
+            .is_some_and(|part| match &part.body {
+                PartBody::Text(text) => text.text.len() + more > PART_BYTES_MAX,
+                PartBody::Reasoning(reasoning) => reasoning.text.len() + more > PART_BYTES_MAX,
+                _ => false,
+            })
     }
 
     fn answer_too_long(&mut self, cx: &mut Cx) {
         cx.effect(crate::input::Effect::StopModel);
-        let error =
-            ProviderError::new(ErrorClass::Unknown, "the answer is longer than one message may be");
+        let error = ProviderError::new(
+            ErrorClass::Unknown,
+            "the answer is longer than one message may be",
+        );
         self.fail_turn(cx, error.to_turn_error());
     }
 
@@ -116,8 +157,12 @@ impl Machine {
     pub(super) fn close_text(&mut self, cx: &mut Cx) {
         self.close_reasoning(cx, None);
         let Some(run) = &mut self.run else { return };
-        let (Some(answer), Some(part)) = (run.answer.clone(), run.text.take()) else { return };
-        let Some(part) = self.state.part(&answer, &part) else { return };
+        let (Some(answer), Some(part)) = (run.answer.clone(), run.text.take()) else {
+            return;
+        };
+        let Some(part) = self.state.part(&answer, &part) else {
+            return;
+        };
         let mut part = part.as_ref().clone();
         if let PartBody::Text(text) = &mut part.body
             && let Some(time) = &mut text.time
@@ -129,8 +174,12 @@ impl Machine {
 
     fn close_reasoning(&mut self, cx: &mut Cx, metadata: Option<Map<String, Value>>) {
         let Some(run) = &mut self.run else { return };
-        let (Some(answer), Some(part)) = (run.answer.clone(), run.reasoning.take()) else { return };
-        let Some(part) = self.state.part(&answer, &part) else { return };
+        let (Some(answer), Some(part)) = (run.answer.clone(), run.reasoning.take()) else {
+            return;
+        };
+        let Some(part) = self.state.part(&answer, &part) else {
+            return;
+        };
         let mut part = part.as_ref().clone();
         if let PartBody::Reasoning(reasoning) = &mut part.body {
             reasoning.time.end = Some(cx.now);
@@ -142,16 +191,29 @@ impl Machine {
     pub(super) fn call_starts(&mut self, cx: &mut Cx, index: usize, id: String, name: String) {
         self.close_text(cx);
         let Some(run) = &mut self.run else { return };
-        let Some(answer) = run.answer.clone() else { return };
+        let Some(answer) = run.answer.clone() else {
+            return;
+        };
         if run.calls.len() >= CALLS_MAX || run.calls.iter().any(|call| call.index == index) {
             return;
         }
         // A provider may use one id twice in a session; within a message it must be unique.
-        let id = if run.calls.iter().any(|call| call.id == id) { format!("{id}_{index}") } else { id };
+        let id = if run.calls.iter().any(|call| call.id == id) {
+            format!("{id}_{index}")
+        } else {
+            id
+        };
         run.used_tool = true;
-        let state = ToolState::Pending { input: json!({}), raw: String::new() };
-        let body =
-            PartBody::Tool(ToolPart { call_id: id.clone(), tool: name.clone(), state, metadata: None });
+        let state = ToolState::Pending {
+            input: json!({}),
+            raw: String::new(),
+        };
+        let body = PartBody::Tool(ToolPart {
+            call_id: id.clone(),
+            tool: name.clone(),
+            state,
+            metadata: None,
+        });
         let part = cx.part(&mut self.state, &answer, body);
         if let Some(run) = &mut self.run {
             run.calls.push(Call {
@@ -170,7 +232,13 @@ impl Machine {
 
     fn call_grows(&mut self, cx: &mut Cx, index: usize, arguments: &str) {
         let Some(run) = &mut self.run else { return };
-        let Some(call) = run.calls.iter_mut().find(|call| call.index == index && !call.started) else { return };
+        let Some(call) = run
+            .calls
+            .iter_mut()
+            .find(|call| call.index == index && !call.started)
+        else {
+            return;
+        };
         if call.arguments.len() + arguments.len() > ARGUMENTS_BYTES_MAX {
             return self.answer_too_long(cx);
         }
@@ -179,7 +247,11 @@ impl Machine {
 
     fn call_is_whole(&mut self, cx: &mut Cx, index: usize) {
         let Some(run) = &self.run else { return };
-        let id = run.calls.iter().find(|call| call.index == index && !call.started).map(|call| call.id.clone());
+        let id = run
+            .calls
+            .iter()
+            .find(|call| call.index == index && !call.started)
+            .map(|call| call.id.clone());
         if let Some(id) = id {
             self.start_call(cx, &id);
         }
@@ -188,7 +260,12 @@ impl Machine {
     /// Starts the calls whose end the provider did not mark.
     fn close_calls(&mut self, cx: &mut Cx) {
         let Some(run) = &self.run else { return };
-        let open: Vec<_> = run.calls.iter().filter(|call| !call.started).map(|call| call.id.clone()).collect();
+        let open: Vec<_> = run
+            .calls
+            .iter()
+            .filter(|call| !call.started)
+            .map(|call| call.id.clone())
+            .collect();
         for id in open {
             self.start_call(cx, &id);
         }
@@ -199,7 +276,11 @@ impl Machine {
         cx.effect(crate::input::Effect::StopTools);
         cx.record(&mut self.state, Record::Failed(error.clone()));
         self.close_requests(cx);
-        self.finish_message(cx, Some(error), "The call was stopped because the turn failed.");
+        self.finish_message(
+            cx,
+            Some(error),
+            "The call was stopped because the turn failed.",
+        );
         self.close_turn(cx, CloseReason::Error);
     }
 }

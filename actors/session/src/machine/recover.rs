@@ -34,7 +34,10 @@ impl Machine {
         }
         cx.durable();
         self.close_requests(cx);
-        let error = TurnError::new("MessageAbortedError", "The daemon ended during this turn. Resume to go on.");
+        let error = TurnError::new(
+            "MessageAbortedError",
+            "The daemon ended during this turn. Resume to go on.",
+        );
         cx.record(&mut self.state, Record::Failed(error.clone()));
         if let Some(turn) = &turn {
             self.answer_nothing(cx, turn, &error);
@@ -52,37 +55,62 @@ impl Machine {
         cx.record(&mut self.state, Record::Idle);
         if let Some(turn) = turn {
             tracing::warn!(session = %self.state.info.id, prompt = %turn.prompt, "turn was interrupted by the end of the daemon");
-            cx.record(&mut self.state, Record::TurnClosed(CloseReason::Interrupted));
+            cx.record(
+                &mut self.state,
+                Record::TurnClosed(CloseReason::Interrupted),
+            );
         }
         cx.head_always(&mut self.state);
     }
 
     /// A turn that ended before its first answer gets one that says so, for whoever looks at the prompt.
     fn answer_nothing(&mut self, cx: &mut Cx, turn: &TurnHead, error: &TurnError) {
-        let user = self.state.entry(&turn.prompt).and_then(|entry| entry.info.user());
-        let Some(user) = user.filter(|_| self.state.last_answer(&turn.prompt).is_none()) else { return };
+        let user = self
+            .state
+            .entry(&turn.prompt)
+            .and_then(|entry| entry.info.user());
+        let Some(user) = user.filter(|_| self.state.last_answer(&turn.prompt).is_none()) else {
+            return;
+        };
         let id = cx.ids.message(cx.now);
-        let mut answer =
-            empty_answer(&self.state.info, id, turn.prompt.clone(), &user.agent, &user.model, cx.now);
+        let mut answer = empty_answer(
+            &self.state.info,
+            id,
+            turn.prompt.clone(),
+            &user.agent,
+            &user.model,
+            cx.now,
+        );
         answer.summary = matches!(turn.kind, TurnKind::Compaction(_));
         answer.error = Some(error.clone());
         answer.time.completed = Some(cx.now);
-        cx.record(&mut self.state, Record::MessageUpdated(Box::new(Message::Assistant(answer))));
+        cx.record(
+            &mut self.state,
+            Record::MessageUpdated(Box::new(Message::Assistant(answer))),
+        );
     }
 
     fn close_open_parts(&mut self, cx: &mut Cx, message: &MessageId) {
-        let Some(entry) = self.state.entry(message) else { return };
+        let Some(entry) = self.state.entry(message) else {
+            return;
+        };
         if !matches!(entry.info, Message::Assistant(_)) {
             return;
         }
-        let parts: Vec<_> = entry.parts.iter().map(|part| part.as_ref().clone()).collect();
+        let parts: Vec<_> = entry
+            .parts
+            .iter()
+            .map(|part| part.as_ref().clone())
+            .collect();
         for mut part in parts {
             let time = match &mut part.body {
                 PartBody::Text(text) => text.time.as_mut(),
                 PartBody::Reasoning(reasoning) => Some(&mut reasoning.time),
                 _ => None,
             };
-            let Some(time) = time.filter(|time| time.end.is_none()) else { continue };
+            let Some(time) = time.filter(|time| time.end.is_none()) else {
+                continue;
+            };
             time.end = Some(cx.now);
             cx.record(&mut self.state, Record::PartUpdated(Box::new(part), cx.now));
         }

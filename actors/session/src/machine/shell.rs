@@ -21,7 +21,10 @@ impl Machine {
         self.drop_reverted(cx);
         let Prompt { message, parts, .. } = prompt;
         let id = message.id.clone();
-        cx.record(&mut self.state, Record::MessageUpdated(Box::new(Message::User(message))));
+        cx.record(
+            &mut self.state,
+            Record::MessageUpdated(Box::new(Message::User(message))),
+        );
         for part in parts {
             cx.record(&mut self.state, Record::PartUpdated(Box::new(part), cx.now));
         }
@@ -31,14 +34,18 @@ impl Machine {
     /// Starts the call in place of a model's.
     pub(super) fn run_shell(&mut self, cx: &mut Cx, command: &str) {
         let Some(run) = &mut self.run else { return };
-        let Some(answer) = run.answer.clone() else { return };
+        let Some(answer) = run.answer.clone() else {
+            return;
+        };
         run.tools = Arc::new(vec![(TOOL.into(), Access::Executes)]);
         run.ends = true;
         self.call_starts(cx, 0, format!("call_{answer}"), TOOL.into());
         let Some(run) = &mut self.run else { return };
         run.used_tool = false;
         run.finish = Some(("stop".into(), Tokens::default()));
-        let Some(call) = run.calls.first_mut() else { return };
+        let Some(call) = run.calls.first_mut() else {
+            return;
+        };
         call.arguments = json!({"command": command}).to_string();
         let id = call.id.clone();
         self.start_call(cx, &id);

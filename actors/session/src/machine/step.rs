@@ -5,8 +5,9 @@ use super::{Cx, Machine, Run};
 use crate::input::{Effect, ModelCall};
 use crate::record::{CloseReason, Record, TurnKind};
 use kilo_protocol::model::{
-    AssistantMessage, AssistantTime, CompactionPart, Message, MessagePath, ModelRef, PartBody, PatchPart, Session,
-    Status, StepFinish, StepMetrics, StepStart, StepTime, Tokens, ToolSpan, ToolState, TurnError,
+    AssistantMessage, AssistantTime, CompactionPart, Message, MessagePath, ModelRef, PartBody,
+    PatchPart, Session, Status, StepFinish, StepMetrics, StepStart, StepTime, Tokens, ToolSpan,
+    ToolState, TurnError,
 };
 use kilo_protocol::{MessageId, Millis};
 
@@ -30,7 +31,14 @@ impl Machine {
         run.answer = Some(id.clone());
         let message = AssistantMessage {
             summary: run.is_compaction(),
-            ..empty_answer(&self.state.info, id.clone(), run.prompt.clone(), &run.agent, &run.model, cx.now)
+            ..empty_answer(
+                &self.state.info,
+                id.clone(),
+                run.prompt.clone(),
+                &run.agent,
+                &run.model,
+                cx.now,
+            )
         };
         let call = run.model_call(id.clone());
         let shell = match &run.kind {
@@ -38,13 +46,20 @@ impl Machine {
             _ => None,
         };
         let (stamp, waits, snapshot) = (run.stamp, run.waits_for_snapshot, run.snapshot.clone());
-        cx.record(&mut self.state, Record::MessageUpdated(Box::new(Message::Assistant(message))));
+        cx.record(
+            &mut self.state,
+            Record::MessageUpdated(Box::new(Message::Assistant(message))),
+        );
         cx.status(&mut self.state, Status::Busy);
         if let Some(command) = shell {
             return self.run_shell(cx, &command);
         }
         if !waits {
-            cx.part(&mut self.state, &id, PartBody::StepStart(StepStart { snapshot }));
+            cx.part(
+                &mut self.state,
+                &id,
+                PartBody::StepStart(StepStart { snapshot }),
+            );
         }
         cx.effect(Effect::CallModel(stamp, call));
     }
@@ -59,7 +74,11 @@ impl Machine {
         run.snapshot = hash.clone();
         run.step_snapshot = hash.clone();
         if let Some(answer) = run.answer.clone() {
-            cx.part(&mut self.state, &answer, PartBody::StepStart(StepStart { snapshot: hash }));
+            cx.part(
+                &mut self.state,
+                &answer,
+                PartBody::StepStart(StepStart { snapshot: hash }),
+            );
         }
     }
 
@@ -69,10 +88,15 @@ impl Machine {
         if run.waits_for_snapshot || run.calls.iter().any(|call| !call.done) {
             return;
         }
-        let (Some((reason, tokens)), Some(answer)) = (run.finish.clone(), run.answer.clone()) else { return };
+        let (Some((reason, tokens)), Some(answer)) = (run.finish.clone(), run.answer.clone())
+        else {
+            return;
+        };
         let goes_on = !run.calls.is_empty() && !run.ends && run.step < run.steps_bound();
         let (is_compaction, compacted) = (run.is_compaction(), run.compacted);
-        let too_long = run.compact_at.is_some_and(|limit| context_tokens(&tokens) >= limit);
+        let too_long = run
+            .compact_at
+            .is_some_and(|limit| context_tokens(&tokens) >= limit);
         self.end_step(cx, &answer, reason, tokens);
         if is_compaction {
             return self.end_summary(cx, &answer);
@@ -93,12 +117,17 @@ impl Machine {
     /// A summary has one step. One without a word would wipe out the conversation, so it counts as failed.
     fn end_summary(&mut self, cx: &mut Cx, answer: &MessageId) {
         let says_something = self.state.entry(answer).is_some_and(|entry| {
-            entry.parts.iter().any(|part| matches!(&part.body, PartBody::Text(text) if !text.text.trim().is_empty()))
+            entry.parts.iter().any(
+                |part| matches!(&part.body, PartBody::Text(text) if !text.text.trim().is_empty()),
+            )
         });
         if says_something {
             return self.compacted(cx);
         }
-        let error = TurnError::new("UnknownError", "The model gave no summary of the conversation.");
+        let error = TurnError::new(
+            "UnknownError",
+            "The model gave no summary of the conversation.",
+        );
         cx.record(&mut self.state, Record::Failed(error.clone()));
         self.change_answer(cx, answer, |message| message.error = Some(error));
         self.close_turn(cx, CloseReason::Error);
@@ -113,9 +142,15 @@ impl Machine {
                 message.time.completed = Some(now);
             });
         }
-        let cost = run.opened.as_ref().map_or(0.0, |model| model.cost.of(&tokens));
+        let cost = run
+            .opened
+            .as_ref()
+            .map_or(0.0, |model| model.cost.of(&tokens));
         let elapsed = cx.now.saturating_sub(run.step_began);
-        let streamed = cx.now.saturating_sub(run.first_chunk.unwrap_or(run.step_began)).max(1);
+        let streamed = cx
+            .now
+            .saturating_sub(run.first_chunk.unwrap_or(run.step_began))
+            .max(1);
         let finish = StepFinish {
             reason: reason.clone(),
             snapshot: run.snapshot.clone(),
@@ -123,7 +158,11 @@ impl Machine {
                 generation: rate(tokens.output + tokens.reasoning, streamed),
                 source: "computed".into(),
             }),
-            time: Some(StepTime { start: run.step_began, end: cx.now, elapsed }),
+            time: Some(StepTime {
+                start: run.step_began,
+                end: cx.now,
+                elapsed,
+            }),
             cost,
             tokens: tokens.clone(),
         };
@@ -146,7 +185,11 @@ impl Machine {
             let mut files = files;
             files.sort();
             files.dedup();
-            cx.part(&mut self.state, answer, PartBody::Patch(PatchPart { hash, files }));
+            cx.part(
+                &mut self.state,
+                answer,
+                PartBody::Patch(PatchPart { hash, files }),
+            );
         }
         let now = cx.now;
         self.change_answer(cx, answer, |message| message.time.completed = Some(now));
@@ -163,21 +206,36 @@ impl Machine {
         answer: &MessageId,
         change: impl FnOnce(&mut AssistantMessage),
     ) {
-        let Some(message) = self.state.entry(answer).and_then(|entry| entry.info.assistant()) else { return };
+        let Some(message) = self
+            .state
+            .entry(answer)
+            .and_then(|entry| entry.info.assistant())
+        else {
+            return;
+        };
         let mut message = message.clone();
         change(&mut message);
-        cx.record(&mut self.state, Record::MessageUpdated(Box::new(Message::Assistant(message))));
+        cx.record(
+            &mut self.state,
+            Record::MessageUpdated(Box::new(Message::Assistant(message))),
+        );
     }
 
     /// Closes the running message in whatever state it is: open text is closed, unfinished calls fail with `why`.
     pub(super) fn finish_message(&mut self, cx: &mut Cx, error: Option<TurnError>, why: &str) {
-        let Some(answer) = self.run.as_ref().and_then(|run| run.answer.clone()) else { return };
+        let Some(answer) = self.run.as_ref().and_then(|run| run.answer.clone()) else {
+            return;
+        };
         self.close_text(cx);
         if let Some(run) = &mut self.run
             && run.waits_for_snapshot
         {
             run.waits_for_snapshot = false;
-            cx.part(&mut self.state, &answer, PartBody::StepStart(StepStart::default()));
+            cx.part(
+                &mut self.state,
+                &answer,
+                PartBody::StepStart(StepStart::default()),
+            );
         }
         self.fail_open_calls(cx, &answer, why);
         let now = cx.now;
@@ -198,7 +256,9 @@ impl Machine {
         for mut part in open {
             if let PartBody::Tool(tool) = &mut part.body {
                 let (start, mut metadata) = match &tool.state {
-                    ToolState::Running { time, metadata, .. } => (time.start, metadata.clone().unwrap_or_default()),
+                    ToolState::Running { time, metadata, .. } => {
+                        (time.start, metadata.clone().unwrap_or_default())
+                    }
                     _ => (cx.now, Default::default()),
                 };
                 metadata.insert("interrupted".into(), true.into());
@@ -206,7 +266,11 @@ impl Machine {
                     input: tool.state.input().clone(),
                     error: why.into(),
                     metadata: Some(metadata),
-                    time: ToolSpan { start, end: cx.now, compacted: None },
+                    time: ToolSpan {
+                        start,
+                        end: cx.now,
+                        compacted: None,
+                    },
                 };
             }
             cx.record(&mut self.state, Record::PartUpdated(Box::new(part), cx.now));
@@ -216,9 +280,18 @@ impl Machine {
     /// Summarises the conversation within the turn's work, then goes on with the turn's prompt.
     pub(super) fn compact_and_go_on(&mut self, cx: &mut Cx, overflow: bool) {
         let Some(run) = self.run.take() else { return };
-        let part = CompactionPart { auto: true, overflow: Some(overflow), tail_start_id: None };
+        let part = CompactionPart {
+            auto: true,
+            overflow: Some(overflow),
+            tail_start_id: None,
+        };
         let message = self.compaction_message(cx, run.agent.clone(), run.model.clone(), part);
-        self.go_on(cx, message, TurnKind::Compaction(Some(run.prompt.clone())), Carried::of(&run));
+        self.go_on(
+            cx,
+            message,
+            TurnKind::Compaction(Some(run.prompt.clone())),
+            Carried::of(&run),
+        );
     }
 }
 
@@ -256,14 +329,20 @@ pub(super) fn empty_answer(
     AssistantMessage {
         id,
         session_id: info.id.clone(),
-        time: AssistantTime { created: now, completed: None },
+        time: AssistantTime {
+            created: now,
+            completed: None,
+        },
         error: None,
         parent_id: prompt,
         model_id: model.model_id.clone(),
         provider_id: model.provider_id.clone(),
         mode: agent.into(),
         agent: agent.into(),
-        path: MessagePath { cwd: info.directory.clone(), root: worktree_root(info) },
+        path: MessagePath {
+            cwd: info.directory.clone(),
+            root: worktree_root(info),
+        },
         summary: false,
         cost: 0.0,
         tokens: Tokens::default(),

@@ -18,26 +18,49 @@ impl Machine {
     /// A call's arguments are whole: start it, or fail it when they are no JSON or nobody offers such a tool.
     pub(super) fn start_call(&mut self, cx: &mut Cx, id: &CallId) {
         let Some(run) = &mut self.run else { return };
-        let Some(call) = run.calls.iter_mut().find(|call| call.id == *id && !call.started) else { return };
+        let Some(call) = run
+            .calls
+            .iter_mut()
+            .find(|call| call.id == *id && !call.started)
+        else {
+            return;
+        };
         call.started = true;
         let name = call.name.clone();
         let raw = std::mem::take(&mut call.arguments);
-        let text = if raw.trim().is_empty() { "{}" } else { raw.as_str() };
+        let text = if raw.trim().is_empty() {
+            "{}"
+        } else {
+            raw.as_str()
+        };
         let parsed = match serde_json::from_str::<Value>(text) {
             Ok(input @ Value::Object(_)) => Ok(input),
-            Ok(other) => Err((json!({"value": other}), "arguments must be a JSON object".to_string())),
+            Ok(other) => Err((
+                json!({"value": other}),
+                "arguments must be a JSON object".to_string(),
+            )),
             Err(error) => Err((json!({"value": raw}), error.to_string())),
         };
         let offered: Vec<String> = run.tools.iter().map(|(name, _)| name.clone()).collect();
         match parsed {
             Err((input, why)) => {
-                let error = format!("The arguments of the call to {name} are not valid JSON: {why}. Send the call again with a JSON object.");
+                let error = format!(
+                    "The arguments of the call to {name} are not valid JSON: {why}. Send the call again with a JSON object."
+                );
                 self.fail_call(cx, id, input, error);
             }
-            Ok(input) if name == STRUCTURED && offered.contains(&name) => self.structured(cx, id, input),
+            Ok(input) if name == STRUCTURED && offered.contains(&name) => {
+                self.structured(cx, id, input)
+            }
             Ok(input) if !offered.contains(&name) => {
-                let tools = if offered.is_empty() { "none".into() } else { offered.join(", ") };
-                let error = format!("Model tried to call unavailable tool '{name}'. Available tools: {tools}.");
+                let tools = if offered.is_empty() {
+                    "none".into()
+                } else {
+                    offered.join(", ")
+                };
+                let error = format!(
+                    "Model tried to call unavailable tool '{name}'. Available tools: {tools}."
+                );
                 self.fail_call(cx, id, input, error);
             }
             Ok(input) => self.run_call(cx, id, name, input),
@@ -46,19 +69,39 @@ impl Machine {
 
     fn run_call(&mut self, cx: &mut Cx, id: &CallId, tool: String, input: Value) {
         let Some(run) = &self.run else { return };
-        let Some(message) = run.answer.clone() else { return };
+        let Some(message) = run.answer.clone() else {
+            return;
+        };
         let (stamp, agent) = (run.stamp, run.agent.clone());
         let doom_loop = self.is_doom_loop(&tool, &input);
         let at = cx.now;
-        self.set_call(cx, id, ToolState::Running {
-            input: input.clone(),
-            title: None,
-            metadata: None,
-            time: Span { start: at, end: None },
-        });
+        self.set_call(
+            cx,
+            id,
+            ToolState::Running {
+                input: input.clone(),
+                title: None,
+                metadata: None,
+                time: Span {
+                    start: at,
+                    end: None,
+                },
+            },
+        );
         cx.durable();
         let call = id.clone();
-        cx.effect(Effect::RunTool(stamp, ToolRun { message, call, tool, input, agent, doom_loop, at }));
+        cx.effect(Effect::RunTool(
+            stamp,
+            ToolRun {
+                message,
+                call,
+                tool,
+                input,
+                agent,
+                doom_loop,
+                at,
+            },
+        ));
     }
 
     /// The last calls of the session were this same one, and nothing else came between.
@@ -69,7 +112,9 @@ impl Machine {
                 break;
             }
             for part in entry.parts.iter().rev() {
-                let PartBody::Tool(call) = &part.body else { continue };
+                let PartBody::Tool(call) = &part.body else {
+                    continue;
+                };
                 if matches!(call.state, ToolState::Pending { .. }) {
                     continue;
                 }
@@ -86,28 +131,53 @@ impl Machine {
     }
 
     fn structured(&mut self, cx: &mut Cx, id: &CallId, input: Value) {
-        let Some(answer) = self.run.as_ref().and_then(|run| run.answer.clone()) else { return };
+        let Some(answer) = self.run.as_ref().and_then(|run| run.answer.clone()) else {
+            return;
+        };
         let output = ToolOutput {
             title: "Structured output".into(),
             output: "The structured answer was taken.".into(),
-            metadata: Map::from_iter([("valid".into(), true.into()), ("truncated".into(), false.into())]),
+            metadata: Map::from_iter([
+                ("valid".into(), true.into()),
+                ("truncated".into(), false.into()),
+            ]),
             ends_turn: true,
             ..Default::default()
         };
         let value = input.clone();
-        self.set_call(cx, id, ToolState::Running {
-            input,
-            title: None,
-            metadata: None,
-            time: Span { start: cx.now, end: None },
-        });
+        self.set_call(
+            cx,
+            id,
+            ToolState::Running {
+                input,
+                title: None,
+                metadata: None,
+                time: Span {
+                    start: cx.now,
+                    end: None,
+                },
+            },
+        );
         self.change_answer(cx, &answer, |message| message.structured = Some(value));
         self.tool_done(cx, id, Ok(Box::new(output)), Vec::new(), None);
     }
 
     fn fail_call(&mut self, cx: &mut Cx, id: &CallId, input: Value, error: String) {
-        let time = ToolSpan { start: cx.now, end: cx.now, compacted: None };
-        self.set_call(cx, id, ToolState::Error { input, error, metadata: None, time });
+        let time = ToolSpan {
+            start: cx.now,
+            end: cx.now,
+            compacted: None,
+        };
+        self.set_call(
+            cx,
+            id,
+            ToolState::Error {
+                input,
+                error,
+                metadata: None,
+                time,
+            },
+        );
         self.mark_done(id);
     }
 
@@ -122,9 +192,15 @@ impl Machine {
     /// Records a call's part in a new state.
     fn set_call(&mut self, cx: &mut Cx, id: &CallId, state: ToolState) {
         let Some(run) = &self.run else { return };
-        let Some(answer) = run.answer.clone() else { return };
-        let Some(call) = run.calls.iter().find(|call| call.id == *id) else { return };
-        let Some(part) = self.state.part(&answer, &call.part) else { return };
+        let Some(answer) = run.answer.clone() else {
+            return;
+        };
+        let Some(call) = run.calls.iter().find(|call| call.id == *id) else {
+            return;
+        };
+        let Some(part) = self.state.part(&answer, &call.part) else {
+            return;
+        };
         let mut part = part.as_ref().clone();
         if let PartBody::Tool(tool) = &mut part.body {
             tool.state = state;
@@ -135,7 +211,10 @@ impl Machine {
     /// A call's state as the session has it.
     pub(super) fn call_state(&self, id: &CallId) -> Option<&ToolState> {
         let answer = self.run.as_ref()?.answer.as_ref()?;
-        self.state.calls(answer).find(|(_, tool)| tool.call_id == *id).map(|(_, tool)| &tool.state)
+        self.state
+            .calls(answer)
+            .find(|(_, tool)| tool.call_id == *id)
+            .map(|(_, tool)| &tool.state)
     }
 
     /// Shows what a running call knows.
@@ -146,7 +225,12 @@ impl Machine {
         title: Option<String>,
         metadata: Map<String, Value>,
     ) {
-        let Some(ToolState::Running { input, title: old_title, metadata: old, time }) = self.call_state(id)
+        let Some(ToolState::Running {
+            input,
+            title: old_title,
+            metadata: old,
+            time,
+        }) = self.call_state(id)
         else {
             return;
         };
@@ -155,13 +239,28 @@ impl Machine {
         self.approve_into(id, &mut merged);
         let (input, time) = (input.clone(), time.clone());
         let title = title.or_else(|| old_title.clone());
-        self.set_call(cx, id, ToolState::Running { input, title, metadata: Some(merged), time });
+        self.set_call(
+            cx,
+            id,
+            ToolState::Running {
+                input,
+                title,
+                metadata: Some(merged),
+                time,
+            },
+        );
     }
 
     fn approve_into(&self, id: &CallId, metadata: &mut Map<String, Value>) {
-        let calls = self.run.as_ref().map(|run| run.calls.as_slice()).unwrap_or_default();
-        if let Some(approval) =
-            calls.iter().find(|call| call.id == *id).and_then(|call| call.approval.clone())
+        let calls = self
+            .run
+            .as_ref()
+            .map(|run| run.calls.as_slice())
+            .unwrap_or_default();
+        if let Some(approval) = calls
+            .iter()
+            .find(|call| call.id == *id)
+            .and_then(|call| call.approval.clone())
         {
             metadata.insert("approval".into(), approval);
         }
@@ -176,9 +275,25 @@ impl Machine {
         files: Vec<FileChange>,
         snapshot: Option<String>,
     ) {
-        let Some(ToolState::Running { input, metadata, time, .. }) = self.call_state(id) else { return };
-        let (input, live, start) = (input.clone(), metadata.clone().unwrap_or_default(), time.start);
-        let time = ToolSpan { start, end: cx.now, compacted: None };
+        let Some(ToolState::Running {
+            input,
+            metadata,
+            time,
+            ..
+        }) = self.call_state(id)
+        else {
+            return;
+        };
+        let (input, live, start) = (
+            input.clone(),
+            metadata.clone().unwrap_or_default(),
+            time.start,
+        );
+        let time = ToolSpan {
+            start,
+            end: cx.now,
+            compacted: None,
+        };
         cx.durable();
         self.close_requests_of(cx, id);
         let Some(run) = &mut self.run else { return };
@@ -221,7 +336,12 @@ impl Machine {
                     run.ends = true;
                 }
                 let metadata = (!metadata.is_empty()).then_some(metadata);
-                ToolState::Error { input, error: error.to_string(), metadata, time }
+                ToolState::Error {
+                    input,
+                    error: error.to_string(),
+                    metadata,
+                    time,
+                }
             }
         };
         self.set_call(cx, id, state);
@@ -234,17 +354,23 @@ impl Machine {
         if files.is_empty() {
             return;
         }
-        let message = self
-            .state
-            .messages
-            .iter()
-            .rev()
-            .find(|entry| {
-                entry.parts.iter().any(|part| matches!(&part.body, PartBody::Tool(tool) if tool.call_id == *id))
-            })
-            .map(|entry| entry.info.id().clone());
+        let message =
+            self.state
+                .messages
+                .iter()
+                .rev()
+                .find(|entry| {
+                    entry.parts.iter().any(
+                        |part| matches!(&part.body, PartBody::Tool(tool) if tool.call_id == *id),
+                    )
+                })
+                .map(|entry| entry.info.id().clone());
         let Some(message) = message else { return };
-        let prompt = self.state.entry(&message).and_then(|entry| entry.info.assistant()).map(|answer| answer.parent_id.clone());
+        let prompt = self
+            .state
+            .entry(&message)
+            .and_then(|entry| entry.info.assistant())
+            .map(|answer| answer.parent_id.clone());
         cx.durable();
         cx.record(&mut self.state, Record::FilesChanged(message, files));
         if let Some(prompt) = prompt {

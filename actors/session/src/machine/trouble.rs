@@ -29,7 +29,14 @@ impl Machine {
                 let (stamp, attempt) = (run.stamp, run.tries);
                 let wait = retry_delay_ms(attempt, error.retry_after_ms, cx.now);
                 let next = cx.now + wait;
-                cx.status(&mut self.state, Status::Retry { attempt, message: error.message, next });
+                cx.status(
+                    &mut self.state,
+                    Status::Retry {
+                        attempt,
+                        message: error.message,
+                        next,
+                    },
+                );
                 cx.effect(Effect::RetryAfter(stamp, wait));
             }
             _ => self.fail_turn(cx, error.to_turn_error()),
@@ -59,13 +66,21 @@ impl Machine {
             time: Created { created: cx.now },
         };
         cx.record(&mut self.state, Record::NetworkAsked(Box::new(request)));
-        cx.status(&mut self.state, Status::Offline { request_id: id.clone(), message: error.message });
+        cx.status(
+            &mut self.state,
+            Status::Offline {
+                request_id: id.clone(),
+                message: error.message,
+            },
+        );
         cx.effect(Effect::WatchNetwork(stamp, id));
     }
 
     /// The network is back, or a person decided.
     pub(super) fn network(&mut self, cx: &mut Cx, request: Option<QuestionId>, again: bool) {
-        let Some(open) = self.state.network.clone() else { return };
+        let Some(open) = self.state.network.clone() else {
+            return;
+        };
         if request.is_some_and(|request| request != open.id) {
             return;
         }
@@ -90,7 +105,9 @@ impl Machine {
     /// Makes the same model call again.
     fn call_again(&mut self, cx: &mut Cx) {
         let Some(run) = &self.run else { return };
-        let Some(answer) = run.answer.clone() else { return };
+        let Some(answer) = run.answer.clone() else {
+            return;
+        };
         let (stamp, call) = (run.stamp, run.model_call(answer));
         cx.status(&mut self.state, Status::Busy);
         cx.effect(Effect::CallModel(stamp, call));
@@ -103,6 +120,8 @@ fn retry_delay_ms(attempt: u32, asked_ms: Option<u64>, now: u64) -> u64 {
     if let Some(asked) = asked_ms {
         return asked.min(i32::MAX as u64);
     }
-    let base = 2_000u64.saturating_mul(1 << (attempt - 1).min(10)).min(30_000);
+    let base = 2_000u64
+        .saturating_mul(1 << (attempt - 1).min(10))
+        .min(30_000);
     base + base / 4 * (now % 101) / 100
 }

@@ -4,7 +4,8 @@ use super::{Cx, Machine, Run};
 use crate::input::{Effect, Prompt};
 use crate::record::{CloseReason, Record, TurnHead, TurnKind};
 use kilo_protocol::model::{
-    CompactionPart, Created, Message, ModelRef, PartBody, SessionModel, Status, TurnError, UserMessage,
+    CompactionPart, Created, Message, ModelRef, PartBody, SessionModel, Status, TurnError,
+    UserMessage,
 };
 use kilo_protocol::{MessageId, PartId};
 
@@ -13,7 +14,11 @@ impl Machine {
     pub(super) fn prompt(&mut self, cx: &mut Cx, prompt: Prompt) {
         cx.durable();
         self.drop_reverted(cx);
-        let Prompt { message, parts, no_reply } = prompt;
+        let Prompt {
+            message,
+            parts,
+            no_reply,
+        } = prompt;
         let id = message.id.clone();
         let (agent, model) = (message.agent.clone(), message.model.clone());
         if !self.state.is_busy() && !no_reply {
@@ -22,7 +27,10 @@ impl Machine {
                 info.model = Some(session_model(&model));
             });
         }
-        cx.record(&mut self.state, Record::MessageUpdated(Box::new(Message::User(message))));
+        cx.record(
+            &mut self.state,
+            Record::MessageUpdated(Box::new(Message::User(message))),
+        );
         for part in parts {
             cx.record(&mut self.state, Record::PartUpdated(Box::new(part), cx.now));
         }
@@ -43,14 +51,19 @@ impl Machine {
 
     /// Goes on with the last turn that was interrupted or failed, else with the queue; nothing when there is neither.
     pub(super) fn resume(&mut self, cx: &mut Cx) {
-        if self.state.is_busy() || (self.state.unfinished.is_none() && self.state.queue.is_empty()) {
+        if self.state.is_busy() || (self.state.unfinished.is_none() && self.state.queue.is_empty())
+        {
             return;
         }
         cx.durable();
         self.drop_reverted(cx);
         match self.state.unfinished.clone() {
             // A command that was interrupted is never run again; the user sees it and decides.
-            Some(TurnHead { kind: TurnKind::Shell(_), .. }) | None => self.next_prompt(cx),
+            Some(TurnHead {
+                kind: TurnKind::Shell(_),
+                ..
+            })
+            | None => self.next_prompt(cx),
             Some(head) => self.open_turn(cx, head.prompt, head.kind),
         }
     }
@@ -62,8 +75,21 @@ impl Machine {
         }
         cx.durable();
         self.drop_reverted(cx);
-        let agent = self.state.info.agent.clone().unwrap_or_else(|| "code".into());
-        let message = self.compaction_message(cx, agent, model, CompactionPart { auto, ..Default::default() });
+        let agent = self
+            .state
+            .info
+            .agent
+            .clone()
+            .unwrap_or_else(|| "code".into());
+        let message = self.compaction_message(
+            cx,
+            agent,
+            model,
+            CompactionPart {
+                auto,
+                ..Default::default()
+            },
+        );
         self.open_turn(cx, message, TurnKind::Compaction(None));
     }
 
@@ -88,7 +114,10 @@ impl Machine {
             tools: None,
             editor_context: None,
         };
-        cx.record(&mut self.state, Record::MessageUpdated(Box::new(Message::User(message))));
+        cx.record(
+            &mut self.state,
+            Record::MessageUpdated(Box::new(Message::User(message))),
+        );
         cx.part(&mut self.state, &id, PartBody::Compaction(part));
         id
     }
@@ -98,7 +127,13 @@ impl Machine {
         if self.state.entry(&prompt).is_none() {
             return;
         }
-        cx.record(&mut self.state, Record::TurnOpened(TurnHead { prompt: prompt.clone(), kind: kind.clone() }));
+        cx.record(
+            &mut self.state,
+            Record::TurnOpened(TurnHead {
+                prompt: prompt.clone(),
+                kind: kind.clone(),
+            }),
+        );
         cx.status(&mut self.state, Status::Busy);
         // Nobody was asked yet, so the head says "open" to whoever reads it after a crash.
         let info = self.state.info.clone();
@@ -107,16 +142,38 @@ impl Machine {
     }
 
     /// Goes on with something else within the open turn.
-    pub(super) fn go_on(&mut self, cx: &mut Cx, prompt: MessageId, kind: TurnKind, carried: Carried) {
+    pub(super) fn go_on(
+        &mut self,
+        cx: &mut Cx,
+        prompt: MessageId,
+        kind: TurnKind,
+        carried: Carried,
+    ) {
         cx.durable();
-        cx.record(&mut self.state, Record::TurnWentOn(TurnHead { prompt: prompt.clone(), kind: kind.clone() }));
+        cx.record(
+            &mut self.state,
+            Record::TurnWentOn(TurnHead {
+                prompt: prompt.clone(),
+                kind: kind.clone(),
+            }),
+        );
         self.start_run(cx, prompt, kind, carried);
     }
 
     fn start_run(&mut self, cx: &mut Cx, prompt: MessageId, kind: TurnKind, carried: Carried) {
-        let Some(user) = self.state.entry(&prompt).and_then(|entry| entry.info.user()) else { return };
+        let Some(user) = self
+            .state
+            .entry(&prompt)
+            .and_then(|entry| entry.info.user())
+        else {
+            return;
+        };
         let (agent, model) = (user.agent.clone(), user.model.clone());
-        let agent = if matches!(kind, TurnKind::Compaction(_)) { "compaction".into() } else { agent };
+        let agent = if matches!(kind, TurnKind::Compaction(_)) {
+            "compaction".into()
+        } else {
+            agent
+        };
         self.stamps += 1;
         let is_prompt = kind == TurnKind::Prompt;
         self.run = Some(Run {
@@ -192,7 +249,9 @@ impl Machine {
     pub(super) fn compacted(&mut self, cx: &mut Cx) {
         cx.record(&mut self.state, Record::Compacted);
         let waiting = match self.run.as_ref().map(|run| &run.kind) {
-            Some(TurnKind::Compaction(Some(prompt))) if self.state.entry(prompt).is_some() => prompt.clone(),
+            Some(TurnKind::Compaction(Some(prompt))) if self.state.entry(prompt).is_some() => {
+                prompt.clone()
+            }
             _ => return self.close_turn(cx, CloseReason::Completed),
         };
         let Some(run) = self.run.take() else { return };
@@ -202,14 +261,21 @@ impl Machine {
 
     /// Orders the diff of a prompt's turn, if the turn changed files.
     pub(super) fn order_diff(&self, cx: &mut Cx, prompt: &MessageId) {
-        if self.state.changes.iter().any(|change| self.is_answer_to(&change.message, prompt)) {
+        if self
+            .state
+            .changes
+            .iter()
+            .any(|change| self.is_answer_to(&change.message, prompt))
+        {
             cx.effect(Effect::MakeDiff(prompt.clone()));
         }
     }
 
     fn is_answer_to(&self, message: &MessageId, prompt: &MessageId) -> bool {
         let entry = self.state.entry(message);
-        entry.and_then(|entry| entry.info.assistant()).is_some_and(|answer| answer.parent_id == *prompt)
+        entry
+            .and_then(|entry| entry.info.assistant())
+            .is_some_and(|answer| answer.parent_id == *prompt)
     }
 
     fn wants_title(&self) -> bool {
@@ -239,7 +305,10 @@ impl Machine {
         self.close_requests(cx);
         self.finish_message(cx, Some(error), "The call was aborted by the user.");
         let Some(run) = self.run.take() else { return };
-        cx.record(&mut self.state, Record::TurnClosed(CloseReason::Interrupted));
+        cx.record(
+            &mut self.state,
+            Record::TurnClosed(CloseReason::Interrupted),
+        );
         cx.head_always(&mut self.state);
         cx.record(&mut self.state, Record::DrainInterrupted);
         self.order_diff(cx, run.client_prompt());
@@ -250,7 +319,10 @@ impl Machine {
     /// Answers every open request with a refusal, so that no client waits for it any more.
     pub(super) fn close_requests(&mut self, cx: &mut Cx) {
         for request in self.state.permissions.clone() {
-            cx.record(&mut self.state, Record::PermissionReplied(request.id, "reject".into()));
+            cx.record(
+                &mut self.state,
+                Record::PermissionReplied(request.id, "reject".into()),
+            );
         }
         for question in self.state.questions.clone() {
             cx.record(&mut self.state, Record::QuestionRejected(question.id));
@@ -262,7 +334,9 @@ impl Machine {
 
     /// A prompt after a revert makes it final: the hidden messages go.
     pub(super) fn drop_reverted(&mut self, cx: &mut Cx) {
-        let Some(revert) = self.state.info.revert.clone() else { return };
+        let Some(revert) = self.state.info.revert.clone() else {
+            return;
+        };
         let hidden = self.hidden_from(&revert.message_id, revert.part_id.as_ref());
         for message in hidden.messages {
             cx.record(&mut self.state, Record::MessageRemoved(message));
@@ -275,19 +349,29 @@ impl Machine {
 
     /// What a revert to `message` (and `part`) hides.
     pub fn hidden_from(&self, message: &MessageId, part: Option<&PartId>) -> Hidden {
-        let Some(&place) = self.state.places.get(message) else { return Hidden::default() };
+        let Some(&place) = self.state.places.get(message) else {
+            return Hidden::default();
+        };
         let mut hidden = Hidden::default();
         let whole_from = match part {
             None => place,
             Some(part) => {
                 let parts = &self.state.messages[place].parts;
-                let from = parts.iter().position(|candidate| candidate.id == *part).unwrap_or(0);
-                hidden.parts = parts[from..].iter().map(|part| (message.clone(), part.id.clone())).collect();
+                let from = parts
+                    .iter()
+                    .position(|candidate| candidate.id == *part)
+                    .unwrap_or(0);
+                hidden.parts = parts[from..]
+                    .iter()
+                    .map(|part| (message.clone(), part.id.clone()))
+                    .collect();
                 place + 1
             }
         };
-        hidden.messages =
-            self.state.messages[whole_from..].iter().map(|entry| entry.info.id().clone()).collect();
+        hidden.messages = self.state.messages[whole_from..]
+            .iter()
+            .map(|entry| entry.info.id().clone())
+            .collect();
         hidden
     }
 
@@ -312,10 +396,18 @@ impl Machine {
         };
         cx.head(&mut self.state, |info| info.summary = Some(summary));
         cx.record(&mut self.state, Record::DiffChanged(session));
-        let Some(user) = self.state.entry(prompt).and_then(|entry| entry.info.user()) else { return };
+        let Some(user) = self.state.entry(prompt).and_then(|entry| entry.info.user()) else {
+            return;
+        };
         let mut user = user.clone();
-        user.summary = Some(kilo_protocol::model::MessageSummary { diffs: turn, ..Default::default() });
-        cx.record(&mut self.state, Record::MessageUpdated(Box::new(Message::User(user))));
+        user.summary = Some(kilo_protocol::model::MessageSummary {
+            diffs: turn,
+            ..Default::default()
+        });
+        cx.record(
+            &mut self.state,
+            Record::MessageUpdated(Box::new(Message::User(user))),
+        );
     }
 }
 
@@ -331,7 +423,11 @@ pub(super) struct Carried {
 impl Carried {
     /// Of a run that goes on because of a compaction.
     pub(super) fn of(run: &Run) -> Self {
-        Self { steps: run.step, used_tool: run.used_tool, compacted: true }
+        Self {
+            steps: run.step,
+            used_tool: run.used_tool,
+            compacted: true,
+        }
     }
 }
 

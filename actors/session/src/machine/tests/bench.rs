@@ -132,7 +132,11 @@ impl Bench {
 
     fn take(&mut self, decision: Decision, mut head: Session) {
         if decision.durable {
-            let newest = self.lines.iter().rev().find_map(|line| line.strip_prefix("- "));
+            let newest = self
+                .lines
+                .iter()
+                .rev()
+                .find_map(|line| line.strip_prefix("- "));
             self.durable.extend(newest.map(str::to_string));
         }
         for logged in &decision.records {
