@@ -6,6 +6,7 @@
 
 use crate::clock::now_ns;
 use crate::tokens;
+use anyhow::Context;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -13,8 +14,11 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
+/// Tokens in one write when there is no delay.
 const BATCH: u32 = 32;
+const ANSWERED_MAX: Duration = Duration::from_secs(60);
 
 /// A request that was answered.
 #[derive(Clone, Copy, Debug)]
@@ -25,13 +29,12 @@ pub struct Asked {
     pub arrived_ns: u64,
     /// When its last byte had been sent.
     pub ended_ns: u64,
-    /// Bytes of its body.
-    pub bytes: usize,
 }
 
 #[derive(Default)]
 struct Shared {
     asked: Mutex<Vec<Asked>>,
+    answered: watch::Sender<u64>,
     barriers: Mutex<HashMap<u32, watch::Sender<u32>>>,
 }
 
@@ -76,12 +79,33 @@ impl Load {
         &self.url
     }
 
-    /// Takes the requests answered so far, in order of arrival.
-    pub fn take_asked(&self) -> Vec<Asked> {
-        let mut asked = std::mem::take(&mut *self.shared.asked.lock().unwrap());
-        asked.sort_by_key(|asked| asked.arrived_ns);
-        asked
+    /// Waits until `count` requests of `sid` are answered; takes them, in order of arrival.
+    pub async fn answered(&self, sid: u32, count: usize) -> anyhow::Result<Vec<Asked>> {
+        let mut answered = self.shared.answered.subscribe();
+        let wait = async {
+            loop {
+                if let Some(found) = take(&mut self.shared.asked.lock().unwrap(), sid, count) {
+                    return found;
+                }
+                let _ = answered.changed().await;
+            }
+        };
+        timeout(ANSWERED_MAX, wait)
+            .await
+            .with_context(|| format!("fewer than {count} requests of sid {sid}"))
     }
+}
+
+fn take(asked: &mut Vec<Asked>, sid: u32, count: usize) -> Option<Vec<Asked>> {
+    if asked.iter().filter(|asked| asked.sid == sid).count() < count {
+        return None;
+    }
+    let mut mine: Vec<Asked> = std::mem::take(asked)
+        .into_iter()
+        .filter(|asked| asked.sid == sid)
+        .collect();
+    mine.sort_by_key(|asked| asked.arrived_ns);
+    Some(mine)
 }
 
 /// What the line in the prompt says.
@@ -158,9 +182,9 @@ async fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             sid: order.sid,
             arrived_ns,
             ended_ns: now_ns(),
-            bytes: length,
         };
         shared.asked.lock().unwrap().push(asked);
+        shared.answered.send_modify(|n| *n += 1);
     }
 }
 
@@ -256,7 +280,7 @@ async fn wait_at(shared: &Shared, id: u32, count: u32) {
         barrier.subscribe()
     };
     let all = barrier.wait_for(|come| *come >= count);
-    let _ = tokio::time::timeout(Duration::from_secs(120), all).await;
+    let _ = timeout(Duration::from_secs(120), all).await;
 }
 
 fn event(delta: &Value, finish: Option<&str>) -> String {

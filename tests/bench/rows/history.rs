@@ -55,20 +55,14 @@ async fn to_provider(
     let mut found = Vec::new();
     for nth in 0..times {
         watch.reset();
-        bench.load.take_asked();
         let sid = 900_000 + nth;
         let begun = now_ns();
         server
             .prompt(id, &format!("LOAD sid={sid} n=5 rate=0"))
             .await?;
         watch.idle(&[id.to_owned()], 60).await?;
-        let asked = bench
-            .load
-            .take_asked()
-            .into_iter()
-            .find(|asked| asked.sid == sid)
-            .context("the request")?;
-        found.push((asked.arrived_ns - begun) as f64 / 1e6);
+        let asked = bench.load.answered(sid, 1).await?;
+        found.push((asked[0].arrived_ns - begun) as f64 / 1e6);
     }
     Ok(found)
 }

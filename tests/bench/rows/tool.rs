@@ -3,7 +3,6 @@
 use crate::Bench;
 use crate::numbers::spread;
 use crate::server::Place;
-use anyhow::ensure;
 use serde_json::{Map, Value};
 
 const STEPS: usize = 20;
@@ -18,7 +17,6 @@ pub async fn step(bench: &Bench) -> anyhow::Result<Value> {
         for tool in ["read", "bash"] {
             let mut times = Vec::new();
             for nth in 0..bench.times(5, 1) {
-                bench.load.take_asked();
                 let id = server.session().await?;
                 let file = place.folder().join("small.txt");
                 let sid = 1_000 + nth;
@@ -28,18 +26,7 @@ pub async fn step(bench: &Bench) -> anyhow::Result<Value> {
                 );
                 server.prompt(&id, &text).await?;
                 watch.idle(&[id], 60).await?;
-                let asked: Vec<_> = bench
-                    .load
-                    .take_asked()
-                    .into_iter()
-                    .filter(|asked| asked.sid == sid as u32)
-                    .collect();
-                ensure!(
-                    asked.len() == STEPS + 1,
-                    "{} requests instead of {}",
-                    asked.len(),
-                    STEPS + 1
-                );
+                let asked = bench.load.answered(sid as u32, STEPS + 1).await?;
                 let gaps = asked
                     .windows(2)
                     .map(|pair| pair[1].arrived_ns.saturating_sub(pair[0].ended_ns) as f64 / 1e6);
