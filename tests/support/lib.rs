@@ -34,4 +34,4 @@ pub use program::{Ended, can_mount, is_root, kilo, number, run, text_of};
 pub use project::{Project, configuration};
 pub use sse::{Events, Seen};
 pub use turn::{Step, Turn};
-pub use wait::{LONG, eventually, within};
+pub use wait::{LONG, eventually, eventually_within, within};

@@ -17,14 +17,23 @@ pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
 /// Asks `look` until it answers; for facts that raise no event. Fails the test after [`LONG`].
 pub async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
+    look: impl FnMut() -> F,
+) -> T {
+    eventually_within(LONG, what, look).await
+}
+
+/// The same with another bound.
+pub async fn eventually_within<T, F: Future<Output = Option<T>>>(
+    bound: Duration,
+    what: &str,
     mut look: impl FnMut() -> F,
 ) -> T {
-    let deadline = Instant::now() + LONG;
+    let deadline = Instant::now() + bound;
     loop {
         if let Some(value) = look().await {
             return value;
         }
-        assert!(Instant::now() < deadline, "waited {LONG:?} for {what}");
+        assert!(Instant::now() < deadline, "waited {bound:?} for {what}");
         sleep(Duration::from_millis(10)).await;
     }
 }

@@ -228,6 +228,6 @@ fn shown(args: &RunArgs, session: &Session, fallback: String) -> String {
 }
 
 const NO_MODEL: &str = "No model is configured yet. Any one of these is enough:
-  kilo auth login PROVIDER   store an API key: anthropic, openai, openrouter, google, …
-  ollama serve               or LM Studio, llama.cpp, vLLM: a local server is found by itself on its usual port
+  kilo auth login PROVIDER   store an API key: anthropic, openai, openrouter, google, … (or name a model in kilo.json)
+  ollama serve               or another local server: LM Studio, llama.cpp and vLLM are found by themselves, too
   kilo demo                  no model at hand? watch a whole session with a scripted one";
