@@ -7,6 +7,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 
+/// Connections that may wait to be accepted.
+const CONNECTIONS_WAITING_MAX: i32 = 1_024;
+
 /// Asked with the inode of the other end of a connection: does it belong to a child of this daemon's own tools?
 pub type IsChild = Arc<dyn Fn(u64) -> bool + Send + Sync>;
 
@@ -192,7 +195,16 @@ fn listen(host: &str, addrs: &[SocketAddr]) -> Result<TcpListener, BindError> {
     };
     for &addr in addrs {
         match TcpListener::bind(addr) {
-            Ok(listener) => return Ok(listener),
+            Ok(listener) => {
+                // The standard library asks for 128, which a burst of clients overruns: each one lost waits a second.
+                rustix::net::listen(&listener, CONNECTIONS_WAITING_MAX).map_err(|error| {
+                    BindError::Listen {
+                        addr,
+                        source: error.into(),
+                    }
+                })?;
+                return Ok(listener);
+            }
             Err(source) => last = BindError::Listen { addr, source },
         }
     }
