@@ -1,0 +1,126 @@
+//! Child sessions: one turn each, for the task tool.
+
+use super::*;
+
+impl Engine {
+    /// Runs a child session to the end of one turn.
+    pub(crate) async fn task(
+        self: &Arc<Self>,
+        parent: &SessionId,
+        order: TaskOrder,
+        started: Box<dyn FnOnce(SessionId, Value) + Send>,
+        cancel: CancellationToken,
+    ) -> Result<TaskAnswer, ToolError> {
+        let failed = |fault: Fault| ToolError::failed(fault.message);
+        let above = self.session(parent).map_err(failed)?;
+        let folder = self.folder(&above.directory).await.map_err(failed)?;
+        let agent = folder.agent(&order.agent).ok_or_else(|| {
+            ToolError::failed(format!("There is no agent named {}.", order.agent))
+        })?;
+        let child = match order.task_id.as_deref().map(SessionId::from_wire) {
+            Some(id)
+                if self
+                    .catalog
+                    .get(&id)
+                    .is_some_and(|listed| listed.parent.as_ref() == Some(parent)) =>
+            {
+                id
+            }
+            _ => self
+                .new_child(&above, agent, &order)
+                .await
+                .map_err(failed)?,
+        };
+        let model = match &agent.model {
+            Some(model) => json!({"providerID": model.provider_id, "modelID": model.model_id}),
+            None => above
+                .model
+                .as_ref()
+                .map(|model| json!({"providerID": model.provider_id, "modelID": model.id}))
+                .unwrap_or(Value::Null),
+        };
+        started(child.clone(), model.clone());
+        let body = PromptBody {
+            agent: Some(agent.name.clone()),
+            model: serde_json::from_value(model.clone()).ok(),
+            parts: vec![json!({"type": "text", "text": order.prompt})],
+            ..Default::default()
+        };
+        let (prompt, accepted) = self.prompt(&child, body).await.map_err(failed)?;
+        let answer = tokio::select! {
+            answer = self.answer(&child, &prompt, accepted) => answer.map_err(failed)?,
+            () = cancel.cancelled() => {
+                self.abort(&child).await;
+                return Err(ToolError::Aborted { metadata: Map::new() });
+            }
+        };
+        Ok(task_answer(child, model, answer))
+    }
+
+    async fn new_child(
+        self: &Arc<Self>,
+        above: &Session,
+        agent: &Agent,
+        order: &TaskOrder,
+    ) -> Result<SessionId, Fault> {
+        if self.depth(&above.id) + 1 > limits::SUBAGENT_DEPTH {
+            return Err(Fault::unknown(format!(
+                "tasks may be nested {} deep",
+                limits::SUBAGENT_DEPTH
+            )));
+        }
+        // A child may never do what its parent was refused.
+        let denied: Vec<Rule> = above
+            .permission
+            .iter()
+            .flatten()
+            .filter(|rule| rule.action == Action::Deny || rule.permission == "external_directory")
+            .cloned()
+            .collect();
+        let new = NewSession {
+            parent_id: Some(above.id.clone()),
+            title: Some(format!("{} (@{} subagent)", order.description, agent.name)),
+            agent: Some(agent.name.clone()),
+            permission: (!denied.is_empty()).then_some(denied),
+            ..Default::default()
+        };
+        Ok(self.create(&above.directory, new).await?.id)
+    }
+
+    fn depth(&self, session: &SessionId) -> usize {
+        let mut depth = 0;
+        let mut at = session.clone();
+        while let Some(parent) = self.catalog.get(&at).and_then(|listed| listed.parent) {
+            depth += 1;
+            if depth > limits::SUBAGENT_DEPTH {
+                break;
+            }
+            at = parent;
+        }
+        depth
+    }
+}
+
+fn task_answer(session: SessionId, model: Value, answer: MessageWithParts) -> TaskAnswer {
+    use kilo_protocol::model::PartBody;
+    let text = answer
+        .parts
+        .iter()
+        .rev()
+        .find_map(|part| match &part.body {
+            PartBody::Text(text) if !text.text.is_empty() => Some(text.text.clone()),
+            _ => None,
+        })
+        .unwrap_or_default();
+    let error = answer
+        .info
+        .assistant()
+        .and_then(|answer| answer.error.as_ref())
+        .map(|error| format!("{}: {}", error.name, error.message()));
+    TaskAnswer {
+        session,
+        text,
+        error,
+        model,
+    }
+}
