@@ -14,7 +14,6 @@ pub mod limits;
 pub mod local;
 mod net;
 pub mod resolve;
-pub mod retry;
 pub mod rules;
 pub mod sse;
 

@@ -10,6 +10,9 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+/// The longest wait that a provider may ask for, in milliseconds.
+const ASKED_MAX_MS: u64 = i32::MAX as u64;
+
 /// Calls that one account may have open at once, unless said otherwise.
 pub const CALLS_MAX: usize = 1_024;
 
@@ -74,7 +77,7 @@ impl Limits {
     /// Keeps calls to `model` away for `ms` milliseconds.
     pub fn block(&self, model: &ModelInfo, ms: u64) {
         let account = self.account(model);
-        let until = Instant::now() + Duration::from_millis(ms.min(crate::retry::ASKED_MAX_MS));
+        let until = Instant::now() + Duration::from_millis(ms.min(ASKED_MAX_MS));
         let mut blocked = account.blocked.lock();
         blocked.retain(|_, until| *until > Instant::now());
         let entry = blocked.entry(model.api_id.clone()).or_insert(until);
