@@ -8,7 +8,9 @@ use crate::folders::{EngineFolders, Folders};
 use crate::groups;
 use crate::toolbox::Builtin;
 use kilo_config::{Environment, Paths};
-use kilo_edge::{BindError, Bound, Door, EdgeOptions, IsChild, Secret, bind, token_file};
+use kilo_edge::{
+    BindError, Bound, Door, EdgeOptions, IsOwn, Secret, bind, is_own_socket, token_file,
+};
 use kilo_ports::clock::{Clock, SystemClock};
 use kilo_ports::sandbox::Sandbox;
 use kilo_ports::store::{Store, StoreError};
@@ -115,7 +117,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         .map_err(system("the process runner"))?;
     let _ = kilo_sandbox::become_subreaper();
     let guard = sandbox.clone();
-    let is_child: IsChild = Arc::new(move |inode| guard.owned_by_child(inode));
+    let is_own: IsOwn = Arc::new(move |inode| is_own_socket(inode) || guard.owned_by_child(inode));
     let edge = EdgeOptions {
         host: options.hostname.clone(),
         port: options.port,
@@ -126,7 +128,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
             .to_string(),
         token: token.clone(),
         cors: options.cors.clone(),
-        is_child: Some(is_child),
+        is_own: Some(is_own),
         workers: workers(),
         ..EdgeOptions::default()
     };

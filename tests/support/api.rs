@@ -56,6 +56,7 @@ pub struct Api {
     http: Client,
     base: String,
     folder: PathBuf,
+    token: Option<String>,
 }
 
 impl Api {
@@ -70,6 +71,15 @@ impl Api {
             http,
             base: url.to_owned(),
             folder,
+            token: None,
+        }
+    }
+
+    /// The same, with the token: what the daemon's own process needs.
+    pub fn with_token(self, token: &str) -> Self {
+        Self {
+            token: Some(token.to_owned()),
+            ..self
         }
     }
 
@@ -86,9 +96,14 @@ impl Api {
     /// A request that names the folder; for requests that need more than a JSON body.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let folder = self.folder.display().to_string();
-        self.http
+        let request = self
+            .http
             .request(method, format!("{}{path}", self.base))
-            .query(&[("directory", folder)])
+            .query(&[("directory", folder)]);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 
     /// Sends a request; answers nothing when the connection failed.

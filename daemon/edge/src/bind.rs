@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// Connections that may wait to be accepted.
 const CONNECTIONS_WAITING_MAX: i32 = 1_024;
 
-/// Asked with the inode of the other end of a connection: does it belong to a child of this daemon's own tools?
-pub type IsChild = Arc<dyn Fn(u64) -> bool + Send + Sync>;
+/// Asked with the inode of the other end of a connection: is that socket the daemon's own, or of a child of its tools?
+pub type IsOwn = Arc<dyn Fn(u64) -> bool + Send + Sync>;
 
 /// How to listen and whom to let in.
 #[derive(Clone)]
@@ -34,8 +34,9 @@ pub struct EdgeOptions {
     pub workers: usize,
     /// Largest body, in bytes.
     pub body_bytes_max: usize,
-    /// Tells the children of the daemon's own tools apart; they have to bring the password or the token.
-    pub is_child: Option<IsChild>,
+    /// Tells apart what the daemon itself and the children of its tools connect: it has to bring the password or the
+    /// token. Without it every program of the same user is trusted.
+    pub is_own: Option<IsOwn>,
 }
 
 impl Default for EdgeOptions {
@@ -50,7 +51,7 @@ impl Default for EdgeOptions {
             hosts: Vec::new(),
             workers: 1,
             body_bytes_max: 16 * 1024 * 1024,
-            is_child: None,
+            is_own: None,
         }
     }
 }

@@ -9,13 +9,13 @@ pub(crate) mod peer;
 pub(crate) mod secret;
 mod ticket;
 
-use crate::bind::{EdgeOptions, IsChild};
+use crate::bind::{EdgeOptions, IsOwn};
 use crate::request::Query;
 use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
 use auth::{Keys, Offer};
 use origin::{Caller, Hosts, Origins};
-use peer::Connection;
+use peer::{Connection, Side};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ struct Rules {
     keys: Keys,
     tickets: Tickets,
     cookie: String,
-    is_child: Option<IsChild>,
+    is_own: Option<IsOwn>,
 }
 
 /// Tells whether a request only asks what a page may ask; it is answered before anything else.
@@ -60,8 +60,8 @@ pub(crate) enum Missing {
     Page,
     /// The other end is another user's, or nobody's that the kernel knows.
     SameUser,
-    /// The other end is a child of this daemon's own tools.
-    Child,
+    /// The other end is the daemon itself, or a child of its tools.
+    Own,
 }
 
 /// A request that may come in.
@@ -80,7 +80,7 @@ impl Door {
             keys: Keys::new(options),
             tickets: Tickets::default(),
             cookie: format!("kilo_session_{}", addr.port()),
-            is_child: options.is_child.clone(),
+            is_own: options.is_own.clone(),
         }))
     }
 
@@ -144,10 +144,10 @@ impl Door {
             return Err(Missing::Page);
         }
         let connection = connection.ok_or(Missing::SameUser)?;
-        let inode = connection.same_user().ok_or(Missing::SameUser)?;
-        match &self.0.is_child {
-            Some(is_child) if connection.is_child(|| is_child(inode)) => Err(Missing::Child),
-            _ => Ok(()),
+        match connection.side(self.0.is_own.as_deref()) {
+            Side::User => Ok(()),
+            Side::Own => Err(Missing::Own),
+            Side::Unknown => Err(Missing::SameUser),
         }
     }
 

@@ -45,8 +45,9 @@ mod stopping;
 mod table;
 mod ws;
 
-pub use bind::{BindError, Bound, EdgeOptions, IsChild, bind};
+pub use bind::{BindError, Bound, EdgeOptions, IsOwn, bind};
 pub use door::Door;
+pub use door::peer::is_own_socket;
 pub use door::secret::{Secret, token_file};
 pub use reply::Reply;
 pub use request::{Headers, Params, Query, Request};

@@ -78,9 +78,9 @@ pub(crate) fn refusal(refusal: Refusal) -> HttpResponse {
             r#"Bearer realm="kilo""#,
             "without the token only programs of the same user on this machine may connect",
         ),
-        Missing::Child => (
+        Missing::Own => (
             r#"Bearer realm="kilo""#,
-            "programs that were started by a tool need the token",
+            "the daemon itself and programs that its tools started need the token",
         ),
     };
     let mut reply = named(StatusCode::UNAUTHORIZED, "Unauthorized", message);

@@ -46,12 +46,12 @@ fn a_program_of_the_same_user_comes_in() {
 }
 
 #[test]
-fn a_child_of_a_tool_needs_the_token() {
-    let (is_child, count) = asked(true);
+fn what_the_daemon_connects_needs_the_token() {
+    let (is_own, count) = asked(true);
     let token = Some(Secret::from("t0ken"));
     let options = EdgeOptions {
         token,
-        is_child: Some(is_child),
+        is_own: Some(is_own),
         ..EdgeOptions::default()
     };
     let server = Server::start(options);
@@ -71,10 +71,10 @@ fn a_child_of_a_tool_needs_the_token() {
 }
 
 #[test]
-fn whether_it_is_a_child_is_asked_once_per_connection() {
-    let (is_child, count) = asked(false);
+fn whose_it_is_is_asked_once_per_connection() {
+    let (is_own, count) = asked(false);
     let server = Server::start(EdgeOptions {
-        is_child: Some(is_child),
+        is_own: Some(is_own),
         ..EdgeOptions::default()
     });
     let mut client = server.client();

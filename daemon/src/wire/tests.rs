@@ -33,6 +33,12 @@ fn engine(running: &Running) -> Arc<Engine> {
     }
 }
 
+/// A caller within the daemon's own process, which nobody trusts without the token.
+fn api(running: &Running, project: &Project) -> Api {
+    let token = running.token.as_deref().expect("a token");
+    Api::new(&running.url, project.path().into()).with_token(token)
+}
+
 async fn says(api: &Api, session: &str, text: &str) {
     eventually(text, async || {
         (api.answers(session).await == text).then_some(())
@@ -52,7 +58,7 @@ async fn a_panic_loses_no_record_and_no_other_session() {
     let (home, model) = (Home::new(), Model::start());
     let project = Project::new(&model);
     let running = daemon(&home).await;
-    let api = Api::new(&running.url, project.path().into());
+    let api = api(&running, &project);
     let mut client = Follower::new("/event");
     client.attach(&api).await;
     let (dies, lives) = (api.session().await, api.session().await);
@@ -108,7 +114,7 @@ async fn a_session_that_dies_again_and_again_is_left_alone_and_readable() {
     let (home, model) = (Home::new(), Model::start());
     let project = Project::new(&model);
     let running = daemon(&home).await;
-    let api = Api::new(&running.url, project.path().into());
+    let api = api(&running, &project);
     let (dies, lives) = (api.session().await, api.session().await);
     api.prompt(&dies, "remember [[history]]").await.ok();
     let history: Vec<Value> = api.messages(&dies).await;
@@ -149,5 +155,18 @@ async fn a_session_that_dies_again_and_again_is_left_alone_and_readable() {
     assert_eq!(api.answers(&lives).await, "echo of other");
     assert_eq!(api.get("/global/health").await.ok()["healthy"], json!(true));
     drop(engine);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_daemon_does_not_trust_itself() {
+    let home = Home::new();
+    let running = daemon(&home).await;
+    let bare = Api::new(&running.url, home.path().into());
+    for path in ["/config", "/session", "/file/content?path=.env"] {
+        bare.get(path).await.refused(401, "Unauthorized");
+    }
+    let token = running.token.clone().expect("a token");
+    bare.with_token(&token).get("/config").await.ok();
     running.stop().await;
 }

@@ -23,8 +23,20 @@ pub(crate) struct Owner {
 pub(crate) struct Connection {
     /// The other end.
     pub peer: SocketAddr,
+    local: SocketAddr,
     owner: Option<Owner>,
-    child: OnceCell<bool>,
+    side: OnceCell<Side>,
+}
+
+/// On whose behalf the other end speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// A program of this process's user.
+    User,
+    /// This process, or a child of its tools.
+    Own,
+    /// Another user, another machine, or nobody any more.
+    Unknown,
 }
 
 impl Connection {
@@ -39,23 +51,57 @@ impl Connection {
         };
         Self {
             peer,
+            local,
             owner,
-            child: OnceCell::new(),
+            side: OnceCell::new(),
+        }
+    }
+
+    /// Finds out whose the other end is; asks once.
+    pub fn side(&self, is_own: Option<&(dyn Fn(u64) -> bool + Send + Sync)>) -> Side {
+        *self.side.get_or_init(|| self.look(is_own))
+    }
+
+    fn look(&self, is_own: Option<&(dyn Fn(u64) -> bool + Send + Sync)>) -> Side {
+        let Some(inode) = self.same_user() else {
+            return Side::Unknown;
+        };
+        let Some(is_own) = is_own else {
+            return Side::User;
+        };
+        if is_own(inode) {
+            return Side::Own;
+        }
+        // A child can send its request and end before anybody looks at its descriptors. Only while the socket is still
+        // open does "no child has it" mean that somebody else has.
+        let now = owner(canonical(self.peer), canonical(self.local));
+        if now == self.owner {
+            Side::User
+        } else {
+            Side::Unknown
         }
     }
 
     /// Gets the other end's socket number if it belongs to the user of this process.
-    pub fn same_user(&self) -> Option<u64> {
+    fn same_user(&self) -> Option<u64> {
         let me = rustix::process::geteuid().as_raw();
         self.owner
             .filter(|owner| owner.uid == me)
             .map(|owner| owner.inode)
     }
+}
 
-    /// Remembers the answer to whether the other end is a child; asks once.
-    pub fn is_child(&self, ask: impl FnOnce() -> bool) -> bool {
-        *self.child.get_or_init(ask)
-    }
+/// Tells whether this process holds the socket: what it connects to itself (a model's server, a web page) is nobody's
+/// word but its own.
+pub fn is_own_socket(inode: u64) -> bool {
+    let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else {
+        // Without the list nobody can be told apart from this process.
+        return true;
+    };
+    let wanted = format!("socket:[{inode}]");
+    descriptors.flatten().any(|entry| {
+        std::fs::read_link(entry.path()).is_ok_and(|target| target.as_os_str() == wanted.as_str())
+    })
 }
 
 /// Finds the owner of the socket that is at `peer` and connected to `local`.
@@ -149,6 +195,37 @@ mod tests {
     }
 
     #[test]
+    fn what_this_process_connects_is_its_own() {
+        let (_listener, client, peer, local) = connected("127.0.0.1:0");
+        let inode = mine(&client).inode;
+        assert!(is_own_socket(inode));
+        assert!(!is_own_socket(u64::MAX));
+        let side = Connection::new(peer, local, true).side(Some(&is_own_socket));
+        assert_eq!(side, Side::Own);
+    }
+
+    #[test]
+    fn who_is_gone_before_the_look_is_not_trusted() {
+        let (listener, client, peer, local) = connected("127.0.0.1:0");
+        let (_accepted, _) = listener.accept().unwrap();
+        let connection = Connection::new(peer, local, true);
+        let client = std::sync::Mutex::new(Some(client));
+        let ended = |_| {
+            client.lock().unwrap().take();
+            false
+        };
+        assert_eq!(connection.side(Some(&ended)), Side::Unknown);
+        assert_eq!(connection.side(Some(&|_| false)), Side::Unknown);
+    }
+
+    #[test]
+    fn a_program_of_the_user_that_is_still_there_is_trusted() {
+        let (_listener, _client, peer, local) = connected("127.0.0.1:0");
+        let connection = Connection::new(peer, local, true);
+        assert_eq!(connection.side(Some(&|_| false)), Side::User);
+    }
+
+    #[test]
     fn asking_is_cheap() {
         let (_listener, _client, peer, local) = connected("127.0.0.1:0");
         let mut costs: Vec<_> = (0..200)
@@ -171,8 +248,9 @@ mod tests {
             let owner = Some(Owner { uid, inode: 7 });
             Connection {
                 peer,
+                local: peer,
                 owner,
-                child: OnceCell::new(),
+                side: OnceCell::new(),
             }
             .same_user()
         };

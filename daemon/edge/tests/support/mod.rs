@@ -316,14 +316,14 @@ fn echo_socket() -> SocketHandler {
     })
 }
 
-/// Counts how often it is asked; always answers `child`.
-pub fn asked(child: bool) -> (kilo_edge::IsChild, Arc<AtomicUsize>) {
+/// Counts how often it is asked; always answers `own`.
+pub fn asked(own: bool) -> (kilo_edge::IsOwn, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = count.clone();
     let ask = move |inode: u64| {
         assert_ne!(inode, 0);
         counter.fetch_add(1, Ordering::SeqCst);
-        child
+        own
     };
     (Arc::new(ask), count)
 }
