@@ -269,6 +269,11 @@ pub enum ErrorClass {
     Unknown,
 }
 
+/// The longest pause before a next try, in milliseconds, whatever the provider asks for: five minutes.
+///
+/// A wish is a header that anybody between us and the model can set; a wrong one must not silence a session for days.
+pub const RETRY_WAIT_MAX_MS: u64 = 300_000;
+
 /// A failed call.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
@@ -279,7 +284,7 @@ pub struct ProviderError {
     pub message: String,
     /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
-    /// What the provider asked to wait, in milliseconds.
+    /// What the provider asked to wait, in milliseconds, as it came; who waits bounds it by [`RETRY_WAIT_MAX_MS`].
     pub retry_after_ms: Option<u64>,
     /// The provider's id of the request.
     pub request_id: Option<String>,

@@ -10,15 +10,12 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// The longest wait that a provider may ask for, in milliseconds.
-const ASKED_MAX_MS: u64 = i32::MAX as u64;
-
 /// Calls that one account may have open at once, unless said otherwise.
 pub const CALLS_MAX: usize = 1_024;
 
-/// The longest silent wait for a rate limit, in milliseconds; a longer one is handed to the caller as an error, so
-/// that people see it.
-pub const SILENT_WAIT_MS: u64 = 30_000;
+/// The longest pause that a provider's refusal of one call means for the account's others, in milliseconds. A longer
+/// one binds only the session that was refused: every other tries for itself, so that one wrong header stops nobody.
+pub const SHARED_PAUSE_MS: u64 = 5_000;
 
 /// The longest wait for another call to end, in milliseconds.
 pub const PERMIT_WAIT_MS: u64 = 600_000;
@@ -53,16 +50,12 @@ impl Limits {
         }
     }
 
-    /// Waits until a call to `model` may start.
+    /// Waits until a call to `model` may start, at most [`SHARED_PAUSE_MS`] for a rate limit.
     ///
-    /// Errors: `RateLimited` if the account is blocked for longer than [`SILENT_WAIT_MS`], with the time that is
-    /// left, or if no other call ends within [`PERMIT_WAIT_MS`].
+    /// Errors: `RateLimited` if no other call ends within [`PERMIT_WAIT_MS`].
     pub async fn enter(&self, model: &ModelInfo) -> Result<Permit, ProviderError> {
         let account = self.account(model);
         let wait = account.blocked_for(&model.api_id);
-        if wait > Duration::from_millis(SILENT_WAIT_MS) {
-            return Err(blocked(model, Some(wait.as_millis() as u64)));
-        }
         if !wait.is_zero() {
             tracing::debug!(provider = %model.provider_id, wait_ms = wait.as_millis() as u64, "account is rate limited");
             tokio::time::sleep(wait).await;
@@ -70,14 +63,17 @@ impl Limits {
         let permit = Arc::clone(&account.permits).acquire_owned();
         match tokio::time::timeout(Duration::from_millis(PERMIT_WAIT_MS), permit).await {
             Ok(Ok(permit)) => Ok(Permit(permit)),
-            _ => Err(blocked(model, None)),
+            _ => Err(too_many_calls(model)),
         }
     }
 
-    /// Keeps calls to `model` away for `ms` milliseconds.
+    /// Keeps calls to `model` away for `ms` milliseconds; a pause above [`SHARED_PAUSE_MS`] is not shared.
     pub fn block(&self, model: &ModelInfo, ms: u64) {
+        if ms > SHARED_PAUSE_MS {
+            return;
+        }
         let account = self.account(model);
-        let until = Instant::now() + Duration::from_millis(ms.min(ASKED_MAX_MS));
+        let until = Instant::now() + Duration::from_millis(ms);
         let mut blocked = account.blocked.lock();
         blocked.retain(|_, until| *until > Instant::now());
         let entry = blocked.entry(model.api_id.clone()).or_insert(until);
@@ -121,16 +117,9 @@ impl Account {
     }
 }
 
-fn blocked(model: &ModelInfo, retry_after_ms: Option<u64>) -> ProviderError {
-    let why = match retry_after_ms {
-        Some(ms) => format!("asked for a pause of {} more seconds", ms.div_ceil(1000)),
-        None => "has too many open calls".into(),
-    };
-    let message = format!("{} {why}", model.provider_id);
-    ProviderError {
-        retry_after_ms,
-        ..ProviderError::new(ErrorClass::RateLimited, message)
-    }
+fn too_many_calls(model: &ModelInfo) -> ProviderError {
+    let message = format!("{} has too many open calls", model.provider_id);
+    ProviderError::new(ErrorClass::RateLimited, message)
 }
 
 #[cfg(test)]
@@ -149,11 +138,18 @@ mod tests {
         assert_eq!(start.elapsed(), Duration::ZERO);
         limits.enter(&mine).await.unwrap();
         assert_eq!(start.elapsed(), Duration::from_millis(5_000));
-        limits.block(&mine, 60_000);
-        assert_eq!(
-            limits.enter(&mine).await.unwrap_err().retry_after_ms,
-            Some(60_000)
-        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_pause_holds_nobody_elses_calls_back() {
+        let limits = Limits::new(8);
+        let model = blank_model("p", "m");
+        for ms in [SHARED_PAUSE_MS + 1, 60_000, 1_000_000_000_000, u64::MAX] {
+            limits.block(&model, ms);
+            let start = Instant::now();
+            limits.enter(&model).await.unwrap();
+            assert_eq!(start.elapsed(), Duration::ZERO, "{ms}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

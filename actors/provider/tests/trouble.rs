@@ -197,6 +197,29 @@ async fn a_refusal_carries_status_wait_id_and_a_body_without_the_key() {
 }
 
 #[tokio::test]
+async fn a_pause_without_end_stops_no_other_call() {
+    let wishes = [
+        "retry-after: 1000000000\r\n",
+        "retry-after: Fri, 31 Dec 9999 23:59:59 GMT\r\n",
+        "retry-after-ms: 1e300\r\n",
+        "x-ratelimit-reset: 99999999999\r\n",
+    ];
+    for wish in wishes {
+        let done = stream(&[&events(&[HALF, STOP, "[DONE]"])]);
+        let server = Server::start(vec![answer(429, wish, "slow down"), done]).await;
+        let client = client();
+        let model = model(&server, Protocol::OpenaiChat);
+        let (_, error) = collect(&client, request(model.clone())).await;
+        assert!(
+            error.unwrap().retry_after_ms > Some(1_000_000_000),
+            "{wish}"
+        );
+        let (_, error) = collect(&client, request(model)).await;
+        assert_eq!(error, None, "{wish}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_address_says_so() {
     let page = "<!doctype html><p>Welcome";
     let (_, class, message, _) = failure(answer(200, "content-type: text/html\r\n", page)).await;

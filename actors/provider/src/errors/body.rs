@@ -9,16 +9,18 @@ pub(super) struct Facts {
     pub message: Option<String>,
     /// Its codes and types, as text.
     pub code: Vec<String>,
+    /// The body as it came; null if it is no JSON.
+    pub whole: Value,
 }
 
 /// Reads a whole body: JSON in one of the usual shapes, or a short text.
 pub(super) fn read(body: &str) -> Facts {
     match serde_json::from_str::<Value>(body) {
-        Ok(Value::Array(list)) => list.first().map(facts).unwrap_or_default(),
-        Ok(value) => facts(&value),
+        Ok(Value::Array(list)) => list.into_iter().next().map(facts).unwrap_or_default(),
+        Ok(value) => facts(value),
         Err(_) => Facts {
             message: plain(body),
-            code: Vec::new(),
+            ..Facts::default()
         },
     }
 }
@@ -26,10 +28,11 @@ pub(super) fn read(body: &str) -> Facts {
 /// Reads an error object (or text) by itself.
 pub(super) fn read_error(raw: &str) -> Facts {
     let value: Value = serde_json::from_str(raw).unwrap_or(Value::Null);
-    facts(&serde_json::json!({"error": value}))
+    facts(serde_json::json!({"error": value}))
 }
 
-fn facts(value: &Value) -> Facts {
+fn facts(whole: Value) -> Facts {
+    let value = &whole;
     let error = value.get("error").unwrap_or(value);
     let mut code = Vec::new();
     for object in [error, value] {
@@ -45,6 +48,7 @@ fn facts(value: &Value) -> Facts {
     Facts {
         message: with_upstream(message, error),
         code,
+        whole,
     }
 }
 
@@ -77,7 +81,7 @@ fn message(value: &Value) -> Option<String> {
 fn with_upstream(message: Option<String>, error: &Value) -> Option<String> {
     let raw = match error.pointer("/metadata/raw") {
         Some(Value::String(raw)) => read(raw).message,
-        Some(raw) => facts(raw).message,
+        Some(raw) => facts(raw.clone()).message,
         None => None,
     };
     match (message, raw) {

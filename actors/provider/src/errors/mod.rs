@@ -39,13 +39,16 @@ pub fn from_response(
 ) -> ProviderError {
     let facts = body::read(body);
     let message = facts.message.unwrap_or_else(|| status_sentence(status));
+    let told = || wait::told_ms(&facts.whole, &message, now_ms);
+    let reset = || wait::reset_ms(headers, now_ms).filter(|_| status == 429);
+    let retry_after_ms = retry_after_ms(headers, now_ms).or_else(told).or_else(reset);
     let mut error = ProviderError::new(
         class(Some(status), &facts.code, &message, body.trim().is_empty()),
         message,
     );
     error.message = cut(&redact(&error.message, key), 2_000);
     error.status = Some(status);
-    error.retry_after_ms = retry_after_ms(headers, now_ms);
+    error.retry_after_ms = retry_after_ms;
     error.request_id = request_id(headers);
     error.body = (!body.is_empty()).then(|| cut(&redact(body, key), BODY_BYTES_MAX));
     error

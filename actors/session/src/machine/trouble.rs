@@ -3,7 +3,7 @@
 use super::{Cx, Machine};
 use crate::input::Effect;
 use crate::record::{CloseReason, Record};
-use kilo_ports::provider::{ErrorClass, ProviderError};
+use kilo_ports::provider::{ErrorClass, ProviderError, RETRY_WAIT_MAX_MS};
 use kilo_protocol::QuestionId;
 use kilo_protocol::model::{Created, NetworkRequest, Status};
 
@@ -33,7 +33,7 @@ impl Machine {
                     &mut self.state,
                     Status::Retry {
                         attempt,
-                        message: error.message,
+                        message: with_wish(error.message, error.retry_after_ms),
                         next,
                     },
                 );
@@ -114,14 +114,39 @@ impl Machine {
     }
 }
 
-/// How long to wait before try `attempt`: what the provider asked for, else 2 s doubled each time up to 30 s, with up to
-/// a quarter more by chance (the low digits of the clock serve as chance).
+/// How long to wait before try `attempt`: what the provider asked for, up to [`RETRY_WAIT_MAX_MS`], else 2 s doubled
+/// each time up to 30 s, with up to a quarter more by chance (the low digits of the clock serve as chance).
 fn retry_delay_ms(attempt: u32, asked_ms: Option<u64>, now: u64) -> u64 {
-    if let Some(asked) = asked_ms {
-        return asked.min(i32::MAX as u64);
+    // A wish of 0, such as a date that has passed, is none: five tries at once would help nobody.
+    if let Some(asked) = asked_ms.filter(|asked| *asked > 0) {
+        return asked.min(RETRY_WAIT_MAX_MS);
     }
     let base = 2_000u64
         .saturating_mul(1 << (attempt - 1).min(10))
         .min(30_000);
     base + base / 4 * (now % 101) / 100
+}
+
+/// The provider's sentence; where it asks for more patience than we have, what it asks for and what is done instead.
+fn with_wish(message: String, asked_ms: Option<u64>) -> String {
+    match asked_ms {
+        Some(asked) if asked > RETRY_WAIT_MAX_MS => format!(
+            "{message} (it asks for a pause of {}; the longest pause taken is {})",
+            in_words(asked),
+            in_words(RETRY_WAIT_MAX_MS)
+        ),
+        _ => message,
+    }
+}
+
+/// A span in its largest whole unit, rounded up: `5 min`, `12 h`, `11575 days`.
+fn in_words(ms: u64) -> String {
+    const MINUTE: u64 = 60_000;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    match ms {
+        ..HOUR => format!("{} min", ms.div_ceil(MINUTE)),
+        HOUR..DAY => format!("{} h", ms.div_ceil(HOUR)),
+        DAY.. => format!("{} days", ms.div_ceil(DAY)),
+    }
 }

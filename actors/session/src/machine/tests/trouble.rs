@@ -62,6 +62,29 @@ fn the_provider_says_how_long_to_wait() {
 }
 
 #[test]
+fn a_wish_for_an_endless_pause_is_bounded_and_told() {
+    let waits = |wish: &str| {
+        let outcome = script(&format!("prompt 'go'\nfail overloaded 'slow down' {wish}"));
+        outcome.lines[outcome.lines.len() - 2..].to_vec()
+    };
+    assert_eq!(
+        waits("300000"),
+        [
+            "record status retry 1 'slow down'",
+            "effect retry_after 300000"
+        ]
+    );
+    assert_eq!(
+        waits("1000000000000"),
+        [
+            "record status retry 1 'slow down (it asks for a pause of 11575 days; the longest pause taken is 5 min)'",
+            "effect retry_after 300000"
+        ]
+    );
+    assert_eq!(waits(&u64::MAX.to_string())[1], "effect retry_after 300000");
+}
+
+#[test]
 fn after_five_retries_the_turn_fails() {
     let outcome = script(
         "
