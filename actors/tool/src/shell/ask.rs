@@ -7,6 +7,7 @@ use super::plan::{ShellPlan, SimpleCommand, Via, parse};
 use super::prefix;
 use super::walk::pattern;
 use super::word::Word;
+use kilo_config::permission::evaluate;
 use kilo_ports::tool::Ask;
 use kilo_protocol::model::{Action, Rule};
 use serde_json::{Map, Value};
@@ -63,6 +64,9 @@ pub fn requests(
         if asking.found.patterns.is_empty() {
             asking.found.pattern(text.trim().to_owned(), None);
         }
+    }
+    if asking.found.patterns.is_empty() {
+        asking.whole(text.trim());
     }
     asking.found.into_asks(text, description)
 }
@@ -258,6 +262,17 @@ impl Asking<'_> {
                 format!("{settings}{}", command.text),
                 suggestion(&command.words, &settings),
             );
+        }
+    }
+
+    /// A text without a command of its own: whatever it is, it is not run where bash is denied, and what is not known to
+    /// be harmless is asked about as it stands.
+    fn whole(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        if self.plan.acts || evaluate("bash", text, &[self.rules]).action == Action::Deny {
+            self.found.pattern(text.to_owned(), None);
         }
     }
 

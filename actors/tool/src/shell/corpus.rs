@@ -200,6 +200,54 @@ fn rules_that_name_files_hold_for_commands_too() {
 }
 
 #[test]
+fn a_text_without_a_command_is_asked_about_as_a_whole() {
+    use kilo_protocol::model::{Action, Rule};
+    let scene = Scene::new();
+    let bash = |action| {
+        [Rule {
+            permission: "bash".into(),
+            pattern: "*".into(),
+            action,
+        }]
+    };
+    let whole = |text: &str, rules: &[Rule]| {
+        let asks = scene.asks(text, rules);
+        asks.iter()
+            .any(|ask| ask.permission == "bash" && ask.patterns == [text])
+    };
+    for text in [
+        "[[ -v 'a[$(rm q)]' ]]",
+        "Y=$((X))",
+        "(( X ))",
+        "Y=$[X]",
+        "[[ x -eq y ]]",
+        "X=${Y:Z}",
+        "X=${!Y}",
+        "X=${Y@P}",
+        "declare -i x=y",
+        "declare -n q=PATH",
+        "declare -a 'x=([$X]=1)'",
+        "export 'a[$X]=1'",
+        "unset 'a[$X]'",
+        "a[X]=1",
+        "for x in $((X)); do (( x )); done",
+        "case $((X)) in esac",
+        "> out.txt",
+        "< src/a.ts",
+        "f() (( X ))",
+    ] {
+        assert!(whole(text, &bash(Action::Ask)), "{text}");
+        let denied = scene.asks(text, &bash(Action::Deny));
+        assert!(denied.iter().any(|ask| ask.permission == "bash"), "{text}");
+    }
+    for text in ["X=1", "cd src", "X='a b' Y=$Z", "declare -A m", "(cd src)"] {
+        assert!(!whole(text, &bash(Action::Allow)), "{text}");
+        assert!(!whole(text, &bash(Action::Ask)), "{text}");
+        assert!(whole(text, &bash(Action::Deny)), "{text}");
+    }
+}
+
+#[test]
 fn a_request_tells_what_it_is_about() {
     let scene = Scene::new();
     let start = scene.path("project");

@@ -24,6 +24,8 @@ pub struct ShellPlan {
     pub variables: BTreeMap<String, Variable>,
     /// The text, or a text inside it, could not be read for certain.
     pub parse_error: bool,
+    /// There is more in it than what is known to run nothing (comments, `cd`, plain assignments).
+    pub acts: bool,
 }
 
 /// A command with its words.

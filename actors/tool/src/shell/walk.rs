@@ -1,6 +1,7 @@
 //! Walks a syntax tree in the order in which a shell would, and keeps track of its folder.
 
 mod commands;
+mod inert;
 mod redirects;
 mod variables;
 
@@ -100,6 +101,7 @@ impl Walker {
             return vec![Cwd::unknown()];
         };
         self.plan.parse_error |= tree.root_node().has_error();
+        self.plan.acts |= !inert::is_inert(tree.root_node(), text);
         self.texts += 1;
         let flow = self.walk(tree.root_node(), text, cwds, &[]);
         self.texts -= 1;
