@@ -1,54 +1,75 @@
-//! Handlers: one file for each group of operations, one function for each operation. They hold no state and take no lock.
+//! Handlers: one file for each table of operations (with a folder of its name where it is long), one function for each
+//! operation. They hold no state and take no lock. Operations of features that are not there have no function here: their
+//! row in the table says what they answer.
 
-mod access;
+mod answers;
 mod api;
-mod api_model;
-mod attach;
-mod command;
+mod catalog;
 mod config;
-mod event;
-mod history;
-mod import;
-mod provider;
+mod experimental;
+mod kilo;
+mod kilocode;
+mod memory;
 mod server;
 mod session;
-mod socket;
-mod tool;
 mod workspace;
 
 use crate::daemon::Daemon;
-use kilo_edge::Router;
+use kilo_edge::{Reply, Router};
+use kilo_protocol::Fault;
 use std::sync::Arc;
 
-/// Adds handlers `id => function(daemon, request)` to a router.
-macro_rules! routes {
-    ($router:expr, $daemon:expr, $($id:literal => $function:path;)*) => {{
-        let router = $router;
-        $(let router = {
-            let daemon = ::std::sync::Arc::clone($daemon);
-            router.on($id, move |request| $function(::std::sync::Arc::clone(&daemon), request))
-        };)*
-        router
-    }};
+/// What a handler gives back.
+type Answer = Result<Reply, Fault>;
+
+/// The handlers of one file.
+struct Group {
+    /// The operations; the tests compare them with the table.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the tests"))]
+    operations: &'static [&'static str],
+    mount: fn(Router, &Arc<Daemon>) -> Router,
 }
-pub(crate) use routes;
+
+/// Makes a file's [`Group`] of lines `operation id => function(daemon, request)`.
+macro_rules! routes {
+    ($($id:literal => $function:path;)*) => {
+        /// The handlers of this table.
+        pub(super) const GROUP: super::Group = super::Group {
+            operations: &[$($id),*],
+            mount: |router, daemon| {
+                $(let router = {
+                    let daemon = ::std::sync::Arc::clone(daemon);
+                    router.on($id, move |request| $function(::std::sync::Arc::clone(&daemon), request))
+                };)*
+                router
+            },
+        };
+    };
+}
+use routes;
+
+/// The groups, by the names of their tables.
+const GROUPS: [(&str, Group); 11] = [
+    ("session", session::GROUP),
+    ("server", server::GROUP),
+    ("answers", answers::GROUP),
+    ("config", config::GROUP),
+    ("catalog", catalog::GROUP),
+    ("workspace", workspace::GROUP),
+    ("experimental", experimental::GROUP),
+    ("kilocode", kilocode::GROUP),
+    ("kilo", kilo::GROUP),
+    ("memory", memory::GROUP),
+    ("api", api::GROUP),
+];
 
 /// All handlers.
 pub fn router(daemon: &Arc<Daemon>) -> Router {
-    let router = Router::new();
-    let router = server::mount(router, daemon);
-    let router = event::mount(router, daemon);
-    let router = session::mount(router, daemon);
-    let router = history::mount(router, daemon);
-    let router = access::mount(router, daemon);
-    let router = config::mount(router, daemon);
-    let router = provider::mount(router, daemon);
-    let router = tool::mount(router, daemon);
-    let router = import::mount(router, daemon);
-    let router = command::mount(router, daemon);
-    let router = attach::mount(router, daemon);
-    let router = api::mount(router, daemon);
-    let router = api_model::mount(router, daemon);
-    let router = workspace::mount(router, daemon);
-    socket::mount(router, daemon)
+    let router = GROUPS.iter().fold(Router::new(), |router, (_, group)| {
+        (group.mount)(router, daemon)
+    });
+    server::mount_socket(router, daemon)
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,6 +95,23 @@ pub enum Stream {
     WebSocket,
 }
 
+/// What an operation answers whose feature is not there: its true empty or off state. Clients ask for these when they
+/// attach; starting or changing such a feature stays unimplemented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// Always the same.
+    Constant {
+        /// The status, for example 200.
+        status: u16,
+        /// The body.
+        json: &'static str,
+        /// A query parameter that has to be there all the same.
+        query: Option<&'static str>,
+    },
+    /// An off state that names the folder or the session, so a handler writes it.
+    Described,
+}
+
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Operation {
@@ -112,30 +129,37 @@ pub struct Operation {
     pub body: Body,
     /// How it answers.
     pub stream: Stream,
+    /// Set if the feature is not there. Such an operation is not counted as served.
+    pub absent: Option<Absent>,
 }
 
-/// The rows, file by file; groups that are called most come first.
-static TABLE: [&[Operation]; 15] = [
-    session::ROWS,
-    server::ROWS,
-    answers::ROWS,
-    config::ROWS,
-    catalog::ROWS,
-    workspace::ROWS,
-    pty::ROWS,
-    mcp::ROWS,
-    experimental::ROWS,
-    kilocode::ROWS,
-    kilo::ROWS,
-    memory::ROWS,
-    tui::ROWS,
-    api_session::ROWS,
-    api::ROWS,
+/// The tables, one a file; those that are called most come first.
+static TABLES: [(&str, &[Operation]); 15] = [
+    ("session", session::ROWS),
+    ("server", server::ROWS),
+    ("answers", answers::ROWS),
+    ("config", config::ROWS),
+    ("catalog", catalog::ROWS),
+    ("workspace", workspace::ROWS),
+    ("pty", pty::ROWS),
+    ("mcp", mcp::ROWS),
+    ("experimental", experimental::ROWS),
+    ("kilocode", kilocode::ROWS),
+    ("kilo", kilo::ROWS),
+    ("memory", memory::ROWS),
+    ("tui", tui::ROWS),
+    ("api_session", api_session::ROWS),
+    ("api", api::ROWS),
 ];
 
-/// Goes through all rows, group by group.
+/// The tables with the names of their files.
+pub fn tables() -> impl Iterator<Item = (&'static str, &'static [Operation])> {
+    TABLES.iter().copied()
+}
+
+/// Goes through all rows, table by table.
 pub fn all() -> impl Iterator<Item = &'static Operation> {
-    TABLE.iter().flat_map(|rows| rows.iter())
+    TABLES.iter().flat_map(|(_, rows)| rows.iter())
 }
 
 /// Finds a row by its operation id. It walks the table: for start-up and tests, not for every request.

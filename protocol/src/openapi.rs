@@ -42,7 +42,8 @@ struct Shapes<'a> {
 
 /// Makes the document as JSON text (about 0.7 MB; keep it, do not make it for each request).
 ///
-/// `implemented` is asked once per operation id; operations that it denies carry `x-kilo-status: not-implemented`.
+/// `implemented` is asked once per operation id; operations that it denies carry `x-kilo-status: not-implemented`, those
+/// that only answer the off state of an absent feature `x-kilo-status: absent`.
 /// Paths are in the order of the table.
 pub fn document(implemented: impl Fn(&str) -> bool) -> Result<String, DocumentError> {
     let text = unpack()?;
@@ -89,7 +90,9 @@ fn push_operation(
     out.push_str(&quoted(operation.group)?);
     out.push_str(r#"],"summary":"#);
     out.push_str(&quoted(operation.summary)?);
-    if !implemented {
+    if operation.absent.is_some() {
+        out.push_str(r#","x-kilo-status":"absent""#);
+    } else if !implemented {
         out.push_str(r#","x-kilo-status":"not-implemented""#);
     }
     out.push(',');

@@ -3,9 +3,11 @@
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::table::Table;
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
-use kilo_protocol::{Fault, endpoints};
+use kilo_protocol::Fault;
+use kilo_protocol::endpoints::{self, Absent};
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
@@ -30,9 +32,25 @@ pub struct UnknownOperations {
 }
 
 impl Router {
-    /// A router without handlers: every operation answers 501.
+    /// A router that answers what the table itself does, for features that are not there; every other operation is 501.
     pub fn new() -> Self {
-        Self::default()
+        endpoints::all().fold(Self::default(), |router, operation| {
+            let Some(Absent::Constant {
+                status,
+                json,
+                query,
+            }) = operation.absent
+            else {
+                return router;
+            };
+            router.on(operation.id, move |request| async move {
+                query.map(|name| request.query.require(name)).transpose()?;
+                Ok(Reply::Json {
+                    status,
+                    body: Bytes::from_static(json.as_bytes()),
+                })
+            })
+        })
     }
 
     /// Takes the handler of an operation; a later one for the same id wins.
@@ -46,7 +64,7 @@ impl Router {
         self
     }
 
-    /// Tells whether an operation has a handler; the document at `/doc` is made with it.
+    /// Tells whether an operation has an answer; the document at `/doc` is made with it.
     pub fn implemented(&self, op_id: &str) -> bool {
         self.handlers.contains_key(op_id)
     }

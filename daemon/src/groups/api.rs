@@ -1,17 +1,17 @@
 //! The second generation's lists (`/api/*`): the same agents, commands and files, in an envelope `{location, data}`.
 
-use super::routes;
+mod models;
+
+use super::{Answer, routes};
 use crate::daemon::Daemon;
 use kilo_config::agent::Agent;
 use kilo_config::commands::Command;
-use kilo_edge::{Reply, Request, Router};
+use kilo_edge::{Reply, Request};
 use kilo_protocol::Fault;
 use kilo_worktree::{files, find};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
-
-type Answer = Result<Reply, Fault>;
 
 /// Names in one answer of `/api/fs/find`, when the client names no limit.
 const NAMES_MAX: u64 = 10;
@@ -26,16 +26,19 @@ const COLOURS: [&str; 7] = [
     "info",
 ];
 
-pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
-    routes! { router, daemon,
-        "v2.location.get" => location;
-        "v2.agent.list" => agents;
-        "v2.command.list" => commands;
-        "v2.skill.list" => skills;
-        "v2.reference.list" => references;
-        "v2.fs.find" => find_files;
-        "v2.fs.list" => list_files;
-    }
+routes! {
+    "v2.health.get" => health;
+    "v2.location.get" => location;
+    "v2.agent.list" => agents;
+    "v2.model.list" => models::models;
+    "v2.provider.list" => models::providers;
+    "v2.provider.get" => models::provider;
+    "v2.integration.list" => models::integrations;
+    "v2.fs.list" => list_files;
+    "v2.fs.find" => find_files;
+    "v2.command.list" => commands;
+    "v2.skill.list" => skills;
+    "v2.reference.list" => references;
 }
 
 /// Where a request is.
@@ -65,6 +68,10 @@ pub(super) fn present(value: Value) -> Value {
         }
         other => other,
     }
+}
+
+async fn health(_: Arc<Daemon>, _: Request) -> Answer {
+    Reply::json(&json!({"healthy": true}))
 }
 
 async fn location(daemon: Arc<Daemon>, request: Request) -> Answer {
@@ -113,7 +120,7 @@ fn is_colour(colour: &str) -> bool {
 }
 
 async fn commands(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let commands = super::command::of_folder(&daemon, &request).await?;
+    let commands = super::catalog::of_folder(&daemon, &request).await?;
     let commands: Vec<Value> = commands.iter().map(command).collect();
     envelope(&daemon, &request, commands).await
 }

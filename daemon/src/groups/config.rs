@@ -1,28 +1,23 @@
-//! Configuration, agents, commands, skills.
+//! Configuration: merged, by source, what is wrong with it, and the models it leads to.
 
-use super::routes;
+use super::catalog::provider;
+use super::{Answer, routes};
 use crate::daemon::Daemon;
-use kilo_config::edit::{global_target, patch_file, project_target};
-use kilo_edge::{Reply, Request, Router};
+use kilo_config::edit::{patch_file, project_target};
+use kilo_edge::{Reply, Request};
 use kilo_protocol::Fault;
+use kilo_provider::resolve;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-type Answer = Result<Reply, Fault>;
-
-pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
-    routes! { router, daemon,
-        "config.get" => config;
-        "config.effective" => config;
-        "config.update" => update;
-        "config.warnings" => warnings;
-        "config.sources" => sources;
-        "global.config.get" => global;
-        "global.config.update" => update_global;
-        "app.agents" => agents;
-        "app.skills" => skills;
-    }
+routes! {
+    "config.get" => config;
+    "config.update" => update;
+    "config.warnings" => warnings;
+    "config.providers" => providers;
+    "config.sources" => sources;
+    "config.effective" => config;
 }
 
 async fn config(daemon: Arc<Daemon>, request: Request) -> Answer {
@@ -56,12 +51,8 @@ async fn sources(daemon: Arc<Daemon>, request: Request) -> Answer {
     ))
 }
 
-async fn global(daemon: Arc<Daemon>, request: Request) -> Answer {
-    Reply::json(&daemon.instance(&request).await?.folder.loaded.global)
-}
-
 /// Checks a patch and writes it into `file`.
-async fn write(daemon: &Daemon, file: PathBuf, patch: Value) -> Result<(), Fault> {
+pub(super) async fn write(daemon: &Daemon, file: PathBuf, patch: Value) -> Result<(), Fault> {
     // A null deletes a key and is fine whatever the key's type is.
     let mut checked = patch.clone();
     if let Value::Object(fields) = &mut checked {
@@ -85,39 +76,6 @@ async fn update(daemon: Arc<Daemon>, request: Request) -> Answer {
     Reply::json(&patch)
 }
 
-async fn update_global(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let patch = request.value()?;
-    write(&daemon, global_target(&daemon.paths), patch).await?;
-    daemon.dispose_all().await?;
-    let global = daemon
-        .instance(&request)
-        .await?
-        .folder
-        .loaded
-        .global
-        .clone();
-    daemon
-        .engine()
-        .await?
-        .publish(None, None, "global.config.updated", &json!({}), false);
-    Reply::json(&global)
-}
-
-async fn agents(daemon: Arc<Daemon>, request: Request) -> Answer {
-    Reply::json(&daemon.instance(&request).await?.folder.agents)
-}
-
-async fn skills(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let folder = daemon.instance(&request).await?.folder;
-    let (environment, paths) = (Arc::clone(&daemon.environment), Arc::clone(&daemon.paths));
-    let skills = daemon
-        .blocking(move || {
-            Ok(kilo_config::skills::skills(
-                &environment,
-                &paths,
-                &folder.loaded,
-            ))
-        })
-        .await?;
-    Reply::json(&skills)
+async fn providers(daemon: Arc<Daemon>, request: Request) -> Answer {
+    provider::answer(daemon, request, resolve::config_providers_json).await
 }

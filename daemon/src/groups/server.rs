@@ -1,43 +1,36 @@
-//! The daemon itself: health, document, log, instances, paths, projects, credentials.
+//! The daemon itself: health, document, log, instances, the user's configuration; and below, its streams.
 
-use super::routes;
+mod event;
+mod socket;
+
+use super::config::write;
+use super::{Answer, routes};
 use crate::daemon::{Daemon, text};
 use bytes::Bytes;
-use kilo_config::auth::AuthError;
-use kilo_edge::{Reply, Request, Router};
-use kilo_protocol::model::{Project, ProjectTime};
+use kilo_config::edit::global_target;
+use kilo_edge::{Reply, Request};
 use kilo_protocol::{Fault, VERSION, openapi};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 
-type Answer = Result<Reply, Fault>;
+pub use socket::mount as mount_socket;
 
-pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
-    routes! { router, daemon,
-        "global.health" => health;
-        "v2.health.get" => health_v2;
-        "doc.get" => document;
-        "app.log" => log;
-        "path.get" => path;
-        "instance.dispose" => dispose;
-        "instance.reload" => reload;
-        "global.dispose" => dispose_all;
-        "project.list" => projects;
-        "project.current" => project;
-        "project.update" => update_project;
-        "project.directories" => project_directories;
-        "auth.set" => set_auth;
-        "auth.remove" => remove_auth;
-        "experimental.capabilities.get" => capabilities;
-    }
+routes! {
+    "app.log" => log;
+    "global.health" => health;
+    "global.event" => event::of_all;
+    "global.config.get" => global;
+    "global.config.update" => update_global;
+    "global.dispose" => dispose_all;
+    "event.subscribe" => event::of_directory;
+    "instance.dispose" => dispose;
+    "instance.reload" => reload;
+    "sync.history.list" => event::history;
+    "doc.get" => document;
 }
 
 async fn health(_: Arc<Daemon>, _: Request) -> Answer {
     Reply::json(&json!({"healthy": true, "version": VERSION}))
-}
-
-async fn health_v2(_: Arc<Daemon>, _: Request) -> Answer {
-    Reply::json(&json!({"healthy": true}))
 }
 
 async fn document(daemon: Arc<Daemon>, _: Request) -> Answer {
@@ -72,22 +65,6 @@ async fn log(_: Arc<Daemon>, request: Request) -> Answer {
     Reply::json(&true)
 }
 
-async fn path(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let instance = daemon.instance(&request).await?;
-    let worktree = if instance.folder.is_git {
-        instance.facts.worktree.display().to_string()
-    } else {
-        "/".into()
-    };
-    Reply::json(&json!({
-        "home": daemon.paths.home,
-        "state": daemon.paths.state,
-        "config": daemon.paths.config,
-        "worktree": worktree,
-        "directory": daemon.directory(&request),
-    }))
-}
-
 async fn dispose(daemon: Arc<Daemon>, request: Request) -> Answer {
     daemon.dispose(&daemon.directory(&request)).await?;
     Reply::json(&true)
@@ -109,127 +86,24 @@ async fn dispose_all(daemon: Arc<Daemon>, _: Request) -> Answer {
     Reply::json(&true)
 }
 
-/// The project of a request's directory, stored when it is seen for the first time.
-async fn current(daemon: &Daemon, request: &Request) -> Result<Project, Fault> {
-    let instance = daemon.instance(request).await?;
-    let engine = daemon.engine().await?;
-    let id = instance.facts.project_id.clone();
-    if let Some(project) = stored(engine.store().get("project", &id)) {
-        return Ok(project);
-    }
-    let now = daemon.clock.now();
-    let project = Project {
-        id,
-        worktree: instance.facts.main_worktree.display().to_string(),
-        vcs: instance.facts.vcs.map(str::to_string),
-        name: None,
-        icon: None,
-        commands: None,
-        time: ProjectTime {
-            created: now,
-            updated: now,
-            initialized: None,
-        },
-        sandboxes: Vec::new(),
-    };
-    keep(daemon, &engine, &project)?;
-    Ok(project)
+async fn global(daemon: Arc<Daemon>, request: Request) -> Answer {
+    Reply::json(&daemon.instance(&request).await?.folder.loaded.global)
 }
 
-fn stored(body: Option<Bytes>) -> Option<Project> {
-    serde_json::from_slice(&body?).ok()
-}
-
-fn keep(daemon: &Daemon, engine: &kilo_session::Engine, project: &Project) -> Result<(), Fault> {
-    let body = serde_json::to_vec(project).map_err(|error| Fault::unknown(error.to_string()))?;
-    Ok(engine
-        .store()
-        .put("project", &project.id, &body, daemon.clock.now())?)
-}
-
-async fn projects(daemon: Arc<Daemon>, request: Request) -> Answer {
-    current(&daemon, &request).await?;
-    let engine = daemon.engine().await?;
-    let projects: Vec<Project> = engine
-        .store()
-        .scan("project")
-        .into_iter()
-        .filter_map(|(_, body)| stored(Some(body)))
-        .collect();
-    Reply::json(&projects)
-}
-
-async fn project(daemon: Arc<Daemon>, request: Request) -> Answer {
-    Reply::json(&current(&daemon, &request).await?)
-}
-
-async fn update_project(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let engine = daemon.engine().await?;
-    let id = request.params.get("projectID");
-    current(&daemon, &request).await?;
-    let mut project =
-        stored(engine.store().get("project", id)).ok_or_else(|| Fault::not_found("Project", id))?;
-    let body = request.value()?;
-    if let Some(name) = text(&body, "name") {
-        project.name = Some(name.to_string());
-    }
-    if let Some(icon) = body.get("icon") {
-        project.icon = Some(icon.clone());
-    }
-    if let Some(commands) = body.get("commands") {
-        project.commands = Some(commands.clone());
-    }
-    project.time.updated = daemon.clock.now();
-    keep(&daemon, &engine, &project)?;
-    let properties = serde_json::to_value(&project).unwrap_or(Value::Null);
-    engine.publish(None, None, "project.updated", &properties, false);
-    Reply::json(&project)
-}
-
-async fn project_directories(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let engine = daemon.engine().await?;
-    let id = request.params.get("projectID");
-    let project = match stored(engine.store().get("project", id)) {
-        Some(project) => project,
-        None => current(&daemon, &request).await?,
-    };
-    Reply::json(&json!([{"directory": project.worktree}]))
-}
-
-fn auth_fault(error: AuthError) -> Fault {
-    match error {
-        AuthError::BadEntry(why) => Fault::bad_request("Payload", why),
-        other => Fault::unknown(other.to_string()),
-    }
-}
-
-async fn set_auth(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let provider = request.params.get("providerID").to_string();
-    let entry = request.value()?;
-    let writer = Arc::clone(&daemon);
-    daemon
-        .blocking(move || {
-            writer
-                .folders
-                .auth()
-                .put(&provider, entry)
-                .map_err(auth_fault)
-        })
-        .await?;
+async fn update_global(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let patch = request.value()?;
+    write(&daemon, global_target(&daemon.paths), patch).await?;
     daemon.dispose_all().await?;
-    Reply::json(&true)
-}
-
-async fn remove_auth(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let provider = request.params.get("providerID").to_string();
-    let writer = Arc::clone(&daemon);
+    let global = daemon
+        .instance(&request)
+        .await?
+        .folder
+        .loaded
+        .global
+        .clone();
     daemon
-        .blocking(move || writer.folders.auth().remove(&provider).map_err(auth_fault))
-        .await?;
-    daemon.dispose_all().await?;
-    Reply::json(&true)
-}
-
-async fn capabilities(_: Arc<Daemon>, _: Request) -> Answer {
-    Reply::json(&json!({"backgroundSubagents": false}))
+        .engine()
+        .await?
+        .publish(None, None, "global.config.updated", &json!({}), false);
+    Reply::json(&global)
 }

@@ -1,35 +1,38 @@
-//! Files, search and version control of a folder.
+//! A folder: files, search, version control, its project.
 
-use super::routes;
+mod project;
+
+use super::{Answer, routes};
 use crate::daemon::Daemon;
-use kilo_edge::{Reply, Request, Router};
+use kilo_edge::{Reply, Request};
 use kilo_protocol::{Fault, FaultKind};
 use kilo_worktree::{files, find, vcs};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-type Answer = Result<Reply, Fault>;
-
 /// Matches in one answer of `/find`.
 const MATCHES_MAX: usize = 10;
 /// Names in one answer of `/find/file`, when the client names no limit.
 const NAMES_MAX: u64 = 10;
 
-pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
-    routes! { router, daemon,
-        "file.list" => list;
-        "file.read" => read;
-        "file.status" => status;
-        "find.text" => find_text;
-        "find.files" => find_files;
-        "find.symbols" => find_symbols;
-        "vcs.get" => vcs_info;
-        "vcs.status" => vcs_status;
-        "vcs.diff" => vcs_diff;
-        "vcs.diff.raw" => vcs_raw;
-        "vcs.apply" => vcs_apply;
-    }
+routes! {
+    "find.text" => find_text;
+    "find.files" => find_files;
+    "file.list" => list;
+    "file.read" => read;
+    "file.status" => status;
+    "path.get" => paths;
+    "vcs.get" => vcs_info;
+    "vcs.status" => vcs_status;
+    "vcs.diff" => vcs_diff;
+    "vcs.diff.raw" => vcs_raw;
+    "vcs.apply" => vcs_apply;
+    "project.list" => project::list;
+    "project.current" => project::get;
+    "project.update" => project::update;
+    "project.directories" => project::directories;
+    "sandbox.support" => isolation_support;
 }
 
 fn folder(daemon: &Daemon, request: &Request) -> PathBuf {
@@ -113,12 +116,6 @@ async fn find_files(daemon: Arc<Daemon>, request: Request) -> Answer {
     )
 }
 
-/// No language server runs yet, so there are no symbols (the reference answers the same).
-async fn find_symbols(_: Arc<Daemon>, request: Request) -> Answer {
-    request.query.require("query")?;
-    Reply::json(&Vec::<Value>::new())
-}
-
 async fn vcs_info(daemon: Arc<Daemon>, request: Request) -> Answer {
     let folder = folder(&daemon, &request);
     Reply::json(&daemon.blocking(move || Ok(vcs::info(&folder))).await?)
@@ -180,4 +177,27 @@ async fn vcs_apply(daemon: Arc<Daemon>, request: Request) -> Answer {
         })
         .await?;
     Reply::json(&json!({"applied": true}))
+}
+
+async fn paths(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let instance = daemon.instance(&request).await?;
+    let worktree = if instance.folder.is_git {
+        instance.facts.worktree.display().to_string()
+    } else {
+        "/".into()
+    };
+    Reply::json(&json!({
+        "home": daemon.paths.home,
+        "state": daemon.paths.state,
+        "config": daemon.paths.config,
+        "worktree": worktree,
+        "directory": daemon.directory(&request),
+    }))
+}
+
+/// Why no command runs isolated; clients show it.
+pub(super) const NO_ISOLATION: &str = "this build runs commands as the user, without isolation";
+
+async fn isolation_support(_: Arc<Daemon>, _: Request) -> Answer {
+    Reply::json(&json!({"available": false, "reason": NO_ISOLATION}))
 }

@@ -58,7 +58,8 @@ pub(super) static ROWS: &[Operation] = &[
         "/suggestion",
         "suggestion.list",
         "Lists the open suggestions.",
-    ),
+    )
+    .absent("[]"),
     post(
         "/suggestion/{requestID}/accept",
         "suggestion.accept",

@@ -140,5 +140,6 @@ pub(super) static ROWS: &[Operation] = &[
         "/api/reference",
         "v2.reference.list",
         "Lists the reference folders.",
-    ),
+    )
+    .described_as_absent(),
 ];

@@ -14,17 +14,20 @@ pub(super) static ROWS: &[Operation] = &[
         "/experimental/capabilities",
         "experimental.capabilities.get",
         "Tells which optional features are on.",
-    ),
+    )
+    .absent(r#"{"backgroundSubagents":false}"#),
     get(
         "/experimental/console",
         "experimental.console.get",
         "Gets the console account in use.",
-    ),
+    )
+    .absent(r#"{"consoleManagedProviders":[],"switchableOrgCount":0}"#),
     get(
         "/experimental/console/orgs",
         "experimental.console.listOrgs",
         "Lists the organisations of the console account.",
-    ),
+    )
+    .absent(r#"{"orgs":[]}"#),
     post(
         "/experimental/console/switch",
         "experimental.console.switchOrg",
@@ -93,7 +96,8 @@ pub(super) static ROWS: &[Operation] = &[
         "/experimental/resource",
         "experimental.resource.list",
         "Lists the resources of the MCP servers.",
-    ),
+    )
+    .absent("{}"),
     post(
         "/experimental/resource/read",
         "mcp.readResource",
@@ -116,12 +120,14 @@ pub(super) static ROWS: &[Operation] = &[
         "/experimental/workspace/adapter",
         "experimental.workspace.adapter.list",
         "Lists the kinds of workspaces.",
-    ),
+    )
+    .absent("[]"),
     get(
         "/experimental/workspace",
         "experimental.workspace.list",
         "Lists the workspaces of the project.",
-    ),
+    )
+    .absent("[]"),
     post(
         "/experimental/workspace",
         "experimental.workspace.create",
@@ -137,7 +143,8 @@ pub(super) static ROWS: &[Operation] = &[
         "/experimental/workspace/status",
         "experimental.workspace.status",
         "Lists the state of each workspace.",
-    ),
+    )
+    .absent("[]"),
     delete(
         "/experimental/workspace/{id}",
         "experimental.workspace.remove",

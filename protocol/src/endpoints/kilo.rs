@@ -8,7 +8,9 @@ pub(super) static ROWS: &[Operation] = &[
         "/kilo/profile",
         "kilo.profile",
         "Gets the profile of the account.",
-    ),
+    )
+    // Nobody is signed in (seen: real server 7.7.9 without an account).
+    .absent_with(401, r#"{"_tag":"Unauthorized"}"#),
     get(
         "/kilo/auth-status",
         "kilo.authStatus",
@@ -18,7 +20,8 @@ pub(super) static ROWS: &[Operation] = &[
         "/kilo/modes",
         "kilo.modes",
         "Lists the modes of the organisation.",
-    ),
+    )
+    .absent(r#"{"modes":[]}"#),
     post(
         "/kilo/fim",
         "kilo.fim",
@@ -47,7 +50,8 @@ pub(super) static ROWS: &[Operation] = &[
         "/kilo/notifications",
         "kilo.notifications",
         "Lists the account's notices.",
-    ),
+    )
+    .absent("[]"),
     post(
         "/kilo/organization",
         "kilo.organization.set",

@@ -137,7 +137,8 @@ pub(super) static ROWS: &[Operation] = &[
         "/kilocode/background-jobs",
         "kilocode.backgroundJobs",
         "Lists the jobs that run in the background.",
-    ),
+    )
+    .absent_for("sessionID", "[]"),
     post(
         "/kilocode/background-jobs/{jobID}/cancel",
         "kilocode.backgroundJob.cancel",
@@ -152,7 +153,8 @@ pub(super) static ROWS: &[Operation] = &[
         "/kilocode/wakeups",
         "kilocode.wakeups",
         "Lists the planned wake-ups of sessions.",
-    ),
+    )
+    .absent("[]"),
     get(
         "/kilocode/retention",
         "kilocode.retention.status",

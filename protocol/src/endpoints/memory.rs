@@ -8,7 +8,8 @@ pub(super) static ROWS: &[Operation] = &[
         "/memory/status",
         "memory.status",
         "Tells the state of a project's memory.",
-    ),
+    )
+    .described_as_absent(),
     get(
         "/memory/show",
         "memory.show",

@@ -1,6 +1,6 @@
 //! The words in which the table's rows are written.
 
-use super::{Body, Method, Operation, Stream};
+use super::{Absent, Body, Method, Operation, Stream};
 
 /// A row without body or stream; the group is read off the path.
 const fn row(
@@ -18,6 +18,7 @@ const fn row(
         summary,
         body: Body::None,
         stream: Stream::No,
+        absent: None,
     }
 }
 
@@ -59,6 +60,42 @@ impl Operation {
     /// Takes a JSON body and does not work without one.
     pub(super) const fn required_body(mut self) -> Self {
         self.body = Body::Json { required: true };
+        self
+    }
+
+    /// The feature is not there: `json`, always, with 200.
+    pub(super) const fn absent(mut self, json: &'static str) -> Self {
+        self.absent = Some(Absent::Constant {
+            status: 200,
+            json,
+            query: None,
+        });
+        self
+    }
+
+    /// The same with another status.
+    pub(super) const fn absent_with(mut self, status: u16, json: &'static str) -> Self {
+        self.absent = Some(Absent::Constant {
+            status,
+            json,
+            query: None,
+        });
+        self
+    }
+
+    /// The same for an operation that needs a query parameter.
+    pub(super) const fn absent_for(mut self, query: &'static str, json: &'static str) -> Self {
+        self.absent = Some(Absent::Constant {
+            status: 200,
+            json,
+            query: Some(query),
+        });
+        self
+    }
+
+    /// The feature is not there, and a handler says so.
+    pub(super) const fn described_as_absent(mut self) -> Self {
+        self.absent = Some(Absent::Described);
         self
     }
 

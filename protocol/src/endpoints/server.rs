@@ -87,7 +87,8 @@ pub(super) static ROWS: &[Operation] = &[
         "/remote/status",
         "remote.status",
         "Tells whether other devices may connect.",
-    ),
+    )
+    .absent(r#"{"enabled":false,"connected":false}"#),
     post(
         "/telemetry/capture",
         "telemetry.capture",

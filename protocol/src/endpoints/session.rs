@@ -163,7 +163,8 @@ pub(super) static ROWS: &[Operation] = &[
         "/session/{sessionID}/sandbox",
         "sandbox.status",
         "Tells whether a session's commands are isolated.",
-    ),
+    )
+    .described_as_absent(),
     post(
         "/session/{sessionID}/sandbox/toggle",
         "sandbox.toggle",

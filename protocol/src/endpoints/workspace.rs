@@ -10,7 +10,9 @@ pub(super) static ROWS: &[Operation] = &[
         "Searches file contents for a pattern.",
     ),
     get("/find/file", "find.files", "Searches file names."),
-    get("/find/symbol", "find.symbols", "Searches symbols by name."),
+    get("/find/symbol", "find.symbols", "Searches symbols by name.")
+    // The language servers would know them; the reference answers the same without one.
+    .absent_for("query", "[]"),
     get("/file", "file.list", "Lists a folder."),
     get("/file/content", "file.read", "Reads a file."),
     get(
@@ -45,12 +47,14 @@ pub(super) static ROWS: &[Operation] = &[
         "/lsp",
         "lsp.status",
         "Lists the language servers and their state.",
-    ),
+    )
+    .absent("[]"),
     get(
         "/formatter",
         "formatter.status",
         "Lists the formatters and their state.",
-    ),
+    )
+    .absent("[]"),
     get("/project", "project.list", "Lists the known projects."),
     get(
         "/project/current",
@@ -77,7 +81,8 @@ pub(super) static ROWS: &[Operation] = &[
         "/background-process",
         "backgroundProcess.list",
         "Lists the background processes.",
-    ),
+    )
+    .absent("[]"),
     get(
         "/background-process/{processID}",
         "backgroundProcess.get",
@@ -102,17 +107,23 @@ pub(super) static ROWS: &[Operation] = &[
         "/background-process/session/{sessionID}/stop",
         "backgroundProcess.stopSession",
         "Stops the background processes of a session.",
-    ),
+    )
+    // After it no background process of the session runs; none ever does.
+    .absent("true"),
     get(
         "/indexing/status",
         "indexing.status",
         "Tells how far the code index is.",
+    )
+    .absent(
+        r#"{"state":"Disabled","message":"Indexing disabled.","processedFiles":0,"totalFiles":0,"percent":0}"#,
     ),
     get(
         "/indexing/warnings",
         "indexing.warnings",
         "Lists the troubles of the code index.",
-    ),
+    )
+    .absent("[]"),
     get(
         "/indexing/models",
         "indexing.models",
@@ -128,5 +139,6 @@ pub(super) static ROWS: &[Operation] = &[
         "/sandbox/support",
         "sandbox.support",
         "Tells which isolation this machine offers.",
-    ),
+    )
+    .described_as_absent(),
 ];

@@ -1,25 +1,14 @@
 //! Taking sessions in: project, session, message, part, one after the other, each harmless when repeated.
 
-use super::routes;
+use super::super::Answer;
 use crate::daemon::{Daemon, text};
-use kilo_edge::{Reply, Request, Router};
+use kilo_edge::{Reply, Request};
 use kilo_protocol::model::{Message, Part, Session, SessionModel};
 use kilo_protocol::{Fault, SessionId};
 use kilo_session::engine::is_plain_id;
 use kilo_session::record::Record;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
-
-type Answer = Result<Reply, Fault>;
-
-pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
-    routes! { router, daemon,
-        "kilocode.sessionImport.project" => project;
-        "kilocode.sessionImport.session" => session;
-        "kilocode.sessionImport.message" => message;
-        "kilocode.sessionImport.part" => part;
-    }
-}
 
 fn id<'a>(body: &'a Value, field: &str, prefix: &str) -> Result<&'a str, Fault> {
     text(body, field)
@@ -28,12 +17,12 @@ fn id<'a>(body: &'a Value, field: &str, prefix: &str) -> Result<&'a str, Fault> 
 }
 
 /// Projects are found by their folders; the id of the one here is answered.
-async fn project(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn project(daemon: Arc<Daemon>, request: Request) -> Answer {
     let instance = daemon.instance(&request).await?;
     Reply::json(&json!({"ok": true, "id": instance.facts.project_id, "skipped": true}))
 }
 
-async fn session(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn session(daemon: Arc<Daemon>, request: Request) -> Answer {
     let body = request.value()?;
     let id = id(&body, "id", "ses")?.to_string();
     let engine = daemon.engine().await?;
@@ -79,7 +68,7 @@ fn with_ids(body: &Value, fields: &[(&str, &str)]) -> Result<Value, Fault> {
     Ok(Value::Object(data))
 }
 
-async fn message(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn message(daemon: Arc<Daemon>, request: Request) -> Answer {
     let body = request.value()?;
     let data = with_ids(&body, &[("id", "msg"), ("sessionID", "ses")])?;
     let message: Message = serde_json::from_value(data).map_err(|error| {
@@ -130,7 +119,7 @@ fn count(info: &mut Session, message: &Message) {
     }
 }
 
-async fn part(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn part(daemon: Arc<Daemon>, request: Request) -> Answer {
     let body = request.value()?;
     let data = with_ids(
         &body,

@@ -1,28 +1,17 @@
 //! Event streams and the recorded events.
 
-use super::routes;
+use super::super::Answer;
 use crate::daemon::Daemon;
 use crate::events::{Follower, Form, Scope};
-use kilo_edge::{Reply, Request, Router};
-use kilo_protocol::Fault;
+use kilo_edge::{Reply, Request};
 use kilo_session::record::Logged;
 use serde_json::{Value, json};
 use std::sync::Arc;
-
-type Answer = Result<Reply, Fault>;
 
 /// Records that one answer of `/sync/history` reads at a time.
 const READ_AT_ONCE: usize = 2_048;
 /// Events in one answer of `/sync/history`.
 const EVENTS_MAX: usize = 20_000;
-
-pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
-    routes! { router, daemon,
-        "event.subscribe" => of_directory;
-        "global.event" => of_all;
-        "sync.history.list" => history;
-    }
-}
 
 async fn follow(daemon: Arc<Daemon>, request: Request, scope: Scope) -> Answer {
     let engine = daemon.engine().await?;
@@ -39,18 +28,18 @@ async fn follow(daemon: Arc<Daemon>, request: Request, scope: Scope) -> Answer {
     ))
 }
 
-async fn of_directory(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn of_directory(daemon: Arc<Daemon>, request: Request) -> Answer {
     let directory = daemon.directory(&request);
     daemon.folders.instance(&directory).await?;
     follow(daemon, request, Scope::Directory(directory)).await
 }
 
-async fn of_all(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn of_all(daemon: Arc<Daemon>, request: Request) -> Answer {
     follow(daemon, request, Scope::Global).await
 }
 
 /// Durable events after the numbers that the client has: the body is `{sessionID: seq}`.
-async fn history(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn history(daemon: Arc<Daemon>, request: Request) -> Answer {
     let have = request.value()?;
     let engine = daemon.engine().await?;
     let events = daemon

@@ -1,38 +1,39 @@
-//! Who may do what: permissions, questions, waits for the network.
+//! What waits for a person: permissions, questions, the network.
 
-use super::routes;
+use super::{Answer, routes};
 use crate::daemon::{Daemon, text};
-use kilo_edge::{Reply, Request, Router};
+use kilo_edge::{Reply, Request};
 use kilo_ports::tool::QuestionAnswer;
 use kilo_protocol::model::{Action, Rule};
 use kilo_protocol::{Fault, FaultKind, PermissionId, QuestionId};
+use kilo_session::board::Open;
 use kilo_session::input::Reply as Decision;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-type Answer = Result<Reply, Fault>;
-
-pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
-    routes! { router, daemon,
-        "permission.list" => permissions;
-        "permission.reply" => reply_permission;
-        "permission.respond" => respond_permission;
-        "permission.saveAlwaysRules" => save_rules;
-        "permission.allowEverything" => allow_everything;
-        "question.list" => questions;
-        "question.reply" => reply_question;
-        "question.reject" => reject_question;
-        "network.list" => networks;
-        "network.reply" => reply_network;
-        "network.reject" => reject_network;
-        "suggestion.list" => suggestions;
-    }
+routes! {
+    "question.list" => questions;
+    "question.reply" => reply_question;
+    "question.reject" => reject_question;
+    "permission.list" => permissions;
+    "permission.reply" => reply_permission;
+    "permission.saveAlwaysRules" => save_rules;
+    "permission.allowEverything" => allow_everything;
+    "network.list" => networks;
+    "network.reply" => reply_network;
+    "network.reject" => reject_network;
 }
 
 async fn permissions(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let directory = daemon.directory(&request);
     let open = daemon.engine().await?.board().permissions();
-    let mine: Vec<_> = open
+    of_directory(&daemon, &request, open)
+}
+
+/// Of all that is open, what belongs to the request's directory.
+fn of_directory<T: Serialize>(daemon: &Daemon, request: &Request, open: Vec<Open<T>>) -> Answer {
+    let directory = daemon.directory(request);
+    let mine: Vec<T> = open
         .into_iter()
         .filter(|open| *open.directory == *directory)
         .map(|open| open.request)
@@ -40,7 +41,7 @@ async fn permissions(daemon: Arc<Daemon>, request: Request) -> Answer {
     Reply::json(&mine)
 }
 
-fn decision(word: Option<&str>, field: &str) -> Result<Decision, Fault> {
+pub(super) fn decision(word: Option<&str>, field: &str) -> Result<Decision, Fault> {
     match word {
         Some("once") => Ok(Decision::Once),
         Some("always") => Ok(Decision::Always),
@@ -61,7 +62,12 @@ fn no_permission(id: &PermissionId) -> Fault {
     )
 }
 
-async fn answer(daemon: &Daemon, id: &str, reply: Decision, message: Option<String>) -> Answer {
+pub(super) async fn answer(
+    daemon: &Daemon,
+    id: &str,
+    reply: Decision,
+    message: Option<String>,
+) -> Answer {
     let id = PermissionId::from_wire(id);
     match daemon
         .engine()
@@ -79,12 +85,6 @@ async fn reply_permission(daemon: Arc<Daemon>, request: Request) -> Answer {
     let reply = decision(text(&body, "reply"), "reply")?;
     let message = text(&body, "message").map(str::to_string);
     answer(&daemon, request.params.get("requestID"), reply, message).await
-}
-
-async fn respond_permission(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let body = request.value()?;
-    let reply = decision(text(&body, "response"), "response")?;
-    answer(&daemon, request.params.get("permissionID"), reply, None).await
 }
 
 /// Saves chosen patterns of an open request for the project, and refuses others there.
@@ -166,14 +166,8 @@ async fn allow_everything(daemon: Arc<Daemon>, request: Request) -> Answer {
 }
 
 async fn questions(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let directory = daemon.directory(&request);
     let open = daemon.engine().await?.board().questions();
-    let mine: Vec<_> = open
-        .into_iter()
-        .filter(|open| *open.directory == *directory)
-        .map(|open| open.request)
-        .collect();
-    Reply::json(&mine)
+    of_directory(&daemon, &request, open)
 }
 
 async fn answer_question(daemon: &Daemon, id: &str, answer: QuestionAnswer) -> Answer {
@@ -213,14 +207,8 @@ async fn reject_question(daemon: Arc<Daemon>, request: Request) -> Answer {
 }
 
 async fn networks(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let directory = daemon.directory(&request);
     let open = daemon.engine().await?.board().networks();
-    let mine: Vec<_> = open
-        .into_iter()
-        .filter(|open| *open.directory == *directory)
-        .map(|open| open.request)
-        .collect();
-    Reply::json(&mine)
+    of_directory(&daemon, &request, open)
 }
 
 async fn answer_network(daemon: &Daemon, id: &str, again: bool) -> Answer {
@@ -237,9 +225,4 @@ async fn reply_network(daemon: Arc<Daemon>, request: Request) -> Answer {
 
 async fn reject_network(daemon: Arc<Daemon>, request: Request) -> Answer {
     answer_network(&daemon, request.params.get("requestID"), false).await
-}
-
-/// No tool makes suggestions yet, so there are none.
-async fn suggestions(_: Arc<Daemon>, _: Request) -> Answer {
-    Reply::json(&Vec::<Value>::new())
 }

@@ -1,9 +1,9 @@
 //! A session's messages: reading, editing, forking, reverting.
 
-use super::routes;
+use super::super::Answer;
 use crate::daemon::{Daemon, text};
 use bytes::Bytes;
-use kilo_edge::{Reply, Request, Router};
+use kilo_edge::{Reply, Request};
 use kilo_protocol::model::Part;
 use kilo_protocol::{Fault, MessageId, PartId};
 use kilo_session::engine::with_parts;
@@ -12,23 +12,6 @@ use kilo_session::state::Entry;
 use serde_json::Value;
 use std::sync::Arc;
 
-type Answer = Result<Reply, Fault>;
-
-pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
-    routes! { router, daemon,
-        "session.messages" => messages;
-        "session.message" => message;
-        "session.todo" => todo;
-        "session.diff" => diff;
-        "session.fork" => fork;
-        "session.revert" => revert;
-        "session.unrevert" => unrevert;
-        "session.deleteMessage" => delete_message;
-        "part.update" => update_part;
-        "part.delete" => delete_part;
-    }
-}
-
 /// The entries as JSON, without building a tree.
 fn entries_json(entries: &[Arc<Entry>]) -> Result<Bytes, Fault> {
     serde_json::to_vec(entries)
@@ -36,7 +19,7 @@ fn entries_json(entries: &[Arc<Entry>]) -> Result<Bytes, Fault> {
         .map_err(|error| Fault::unknown(error.to_string()))
 }
 
-async fn messages(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn messages(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     let view = engine.view(&Daemon::session_id(&request)).await?;
     let mut entries = view.messages.as_slice();
@@ -56,7 +39,7 @@ async fn messages(daemon: Arc<Daemon>, request: Request) -> Answer {
     })
 }
 
-async fn message(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn message(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     let view = engine.view(&Daemon::session_id(&request)).await?;
     let id = request.params.get("messageID");
@@ -69,12 +52,12 @@ async fn message(daemon: Arc<Daemon>, request: Request) -> Answer {
     ))
 }
 
-async fn todo(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn todo(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     Reply::json(&engine.view(&Daemon::session_id(&request)).await?.todos)
 }
 
-async fn diff(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn diff(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     let view = engine.view(&Daemon::session_id(&request)).await?;
     let Some(message) = request.query.get("messageID") else {
@@ -93,7 +76,7 @@ async fn diff(daemon: Arc<Daemon>, request: Request) -> Answer {
     )
 }
 
-async fn fork(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn fork(daemon: Arc<Daemon>, request: Request) -> Answer {
     let body = request.value()?;
     let until = text(&body, "messageID").map(MessageId::from_wire);
     let engine = daemon.engine().await?;
@@ -104,7 +87,7 @@ async fn fork(daemon: Arc<Daemon>, request: Request) -> Answer {
     )
 }
 
-async fn revert(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn revert(daemon: Arc<Daemon>, request: Request) -> Answer {
     let body = request.value()?;
     let message =
         text(&body, "messageID").ok_or_else(|| Fault::bad_field("a string", "messageID"))?;
@@ -120,12 +103,12 @@ async fn revert(daemon: Arc<Daemon>, request: Request) -> Answer {
     Reply::json(&session)
 }
 
-async fn unrevert(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn unrevert(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     Reply::json(&engine.unrevert(&Daemon::session_id(&request)).await?)
 }
 
-async fn delete_message(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn delete_message(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     let session = Daemon::session_id(&request);
     let id = MessageId::from_wire(request.params.get("messageID"));
@@ -162,7 +145,7 @@ async fn part(daemon: &Daemon, request: &Request) -> Result<Part, Fault> {
         .ok_or_else(|| Fault::not_found("Part", part))
 }
 
-async fn update_part(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn update_part(daemon: Arc<Daemon>, request: Request) -> Answer {
     let old = part(&daemon, &request).await?;
     let value: Value = request.value()?;
     let new: Part = serde_json::from_value(value).map_err(|error| {
@@ -187,7 +170,7 @@ async fn update_part(daemon: Arc<Daemon>, request: Request) -> Answer {
     Reply::json(&new)
 }
 
-async fn delete_part(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn delete_part(daemon: Arc<Daemon>, request: Request) -> Answer {
     let old = part(&daemon, &request).await?;
     let engine = daemon.engine().await?;
     let record = Record::PartRemoved(old.message_id, old.id);

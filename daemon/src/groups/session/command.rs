@@ -1,10 +1,11 @@
 //! Commands: a template is filled in and becomes a prompt.
 
-use super::routes;
+use super::super::Answer;
+use super::super::catalog::commands;
 use crate::daemon::Daemon;
 use kilo_config::agent::Mode;
 use kilo_config::commands::{Command, Piece, pieces};
-use kilo_edge::{Reply, Request, Router};
+use kilo_edge::{Reply, Request};
 use kilo_ports::sandbox::ProcessSpec;
 use kilo_protocol::Fault;
 use kilo_protocol::model::ModelRef;
@@ -17,8 +18,6 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-type Answer = Result<Reply, Fault>;
-
 /// Time that one shell command of a template has.
 const SHELL_MS: u64 = 30_000;
 /// Bytes of its output that go into the prompt.
@@ -27,33 +26,6 @@ const SHELL_BYTES_MAX: usize = 64 << 10;
 const SHELLS_MAX: usize = 16;
 /// Files that one template mentions.
 const FILES_MAX: usize = 32;
-
-pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
-    routes! { router, daemon,
-        "command.list" => list;
-        "session.command" => run;
-    }
-}
-
-/// The commands of a request's folder.
-pub(super) async fn of_folder(daemon: &Daemon, request: &Request) -> Result<Vec<Command>, Fault> {
-    let folder = daemon.instance(request).await?.folder;
-    commands(daemon, folder).await
-}
-
-async fn commands(daemon: &Daemon, folder: Arc<Folder>) -> Result<Vec<Command>, Fault> {
-    let (environment, paths) = (Arc::clone(&daemon.environment), Arc::clone(&daemon.paths));
-    daemon
-        .blocking(move || {
-            let skills = kilo_config::skills::skills(&environment, &paths, &folder.loaded);
-            Ok(kilo_config::commands::commands(&folder.loaded, &skills))
-        })
-        .await
-}
-
-async fn list(daemon: Arc<Daemon>, request: Request) -> Answer {
-    Reply::json(&of_folder(&daemon, &request).await?)
-}
 
 #[derive(Deserialize)]
 struct Run {
@@ -69,7 +41,7 @@ struct Run {
 }
 
 /// Fills the command's template in and prompts with it; answers like a prompt.
-async fn run(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn run(daemon: Arc<Daemon>, request: Request) -> Answer {
     let wanted: Run = request.json()?;
     let engine = daemon.engine().await?;
     let session = Daemon::session_id(&request);

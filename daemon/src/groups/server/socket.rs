@@ -6,6 +6,7 @@
 //! answers `{"type":"reply","id","status","body"}`. Commands of one socket run side by side, at most
 //! [`COMMANDS_MAX`]; operations that are streams themselves are refused.
 
+use super::super::Answer;
 use crate::daemon::Daemon;
 use crate::events::{Follower, Form, Scope};
 use bytes::Bytes;
@@ -17,8 +18,6 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::rc::Rc;
 use std::sync::Arc;
-
-type Answer = Result<Reply, Fault>;
 
 /// Commands of one socket that run at the same time.
 const COMMANDS_MAX: usize = 32;

@@ -1,26 +1,15 @@
 //! The second generation's lists of models, providers and ways to connect them.
 
-use super::api::{envelope, present};
-use super::routes;
+use super::super::Answer;
+use super::{envelope, present};
 use crate::daemon::Daemon;
-use kilo_edge::{Reply, Request, Router};
+use kilo_edge::Request;
 use kilo_protocol::Fault;
 use kilo_provider::resolve;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-type Answer = Result<Reply, Fault>;
-
-pub fn mount(router: Router, daemon: &Arc<Daemon>) -> Router {
-    routes! { router, daemon,
-        "v2.model.list" => models;
-        "v2.provider.list" => providers;
-        "v2.provider.get" => provider;
-        "v2.integration.list" => integrations;
-    }
-}
 
 /// A provider as the first generation lists it.
 #[derive(Deserialize)]
@@ -55,7 +44,7 @@ fn unreadable(error: serde_json::Error) -> Fault {
     Fault::unknown(format!("the providers cannot be read back: {error}"))
 }
 
-async fn models(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn models(daemon: Arc<Daemon>, request: Request) -> Answer {
     let providers = connected(&daemon, &request).await?;
     let models: Vec<Value> = providers
         .iter()
@@ -146,13 +135,13 @@ fn released(date: &str) -> i64 {
     (days - 719_468) * 86_400_000
 }
 
-async fn providers(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn providers(daemon: Arc<Daemon>, request: Request) -> Answer {
     let providers = connected(&daemon, &request).await?;
     let providers: Vec<Value> = providers.iter().map(provider_info).collect();
     envelope(&daemon, &request, providers).await
 }
 
-async fn provider(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn provider(daemon: Arc<Daemon>, request: Request) -> Answer {
     let id = request.params.get("providerID");
     let providers = connected(&daemon, &request).await?;
     let found = providers.iter().find(|provider| provider.id == id);
@@ -192,7 +181,7 @@ struct All {
 }
 
 /// Every known provider with the ways to connect it: a key, or a variable of the environment.
-async fn integrations(daemon: Arc<Daemon>, request: Request) -> Answer {
+pub(super) async fn integrations(daemon: Arc<Daemon>, request: Request) -> Answer {
     let folder = daemon.instance(&request).await?.folder;
     let reader = Arc::clone(&daemon);
     let integrations = daemon

@@ -1,0 +1,97 @@
+//! Projects: where they lie and what they are called.
+
+use super::super::Answer;
+use crate::daemon::{Daemon, text};
+use bytes::Bytes;
+use kilo_edge::{Reply, Request};
+use kilo_protocol::Fault;
+use kilo_protocol::model::{Project, ProjectTime};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The project of a request's directory, stored when it is seen for the first time.
+async fn current(daemon: &Daemon, request: &Request) -> Result<Project, Fault> {
+    let instance = daemon.instance(request).await?;
+    let engine = daemon.engine().await?;
+    let id = instance.facts.project_id.clone();
+    if let Some(project) = stored(engine.store().get("project", &id)) {
+        return Ok(project);
+    }
+    let now = daemon.clock.now();
+    let project = Project {
+        id,
+        worktree: instance.facts.main_worktree.display().to_string(),
+        vcs: instance.facts.vcs.map(str::to_string),
+        name: None,
+        icon: None,
+        commands: None,
+        time: ProjectTime {
+            created: now,
+            updated: now,
+            initialized: None,
+        },
+        sandboxes: Vec::new(),
+    };
+    keep(daemon, &engine, &project)?;
+    Ok(project)
+}
+
+fn stored(body: Option<Bytes>) -> Option<Project> {
+    serde_json::from_slice(&body?).ok()
+}
+
+fn keep(daemon: &Daemon, engine: &kilo_session::Engine, project: &Project) -> Result<(), Fault> {
+    let body = serde_json::to_vec(project).map_err(|error| Fault::unknown(error.to_string()))?;
+    Ok(engine
+        .store()
+        .put("project", &project.id, &body, daemon.clock.now())?)
+}
+
+pub(super) async fn list(daemon: Arc<Daemon>, request: Request) -> Answer {
+    current(&daemon, &request).await?;
+    let engine = daemon.engine().await?;
+    let projects: Vec<Project> = engine
+        .store()
+        .scan("project")
+        .into_iter()
+        .filter_map(|(_, body)| stored(Some(body)))
+        .collect();
+    Reply::json(&projects)
+}
+
+pub(super) async fn get(daemon: Arc<Daemon>, request: Request) -> Answer {
+    Reply::json(&current(&daemon, &request).await?)
+}
+
+pub(super) async fn update(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let engine = daemon.engine().await?;
+    let id = request.params.get("projectID");
+    current(&daemon, &request).await?;
+    let mut project =
+        stored(engine.store().get("project", id)).ok_or_else(|| Fault::not_found("Project", id))?;
+    let body = request.value()?;
+    if let Some(name) = text(&body, "name") {
+        project.name = Some(name.to_string());
+    }
+    if let Some(icon) = body.get("icon") {
+        project.icon = Some(icon.clone());
+    }
+    if let Some(commands) = body.get("commands") {
+        project.commands = Some(commands.clone());
+    }
+    project.time.updated = daemon.clock.now();
+    keep(&daemon, &engine, &project)?;
+    let properties = serde_json::to_value(&project).unwrap_or(Value::Null);
+    engine.publish(None, None, "project.updated", &properties, false);
+    Reply::json(&project)
+}
+
+pub(super) async fn directories(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let engine = daemon.engine().await?;
+    let id = request.params.get("projectID");
+    let project = match stored(engine.store().get("project", id)) {
+        Some(project) => project,
+        None => current(&daemon, &request).await?,
+    };
+    Reply::json(&json!([{"directory": project.worktree}]))
+}
