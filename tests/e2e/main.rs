@@ -1,0 +1,16 @@
+//! The whole program from outside: the `kilo` binary, its HTTP protocol, a scripted model.
+//!
+//! One binary, because each one more links the whole harness again. Run a part by its module: `nextest run -p kilo-tests
+//! crash::`.
+
+mod backpressure;
+mod badinput;
+mod checkpoints;
+mod crash;
+mod door;
+mod folder;
+mod permissions;
+mod real_model;
+mod resume;
+mod run;
+mod socket;
