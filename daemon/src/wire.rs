@@ -113,8 +113,9 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
             Some(token_file(&paths.state.join("token")).map_err(system("the token file"))?)
         }
     };
-    let sandbox = ProcessSandbox::new(sandbox_settings(&environment))
-        .map_err(system("the process runner"))?;
+    let settings = sandbox_settings(&environment);
+    conceal(&environment, &settings);
+    let sandbox = ProcessSandbox::new(settings).map_err(system("the process runner"))?;
     let _ = kilo_sandbox::become_subreaper();
     let guard = sandbox.clone();
     let is_own: IsOwn = Arc::new(move |inode| is_own_socket(inode) || guard.owned_by_child(inode));
@@ -223,6 +224,18 @@ impl Running {
 /// Threads that serve HTTP: one on two cores, eight at most.
 fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 8).clamp(1, 8))
+}
+
+/// Keeps this process's secrets from the commands that it will run, before any other thread of the engine starts.
+///
+/// `KILO_DEBUGGABLE` leaves memory and descriptors open to the same user: debuggers, profilers and core dumps need that.
+fn conceal(environment: &Environment, settings: &Settings) {
+    kilo_sandbox::conceal_variables(&settings.denied_env);
+    if environment.is_on("KILO_DEBUGGABLE") {
+        tracing::debug!("KILO_DEBUGGABLE: commands can read this process's memory");
+    } else if let Err(error) = kilo_sandbox::conceal_memory() {
+        tracing::warn!(%error, "commands can read this process's memory");
+    }
 }
 
 fn sandbox_settings(environment: &Environment) -> Settings {

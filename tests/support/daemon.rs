@@ -65,7 +65,9 @@ impl Home {
         }
         command
             .env("HOME", self.path())
-            .env("KILO_DISABLE_MODELS_FETCH", "1");
+            .env("KILO_DISABLE_MODELS_FETCH", "1")
+            // Tests and benches count a daemon's memory and descriptors from outside.
+            .env("KILO_DEBUGGABLE", "1");
         command
     }
 

@@ -61,7 +61,8 @@ impl Environment {
     }
 }
 
-fn is_secret(name: &OsStr) -> bool {
+/// Whether a variable of this name is one of [`SECRETS`].
+pub fn is_secret(name: &OsStr) -> bool {
     SECRETS.iter().any(|secret| OsStr::new(secret) == name)
 }
 

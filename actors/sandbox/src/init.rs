@@ -17,10 +17,14 @@
 //! 1.16 ms with a bare `posix_spawn`, 8.6 ms after a `fork`; the first two do not grow with the heap. The price is a rule: **between its start and its end init may not
 //! allocate, panic, lock, use thread-local storage or look at `errno`.** Hence: numbers, stack buffers and `rustix`
 //! (whose Linux backend makes raw system calls) only. Until [`start`] returns, the thread that called it is blocked, so
-//! libc's `errno` of that thread may be touched; afterwards not.
+//! libc's `errno` of that thread may be touched; afterwards not. What the shared memory would show to the command is
+//! closed by `conceal.rs`.
 
 mod clone;
+mod inits;
 mod stack;
+
+pub use inits::Inits;
 
 use crate::launch::Launch;
 use clone::{Plan, init_main};
@@ -32,6 +36,7 @@ use stack::Stack;
 use std::ffi::c_void;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 use std::time::Duration;
 
@@ -88,15 +93,22 @@ pub struct Init {
     /// Init's own process.
     pub pid: Pid,
     stack: Stack,
+    inits: Arc<Inits>,
 }
 
 impl Init {
+    /// The list that it is on.
+    pub fn inits(&self) -> Arc<Inits> {
+        Arc::clone(&self.inits)
+    }
+
     /// Waits for init's end, at most a few milliseconds after its side of the control socket closed, and gives its stack
     /// back. Blocks.
     pub fn reap(self) {
-        while let Err(Errno::INTR) = rustix::process::waitpid(Some(self.pid), WaitOptions::empty())
-        {
-        }
+        self.inits.end(self.pid.as_raw_nonzero().get(), || {
+            let wait = || rustix::process::waitpid(Some(self.pid), WaitOptions::empty());
+            while let Err(Errno::INTR) = wait() {}
+        });
         // SAFETY: init has been waited for, and it waits for the command before it ends; a command that outlived a killed
         // init has left this memory with its `exec`, or dies of it (`PDEATHSIG`).
         unsafe { self.stack.unmap() };
@@ -153,7 +165,7 @@ impl AsFd for Control {
 
 /// Starts `launch` under an init of its own, with stdout and stderr on `output`. Returns when the command's `exec` has
 /// succeeded or failed; blocks for that time (0.1 ms when the disk cache is warm).
-pub fn start(launch: &Launch, output: &OwnedFd) -> io::Result<(Init, Control)> {
+pub fn start(launch: &Launch, output: &OwnedFd, inits: &Arc<Inits>) -> io::Result<(Init, Control)> {
     let (ours, theirs) = rustix::net::socketpair(
         AddressFamily::UNIX,
         SocketType::SEQPACKET,
@@ -172,7 +184,7 @@ pub fn start(launch: &Launch, output: &OwnedFd) -> io::Result<(Init, Control)> {
         init: AtomicI32::new(0),
         errno: AtomicI32::new(0),
     };
-    let cloned = with_signals_blocked(|| {
+    let clone = || {
         // SAFETY: `init_main` follows the rule in the module's head; its stack is mapped until init was reaped; `plan`
         // and what it borrows live until `report` below has heard of the start, after which init does not read them.
         unsafe {
@@ -183,7 +195,8 @@ pub fn start(launch: &Launch, output: &OwnedFd) -> io::Result<(Init, Control)> {
                 std::ptr::from_ref(&plan).cast_mut().cast::<c_void>(),
             )
         }
-    })?;
+    };
+    let cloned = inits.start(|| with_signals_blocked(clone))?;
     let Some(pid) = Pid::from_raw(cloned).filter(|_| cloned > 0) else {
         let error = io::Error::last_os_error();
         // SAFETY: no process was made.
@@ -193,7 +206,11 @@ pub fn start(launch: &Launch, output: &OwnedFd) -> io::Result<(Init, Control)> {
     drop(theirs);
     let control = Control(ours);
     let first = wait_for_start(&control);
-    let init = Init { pid, stack };
+    let init = Init {
+        pid,
+        stack,
+        inits: Arc::clone(inits),
+    };
     match first {
         Some(Report::Started(_)) => Ok((init, control)),
         other => {

@@ -10,6 +10,7 @@
 //!
 //! Linux only: subreapers, `signalfd` and `/proc` have no equal elsewhere.
 
+mod conceal;
 mod environment;
 mod init;
 mod launch;
@@ -18,6 +19,7 @@ mod run;
 mod sandbox;
 mod tree;
 
+pub use conceal::{conceal_memory, conceal_variables};
 pub use environment::{RUN_MARK, SECRETS};
 pub use orphans::{Orphans, become_subreaper};
 pub use sandbox::{ProcessSandbox, Settings};

@@ -196,14 +196,22 @@ impl Run {
             tokio::task::spawn_blocking(move || tree::signal_descendants(root, Signal::TERM)).await;
     }
 
-    /// Somebody killed init: the command went with it, and what it had started may be anywhere but carries the mark.
+    /// Somebody killed init: the command went with it, and what it had started carries the mark or, with its variables
+    /// emptied, came to the daemon as an orphan.
     async fn init_was_killed(&self) {
         tracing::warn!(
             mark = self.mark,
             "a run's own process was ended from outside"
         );
         let mark = self.mark.clone();
-        let _ = tokio::task::spawn_blocking(move || tree::kill_marked(Mark::OfRun(&mark))).await;
+        let inits = self.init.as_ref().map(Init::inits);
+        let kill = move || {
+            tree::kill_marked(Mark::OfRun(&mark));
+            if let Some(inits) = inits {
+                tree::kill_strays(|pid| inits.contains(pid));
+            }
+        };
+        let _ = tokio::task::spawn_blocking(kill).await;
     }
 
     fn hand_to_reaper(&mut self) {

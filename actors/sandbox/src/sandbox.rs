@@ -1,7 +1,7 @@
 //! [`ProcessSandbox`]: runs commands as plain processes of the daemon's user.
 
 use crate::environment::Environment;
-use crate::init::{self, Control, Init};
+use crate::init::{self, Control, Init, Inits};
 use crate::launch::Launch;
 use crate::run::{Limits, Run, SharedControl};
 use crate::tree::{self, Mark};
@@ -63,6 +63,7 @@ struct Shared {
     owner: String,
     next: AtomicU64,
     live: Mutex<HashMap<u64, Weak<Control>>>,
+    inits: Arc<Inits>,
     reaper: SyncSender<Init>,
 }
 
@@ -87,6 +88,7 @@ impl ProcessSandbox {
                 owner: owner_mark(),
                 next: AtomicU64::new(1),
                 live: Mutex::default(),
+                inits: Arc::default(),
                 reaper,
             }),
         })
@@ -122,13 +124,13 @@ impl ProcessSandbox {
             .count()
     }
 
-    /// Whether a living process below the daemon holds the socket with this inode (`/proc/net/tcp` names inodes). The
-    /// front door asks this to refuse the daemon's own tools. One system call while the daemon has no child; else it
-    /// reads `/proc`, some milliseconds: not for an async thread.
+    /// Whether a living process below the daemon holds the socket with this inode (`/proc/net/tcp` names inodes), or
+    /// may, since it hides its descriptors. The front door asks this to refuse the daemon's own tools. One system call
+    /// while the daemon has no child; else it reads `/proc`, some milliseconds: not for an async thread.
     ///
-    /// A process of another user (`sudo`) hides its descriptors and counts as one that does not hold it.
+    /// A process of another user (`sudo`) counts as one that does not hold it.
     pub fn owned_by_child(&self, socket_inode: u64) -> bool {
-        tree::descendant_holds_socket(socket_inode)
+        tree::descendant_may_hold_socket(socket_inode, |pid| self.shared.inits.contains(pid))
     }
 }
 
@@ -140,7 +142,7 @@ impl Shared {
         let launch = Launch::new(spec, &self.environment, &mark)?;
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let pipe = pipe::Receiver::from_owned_fd(read)?;
-        let (init, control) = init::start(&launch, &write)?;
+        let (init, control) = init::start(&launch, &write, &self.inits)?;
         drop(write);
         let control = Arc::new(control);
         let listed = Listed {

@@ -4,6 +4,7 @@ use crate::environment::RUN_MARK;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
+use std::time::Duration;
 
 /// Bytes of a process's variables that are searched for a mark.
 const ENVIRONMENT_BYTES_MAX: u64 = 1 << 20;
@@ -15,6 +16,8 @@ pub struct Process {
     pub pid: i32,
     /// Its parent's.
     pub parent: i32,
+    /// The session (of terminals) that it belongs to.
+    pub session: i32,
     /// It has ended and waits for its parent to look.
     pub zombie: bool,
     /// When it started, in ticks since the boot: with `pid` its identity.
@@ -43,10 +46,12 @@ fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
     let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
     let zombie = matches!(fields.next()?, "Z" | "X");
     let parent = fields.next()?.parse().ok()?;
-    let started = fields.nth(17)?.parse().ok()?;
+    let session = fields.nth(1)?.parse().ok()?;
+    let started = fields.nth(15)?.parse().ok()?;
     Some(Process {
         pid,
         parent,
+        session,
         zombie,
         started,
     })
@@ -98,12 +103,32 @@ impl Mark<'_> {
     }
 }
 
-/// Sends SIGKILL to every process that carries `mark`, until there is none (at most 50 looks at the table).
+/// Sends SIGKILL to every process that carries `mark`, until there is none.
 pub fn kill_marked(mark: Mark<'_>) {
+    kill_until_none(|process| carries(process.pid, mark));
+}
+
+/// Sends SIGKILL to every orphan that came to this process from a tree whose init was killed, until there is none.
+///
+/// What a run starts is in a session of its own or of its making, and no process can join this one's; so a child that is
+/// no init and not in this one's session can only be such an orphan. (Without [`crate::become_subreaper`] none comes.)
+pub fn kill_strays(is_init: impl Fn(i32) -> bool) {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let Ok(session) = rustix::process::getsid(None) else {
+        return;
+    };
+    let session = session.as_raw_nonzero().get();
+    kill_until_none(|process| {
+        process.parent == own && process.session != session && !is_init(process.pid)
+    });
+}
+
+/// At most 50 looks at the table.
+fn kill_until_none(meant: impl Fn(&Process) -> bool) {
     for _ in 0..50 {
         let found: Vec<Process> = processes()
             .into_iter()
-            .filter(|p| !p.zombie && carries(p.pid, mark))
+            .filter(|process| !process.zombie && meant(process))
             .collect();
         if found.is_empty() {
             return;
@@ -162,25 +187,77 @@ pub fn any_child() -> bool {
     )
 }
 
-/// Whether a living process below this one holds the socket. A process whose descriptors may not be read (of another
-/// user) counts as one that does not.
-pub fn descendant_holds_socket(inode: u64) -> bool {
-    if !any_child() {
-        return false;
-    }
+/// Looks at the table again before a process that hides its descriptors counts as the holder: between its clone and its
+/// `exec` a command still has the daemon's memory, which is closed to everybody.
+const HIDDEN_LOOKS: u32 = 5;
+const HIDDEN_PAUSE: Duration = Duration::from_millis(2);
+
+/// Whether a living process below this one holds the socket, or may: one of this user that hides its descriptors (a
+/// program without the right to read it, or one that marked itself) cannot be told from the holder. `is_init` names the
+/// processes that this crate put there itself. A process of another user (`sudo`) counts as one that does not hold it:
+/// its sockets are not this user's.
+pub fn descendant_may_hold_socket(inode: u64, is_init: impl Fn(i32) -> bool) -> bool {
     let wanted = format!("socket:[{inode}]");
-    descendants(rustix::process::getpid())
-        .iter()
-        .any(|process| holds(process.pid, &wanted))
+    for _ in 0..HIDDEN_LOOKS {
+        if !any_child() {
+            return false;
+        }
+        match look_for(&wanted, &is_init) {
+            Held::Yes => return true,
+            Held::No => return false,
+            Held::Hidden => std::thread::sleep(HIDDEN_PAUSE),
+        }
+    }
+    true
 }
 
-fn holds(pid: i32, wanted: &str) -> bool {
-    let Ok(folder) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
-        return false;
+#[derive(Clone, Copy, PartialEq)]
+enum Held {
+    Yes,
+    No,
+    /// Somebody does not show what it holds.
+    Hidden,
+}
+
+fn look_for(wanted: &str, is_init: &impl Fn(i32) -> bool) -> Held {
+    let mut found = Held::No;
+    for process in descendants(rustix::process::getpid()) {
+        match holds(process.pid, wanted) {
+            Held::Yes => return Held::Yes,
+            Held::Hidden if !is_init(process.pid) && is_of_this_user(process.pid) => {
+                found = Held::Hidden;
+            }
+            Held::Hidden | Held::No => {}
+        }
+    }
+    found
+}
+
+fn holds(pid: i32, wanted: &str) -> Held {
+    let folder = match std::fs::read_dir(format!("/proc/{pid}/fd")) {
+        Ok(folder) => folder,
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Held::Hidden,
+        Err(_) => return Held::No,
     };
-    folder.flatten().any(|entry| {
+    let held = folder.flatten().any(|entry| {
         std::fs::read_link(entry.path()).is_ok_and(|target| target.as_os_str() == wanted)
-    })
+    });
+    if held { Held::Yes } else { Held::No }
+}
+
+/// Whether any of the process's user numbers (real, effective, saved, of files) is this user's.
+fn is_of_this_user(pid: i32) -> bool {
+    let own = rustix::process::geteuid().as_raw().to_string();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))
+        .is_some_and(|users| {
+            users
+                .split_ascii_whitespace()
+                .skip(1)
+                .any(|user| user == own)
+        })
 }
 
 #[cfg(test)]
@@ -195,6 +272,7 @@ mod tests {
             Some(Process {
                 pid: 7,
                 parent: 3,
+                session: 7,
                 zombie: false,
                 started: 4242
             })

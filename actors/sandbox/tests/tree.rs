@@ -116,13 +116,15 @@ async fn kill_all_ends_every_run_at_once() {
 
 #[tokio::test]
 async fn a_killed_init_takes_everything_along() {
+    kilo_sandbox::become_subreaper().expect("allowed");
+    let mut beside = Command::new("sleep").arg("100").spawn().expect("a child");
     let seconds = unique_seconds(6);
     let (sender, mut receiver) = mpsc::channel(4);
-    let running = tokio::spawn(sandbox(100).run(
-        bash(&format!("setsid sleep {seconds} & echo $PPID up; wait")),
-        sender,
-        CancellationToken::new(),
-    ));
+    let script = format!(
+        "setsid sleep {seconds} & env -i /usr/bin/setsid /bin/sleep {seconds} & \
+         while [ $(pgrep -c -f '^[^ ]*sleep {seconds}') -lt 2 ]; do :; done; echo $PPID up; wait"
+    );
+    let running = tokio::spawn(sandbox(100).run(bash(&script), sender, CancellationToken::new()));
     let said = wait_for(&mut receiver, "up").await;
     let init: i32 = said
         .split_whitespace()
@@ -139,6 +141,12 @@ async fn a_killed_init_takes_everything_along() {
         Exit::Signal(9)
     );
     assert_eq!(left_after(&seconds, SOON), [0; 0]);
+    assert!(
+        beside.try_wait().expect("a look").is_none(),
+        "a child of the owner itself is no orphan"
+    );
+    beside.kill().expect("killed");
+    beside.wait().expect("gone");
 }
 
 /// The owner of the next test: starts the escape artists and waits to be killed.
