@@ -23,10 +23,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["protocol"]),
     ("actors/ports", &["protocol"]),
     ("actors/runtime", &["protocol", "config", "ports"]),
-    ("actors/session", SEAMS),
+    ("actors/shell", &["protocol", "config", "ports"]),
+    ("actors/session", ASKING_PEERS),
     ("actors/store", SEAMS),
     ("actors/provider", SEAMS),
-    ("actors/tool", SEAMS),
+    ("actors/tool", ASKING_PEERS),
     ("actors/sandbox", SEAMS),
     ("actors/worktree", SEAMS),
     ("daemon/edge", &["protocol", "config"]),
@@ -34,7 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "daemon",
         &[
             "protocol", "config", "ports", "runtime", "session", "store", "provider", "tool",
-            "sandbox", "worktree", "edge",
+            "shell", "sandbox", "worktree", "edge",
         ],
     ),
     ("clients/client", &["protocol"]),
@@ -43,6 +44,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// What a peer may use: never another peer.
 const SEAMS: &[&str] = &["protocol", "config", "ports", "runtime"];
+/// Peers that judge shell texts: the library that does it lies below them.
+const ASKING_PEERS: &[&str] = &["protocol", "config", "ports", "runtime", "shell"];
 /// What a cloud service may use: it reaches an engine only as any client does (I6).
 const SERVICE: &[&str] = &["protocol", "config", "edge", "client", "kit"];
 /// What tests of a peer may use besides: the fakes come with `ports`, commands run in the real sandbox, and the daemon's

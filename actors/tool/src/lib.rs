@@ -14,7 +14,6 @@ pub mod place;
 mod registry;
 mod rules;
 mod search;
-pub mod shell;
 #[cfg(test)]
 mod testing;
 pub mod text;

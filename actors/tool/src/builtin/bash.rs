@@ -4,11 +4,11 @@ mod collect;
 
 use crate::call;
 use crate::place::Place;
-use crate::shell::{Surroundings, requests};
 use collect::{Collector, Kept};
 use kilo_ports::BoxFuture;
 use kilo_ports::sandbox::{Exit, ProcessSpec, SandboxError};
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use kilo_shell::{Context, requests};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -110,18 +110,13 @@ async fn permit(input: &Input, folder: &Path, cx: &ToolCx) -> Result<(), ToolErr
     let (folder, judged) = (folder.to_path_buf(), cx.clone());
     let rules = cx.host.rules();
     let asks = call::blocking(move || {
-        let surroundings = Surroundings {
+        let context = Context {
             start: &folder,
             directory: &judged.directory,
             worktree: &judged.worktree,
             home: &judged.home,
         };
-        Ok(requests(
-            &command,
-            description.as_deref(),
-            surroundings,
-            &rules,
-        ))
+        Ok(requests(&command, description.as_deref(), context, &rules))
     })
     .await?;
     for ask in asks {

@@ -1,6 +1,6 @@
 //! Commands inside commands: `sudo rm x`, `find -exec`, `bash -c '...'`, `eval`.
 
-use super::word::Word;
+use crate::word::Word;
 
 /// What a command runs besides itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

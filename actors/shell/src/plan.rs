@@ -1,15 +1,7 @@
 //! The plan of a shell text: every simple command in it, wherever it hides, and every file that it redirects to.
 
-use super::walk::Walker;
-use super::word::Word;
+use crate::word::Word;
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
-use tree_sitter::{ParseOptions, Parser, Tree};
-
-/// Bytes of a text that is still parsed; a person must look at a longer one.
-const TEXT_BYTES_MAX: usize = 256 * 1024;
-/// Looks of the parser at its progress before it gives up (some hundred milliseconds).
-const PARSER_TICKS_MAX: u32 = 50_000;
 
 /// What a text would do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,7 +11,7 @@ pub struct ShellPlan {
     /// Its redirections to and from files.
     pub redirects: Vec<Redirect>,
     /// Folders that it changes to.
-    pub visits: Vec<Visit>,
+    pub visits: Vec<FolderChange>,
     /// What it gives its variables.
     pub variables: BTreeMap<String, Variable>,
     /// The text, or a text inside it, could not be read for certain.
@@ -76,7 +68,7 @@ pub struct Redirect {
 
 /// A folder that the text changes to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Visit {
+pub struct FolderChange {
     /// The folder; `None` for home.
     pub target: Option<Word>,
     /// Where it may start.
@@ -133,38 +125,4 @@ impl Cwd {
             .map(|moves| moves.iter().cloned().chain([change]).collect());
         Self { moves }
     }
-}
-
-/// Parses a text.
-pub fn parse(text: &str) -> ShellPlan {
-    let mut walker = Walker::default();
-    walker.text(text);
-    walker.finish()
-}
-
-/// The syntax tree of a text; `None` when it is too long or too odd.
-pub fn tree(text: &str) -> Option<Tree> {
-    if text.len() > TEXT_BYTES_MAX || text.contains('\0') {
-        return None;
-    }
-    let mut parser = Parser::new();
-    parser
-        .set_language(&tree_sitter_bash::LANGUAGE.into())
-        .ok()?;
-    let mut ticks = 0;
-    let mut patience = |_: &_| {
-        ticks += 1;
-        if ticks > PARSER_TICKS_MAX {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    };
-    let bytes = text.as_bytes();
-    let mut read = |at: usize, _| bytes.get(at..).unwrap_or_default();
-    parser.parse_with_options(
-        &mut read,
-        None,
-        Some(ParseOptions::new().progress_callback(&mut patience)),
-    )
 }

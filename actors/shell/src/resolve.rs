@@ -1,14 +1,14 @@
 //! Turns the words of a plan into places on the disk.
 
-use super::disk::{self, Roots};
-use super::expand::{Scope, Text, expand};
-use super::plan::{Cwd, Move, ShellPlan};
-use super::word::Word;
+use crate::disk::{self, Roots};
+use crate::expand::{Scope, Text, expand};
+use crate::plan::{Cwd, Move, ShellPlan};
+use crate::word::Word;
 use std::path::{Path, PathBuf};
 
 /// Where a text runs, and what counts as inside.
 #[derive(Debug)]
-pub struct Judge<'a> {
+pub struct Resolver<'a> {
     plan: &'a ShellPlan,
     home: &'a Path,
     start: &'a Path,
@@ -17,7 +17,7 @@ pub struct Judge<'a> {
 
 /// A place that a word may name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ResolvedPath {
     /// The path as meant: absolute, without `.` and `..`.
     pub shown: PathBuf,
     /// The path without links.
@@ -26,17 +26,17 @@ pub struct Place {
 
 /// All places that a word may name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Places {
+pub struct Candidates {
     /// Those that are known.
-    pub known: Vec<Place>,
+    pub known: Vec<ResolvedPath>,
     /// There may be others.
     pub unknown: bool,
     /// Folders in which the unknown ones are.
-    pub folders: Vec<Place>,
+    pub folders: Vec<ResolvedPath>,
 }
 
-impl<'a> Judge<'a> {
-    /// A judge for the plan of a text that starts in `start`.
+impl<'a> Resolver<'a> {
+    /// A resolver for the plan of a text that starts in `start`.
     pub fn new(plan: &'a ShellPlan, start: &'a Path, home: &'a Path, roots: Roots) -> Self {
         Self {
             plan,
@@ -48,15 +48,15 @@ impl<'a> Judge<'a> {
 
     /// Whether a real path is in the project.
     pub fn inside(&self, real: &Path) -> bool {
-        self.roots.hold(real)
+        self.roots.contains(real)
     }
 
     /// The places that `word` may name, seen at the place `at` of the text from the folders `cwds`.
-    pub fn places(&self, word: &Word, at: usize, cwds: &[Cwd]) -> Places {
+    pub fn candidates(&self, word: &Word, at: usize, cwds: &[Cwd]) -> Candidates {
         let expanded = expand(word, at, self.scope());
-        let mut places = Places {
+        let mut places = Candidates {
             unknown: expanded.unknown,
-            ..Places::default()
+            ..Candidates::default()
         };
         let (folders, anywhere) = self.folders(cwds);
         for text in &expanded.texts {
@@ -83,7 +83,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Home, as a place.
-    pub fn home(&self) -> Place {
+    pub fn home(&self) -> ResolvedPath {
         place(self.home)
     }
 
@@ -94,7 +94,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn add(&self, places: &mut Places, folder: &Path, text: &Text) {
+    fn add(&self, places: &mut Candidates, folder: &Path, text: &Text) {
         if !text.has_wildcard() {
             return push(places, place(&folder.join(text.plain())));
         }
@@ -125,31 +125,31 @@ impl<'a> Judge<'a> {
         let mut anywhere = false;
         for cwd in cwds {
             match self.folder(cwd, careful) {
-                Reached::Folder(folder) if !folders.contains(&folder) => folders.push(folder),
-                Reached::Folder(_) | Reached::Never => {}
-                Reached::Anywhere => anywhere = true,
+                Destination::Folder(folder) if !folders.contains(&folder) => folders.push(folder),
+                Destination::Folder(_) | Destination::Never => {}
+                Destination::Anywhere => anywhere = true,
             }
         }
         (folders, anywhere)
     }
 
-    fn folder(&self, cwd: &Cwd, careful: bool) -> Reached {
+    fn folder(&self, cwd: &Cwd, careful: bool) -> Destination {
         let Some(moves) = &cwd.moves else {
-            return Reached::Anywhere;
+            return Destination::Anywhere;
         };
         let mut folder = self.start.to_path_buf();
         for change in moves {
             let (Move::To(target, at) | Move::Missing(target, at)) = change;
             let Some(next) = self.destination(&folder, target.as_ref(), *at) else {
-                return Reached::Anywhere;
+                return Destination::Anywhere;
             };
             match change {
                 Move::To(..) => folder = next,
-                Move::Missing(..) if careful && next.is_dir() => return Reached::Never,
+                Move::Missing(..) if careful && next.is_dir() => return Destination::Never,
                 Move::Missing(..) => {}
             }
         }
-        Reached::Folder(folder)
+        Destination::Folder(folder)
     }
 
     fn destination(&self, folder: &Path, target: Option<&Word>, at: usize) -> Option<PathBuf> {
@@ -166,7 +166,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-enum Reached {
+enum Destination {
     Folder(PathBuf),
     Anywhere,
     /// The way there cannot have been gone.
@@ -182,14 +182,14 @@ fn known_folder(text: &Text) -> Option<String> {
         .then(|| plain.get(..=slash).unwrap_or_default().to_owned())
 }
 
-fn place(path: &Path) -> Place {
-    Place {
+fn place(path: &Path) -> ResolvedPath {
+    ResolvedPath {
         shown: disk::flat(path),
         real: disk::real(path),
     }
 }
 
-fn push(places: &mut Places, place: Place) {
+fn push(places: &mut Candidates, place: ResolvedPath) {
     if !places.known.contains(&place) {
         places.known.push(place);
     }

@@ -1,6 +1,6 @@
 //! Where a path really leads.
 
-use super::expand::Text;
+use crate::expand::Text;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -13,7 +13,7 @@ const ENTRIES_MAX: usize = 10_000;
 const MATCHES_MAX: usize = 1_000;
 
 /// Whether a redirection there touches no file.
-pub fn is_free(path: &str) -> bool {
+pub fn is_device(path: &str) -> bool {
     let device = path.strip_prefix("/dev/").unwrap_or_default();
     matches!(
         device,
@@ -40,7 +40,7 @@ impl Roots {
     }
 
     /// Whether a real path is inside.
-    pub fn hold(&self, real: &Path) -> bool {
+    pub fn contains(&self, real: &Path) -> bool {
         !is_kernel(real) && self.0.iter().any(|root| real.starts_with(root))
     }
 }

@@ -1,16 +1,16 @@
 //! Redirections, here-documents included.
 
-use super::{Trimmings, Walker};
-use crate::shell::disk;
-use crate::shell::plan::{Cwd, Redirect};
-use crate::shell::word::Word;
+use super::state::{Extras, Walker};
+use crate::disk;
+use crate::plan::{Cwd, Redirect};
+use crate::word::Word;
 use tree_sitter::Node;
 
 impl Walker {
     pub(super) fn redirections(&mut self, nodes: &[Node<'_>], text: &str, cwds: &[Cwd]) {
-        let mut trimmings = Trimmings::default();
+        let mut extras = Extras::default();
         for node in nodes {
-            self.redirection(*node, text, cwds, &mut trimmings);
+            self.redirection(*node, text, cwds, &mut extras);
         }
     }
 
@@ -20,10 +20,10 @@ impl Walker {
         node: Node<'_>,
         text: &str,
         cwds: &[Cwd],
-        trimmings: &mut Trimmings,
+        extras: &mut Extras,
     ) -> Vec<Word> {
         match node.kind() {
-            "file_redirect" => self.file_redirect(node, text, cwds, trimmings),
+            "file_redirect" => self.file_redirect(node, text, cwds, extras),
             "herestring_redirect" => {
                 self.inside(node, text, cwds);
                 let mut cursor = node.walk();
@@ -31,10 +31,10 @@ impl Walker {
                     .named_children(&mut cursor)
                     .last()
                     .map(|word| Word::read(word, text));
-                trimmings.stdin = word.and_then(|word| word.literal());
+                extras.stdin = word.and_then(|word| word.literal());
                 Vec::new()
             }
-            "heredoc_redirect" => self.heredoc(node, text, cwds, trimmings),
+            "heredoc_redirect" => self.heredoc(node, text, cwds, extras),
             _ => {
                 self.walk(node, text, cwds, &[]);
                 Vec::new()
@@ -48,7 +48,7 @@ impl Walker {
         node: Node<'_>,
         text: &str,
         cwds: &[Cwd],
-        trimmings: &mut Trimmings,
+        extras: &mut Extras,
     ) -> Vec<Word> {
         let mut cursor = node.walk();
         let operator = node
@@ -70,9 +70,9 @@ impl Walker {
             let at = self.tick();
             let free = target_word
                 .literal()
-                .is_some_and(|path| disk::is_free(&path));
+                .is_some_and(|path| disk::is_device(&path));
             if !free {
-                trimmings.redirections.push_str(&format!(
+                extras.redirections.push_str(&format!(
                     " {descriptor}{operator} {}",
                     target_word.canonical()
                 ));
@@ -98,7 +98,7 @@ impl Walker {
         node: Node<'_>,
         text: &str,
         cwds: &[Cwd],
-        trimmings: &mut Trimmings,
+        extras: &mut Extras,
     ) -> Vec<Word> {
         let mut words = Vec::new();
         let mut cursor = node.walk();
@@ -107,11 +107,11 @@ impl Walker {
                 "heredoc_start" | "heredoc_end" | "file_descriptor" => {}
                 "heredoc_body" => {
                     self.inside(child, text, cwds);
-                    trimmings.stdin =
+                    extras.stdin =
                         Some(text.get(child.byte_range()).unwrap_or_default().to_owned());
                 }
                 "file_redirect" | "herestring_redirect" => {
-                    words.extend(self.redirection(child, text, cwds, trimmings));
+                    words.extend(self.redirection(child, text, cwds, extras));
                 }
                 kind if kind.ends_with("word")
                     || kind.ends_with("string")

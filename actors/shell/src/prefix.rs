@@ -2,8 +2,8 @@
 
 mod table;
 
-use super::unwrap::base_name;
-use super::word::Word;
+use crate::unwrap::base_name;
+use crate::word::Word;
 use table::{GLOBAL, HARMLESS, RUNS_ANYTHING, WORDS};
 
 /// Whether setting the variable for a command, or exporting it, needs no word.

@@ -1,7 +1,9 @@
 //! Shell texts and the requests that they must raise.
 
-use super::{Surroundings, requests};
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use kilo_ports::tool::Ask;
+use kilo_shell::{Context, requests};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -65,13 +67,13 @@ impl Scene {
             &self.path("outside"),
         );
         let project = self.path("project");
-        let surroundings = Surroundings {
+        let context = Context {
             start: &project,
             directory: &project,
             worktree: &project,
             home: &self.path("home"),
         };
-        requests(&text, None, surroundings, rules)
+        requests(&text, None, context, rules)
     }
 
     fn short(&self, text: &str) -> String {
@@ -252,13 +254,13 @@ fn a_request_tells_what_it_is_about() {
     let scene = Scene::new();
     let start = scene.path("project");
     let home = scene.path("home");
-    let surroundings = Surroundings {
+    let context = Context {
         start: &start,
         directory: &start,
         worktree: &start,
         home: &home,
     };
-    let asks = requests("cat /etc/hostname > $X", Some("look"), surroundings, &[]);
+    let asks = requests("cat /etc/hostname > $X", Some("look"), context, &[]);
     let about = |index: usize| serde_json::to_value(&asks[index].metadata).unwrap();
     let command = "cat /etc/hostname > $X";
     assert_eq!(
@@ -282,13 +284,13 @@ fn a_start_outside_is_asked_for() {
         scene.path("project"),
         scene.path("home"),
     );
-    let surroundings = Surroundings {
+    let context = Context {
         start: &start,
         directory: &project,
         worktree: &project,
         home: &home,
     };
-    let asks = requests("cat ../project/src/a.ts x", None, surroundings, &[]);
+    let asks = requests("cat ../project/src/a.ts x", None, context, &[]);
     let outside = format!("{}/*", start.display());
     assert_eq!(
         (asks[0].permission.as_str(), &asks[0].patterns),

@@ -1,7 +1,7 @@
 //! Texts without a command that change nothing that anybody could be asked about: `X=1`, `cd src`, a comment.
 
-use super::DEPTH_MAX;
-use crate::shell::prefix;
+use super::state::DEPTH_MAX;
+use crate::prefix;
 use tree_sitter::Node;
 
 /// Whether the tree holds only what is known to run nothing: a list of what is harmless, so that whatever the grammar

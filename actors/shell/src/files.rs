@@ -1,37 +1,15 @@
 //! Which words of a command are files, and what happens to them.
 
+mod operand;
 mod programs;
 
-use super::unwrap::base_name;
-use super::word::Word;
+use crate::unwrap::base_name;
+use crate::word::Word;
+pub use operand::{Operand, Role};
 use programs::{
     BLIND, COPIERS, EDITORS, GIT_READERS, LISTERS, MODE_FIRST, OTHER_VALUES, PATTERN_FIRST,
     READERS, SCRIPTED, VALUES, WRITERS,
 };
-
-/// What a command does with a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Its content is read.
-    Read,
-    /// It is looked at from outside: its name, its size, what a folder holds.
-    List,
-    /// It is made, moved, removed or replaced.
-    Write,
-    /// Text of the command's making goes into it, as by a redirection.
-    Edit,
-}
-
-/// A word that names a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operand {
-    /// The word, without the option that it was glued to.
-    pub word: Word,
-    /// What happens to the file.
-    pub role: Role,
-    /// All files below it too.
-    pub recursive: bool,
-}
 
 #[derive(Clone, Copy, PartialEq)]
 enum Shape {
@@ -330,7 +308,7 @@ fn dd(rest: &[Word]) -> Vec<Operand> {
 /// Contents of files that git shows (`REVISION:FILE` too), and folders elsewhere that it makes.
 fn git(rest: &[Word]) -> Vec<Operand> {
     let rest =
-        super::unwrap::skip_options(rest, "Cc", &["--git-dir", "--work-tree", "--namespace"]);
+        crate::unwrap::skip_options(rest, "Cc", &["--git-dir", "--work-tree", "--namespace"]);
     let Some((subcommand, rest)) = rest.split_first() else {
         return Vec::new();
     };

@@ -1,7 +1,7 @@
 //! What a word may become: variables that the text itself sets, braces, a leading tilde.
 
-use super::plan::Variable;
-use super::word::{Piece, Word};
+use crate::plan::Variable;
+use crate::word::{Piece, Word};
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -1,9 +1,9 @@
 //! Variables that the text sets.
 
-use super::{Flow, Walker, pattern};
-use crate::shell::plan::{Cwd, SimpleCommand, Variable, Via};
-use crate::shell::prefix;
-use crate::shell::word::{Word, is_name, source};
+use super::state::{Flow, Walker};
+use crate::plan::{Cwd, SimpleCommand, Variable, Via};
+use crate::prefix;
+use crate::word::{Word, is_name, pattern, source};
 use tree_sitter::Node;
 
 impl Walker {

@@ -1,6 +1,6 @@
 //! Programs and options that take files.
 
-use super::Role;
+use super::operand::Role;
 
 pub const READERS: &[&str] = &[
     "cat",

@@ -97,6 +97,19 @@ impl Word {
     }
 }
 
+/// The name and value of a word that reads `NAME=VALUE`.
+pub fn assignment(word: &Word) -> Option<(String, Word)> {
+    let (name, _) = word.head().split_once('=')?;
+    is_name(name).then_some(())?;
+    Some((name.to_owned(), word.without_prefix(name.len() + 1)?))
+}
+
+/// The words as one permission pattern.
+pub fn pattern(words: &[Word], redirections: &str) -> String {
+    let words: Vec<String> = words.iter().map(Word::canonical).collect();
+    format!("{}{redirections}", words.join(" "))
+}
+
 /// The grammar cuts `{}` and `[ab]` into pieces; what is bare stays together.
 fn merged(pieces: Vec<Piece>) -> Vec<Piece> {
     let mut merged: Vec<Piece> = Vec::new();

@@ -3,94 +3,23 @@
 mod commands;
 mod inert;
 mod redirects;
+mod state;
 mod variables;
 
-use super::plan::{Cwd, ShellPlan, tree};
-use super::word::{Word, is_name};
-use std::collections::HashSet;
+use crate::plan::{Cwd, ShellPlan};
+use crate::tree::tree;
+use crate::word::Word;
+use state::{COMMANDS_MAX, DEPTH_MAX, Flow, TEXTS_MAX, Walker, union};
 use tree_sitter::Node;
 
-/// Commands of one text; a person must look at a text with more.
-const COMMANDS_MAX: usize = 2_000;
-/// Levels of the syntax tree.
-const DEPTH_MAX: usize = 300;
-/// Texts inside texts (`bash -c "bash -c ..."`).
-const TEXTS_MAX: usize = 6;
-/// Folders in which a command may run, before "anywhere" is said.
-const CWDS_MAX: usize = 8;
-
-/// Programs that cannot make a folder appear or vanish: a `cd` after them finds what is there now.
-const CALM: [&str; 24] = [
-    "cd", "pwd", "echo", "printf", "ls", "cat", "head", "tail", "grep", "rg", "wc", "which",
-    "type", "date", "whoami", "uname", "env", "true", "false", ":", "test", "set", "stat", "file",
-];
-
-/// The folders after a command, by how it ended.
-#[derive(Clone, Debug)]
-struct Flow {
-    ok: Vec<Cwd>,
-    failed: Vec<Cwd>,
-}
-
-impl Flow {
-    fn same(cwds: &[Cwd]) -> Self {
-        Self {
-            ok: cwds.to_vec(),
-            failed: cwds.to_vec(),
-        }
-    }
-
-    fn either(self) -> Vec<Cwd> {
-        union(self.ok, self.failed)
-    }
-}
-
-fn union(mut a: Vec<Cwd>, b: Vec<Cwd>) -> Vec<Cwd> {
-    for cwd in b {
-        if !a.contains(&cwd) {
-            a.push(cwd);
-        }
-    }
-    if a.len() > CWDS_MAX {
-        vec![Cwd::unknown()]
-    } else {
-        a
-    }
-}
-
-/// What came with a command besides its words.
-#[derive(Clone, Debug, Default)]
-struct Trimmings {
-    redirections: String,
-    settings: Vec<String>,
-    /// A here-document or here-string whose text is known.
-    stdin: Option<String>,
-}
-
-/// Makes a [`ShellPlan`].
-#[derive(Default)]
-pub struct Walker {
-    plan: ShellPlan,
-    counter: usize,
-    depth: usize,
-    texts: usize,
-    /// A command ran that may have changed folders on the disk.
-    stirred: bool,
-    /// Functions whose bodies change the folder.
-    movers: HashSet<String>,
+/// Parses a text.
+pub fn parse(text: &str) -> ShellPlan {
+    let mut walker = Walker::default();
+    walker.inner_text(text, &[Cwd::start()]);
+    walker.plan
 }
 
 impl Walker {
-    /// Walks a whole text from the start folder on.
-    pub fn text(&mut self, text: &str) {
-        self.inner_text(text, &[Cwd::start()]);
-    }
-
-    /// The plan.
-    pub fn finish(self) -> ShellPlan {
-        self.plan
-    }
-
     fn inner_text(&mut self, text: &str, cwds: &[Cwd]) -> Vec<Cwd> {
         if self.texts >= TEXTS_MAX {
             self.plan.parse_error = true;
@@ -106,11 +35,6 @@ impl Walker {
         let flow = self.walk(tree.root_node(), text, cwds, &[]);
         self.texts -= 1;
         flow.either()
-    }
-
-    fn tick(&mut self) -> usize {
-        self.counter += 1;
-        self.counter
     }
 
     /// `tail` holds redirections of a surrounding statement that belong to the last command of this one.
@@ -371,17 +295,4 @@ impl Walker {
         self.sequence(node, text, inside, &[]);
         Flow::same(cwds)
     }
-}
-
-/// The name and value of a word that reads `NAME=VALUE`.
-pub fn assignment(word: &Word) -> Option<(String, Word)> {
-    let (name, _) = word.head().split_once('=')?;
-    is_name(name).then_some(())?;
-    Some((name.to_owned(), word.without_prefix(name.len() + 1)?))
-}
-
-/// The words as one permission pattern.
-pub fn pattern(words: &[Word], redirections: &str) -> String {
-    let words: Vec<String> = words.iter().map(Word::canonical).collect();
-    format!("{}{redirections}", words.join(" "))
 }

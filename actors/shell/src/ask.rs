@@ -1,13 +1,13 @@
 //! The requests for permission that a shell text needs.
 
-use super::disk::{self, Roots};
-use super::files::{self, Operand, Role, is_env};
-use super::judge::{Judge, Place, Places};
-use super::plan::{ShellPlan, SimpleCommand, Via, parse};
-use super::prefix;
-use super::walk::pattern;
-use super::word::Word;
-use kilo_config::permission::evaluate;
+use crate::disk::{self, Roots};
+use crate::files::{self, Operand, Role, is_env};
+use crate::plan::{ShellPlan, SimpleCommand, Via};
+use crate::prefix;
+use crate::resolve::{Candidates, ResolvedPath, Resolver};
+use crate::walk::parse;
+use crate::word::{Word, pattern};
+use kilo_config::permission::{evaluate, matches};
 use kilo_ports::tool::Ask;
 use kilo_protocol::model::{Action, Rule};
 use serde_json::{Map, Value};
@@ -18,7 +18,7 @@ const FOLDER_ENTRIES_MAX: usize = 4_000;
 
 /// Where a text runs.
 #[derive(Clone, Copy, Debug)]
-pub struct Surroundings<'a> {
+pub struct Context<'a> {
     /// The folder in which it starts (absolute).
     pub start: &'a Path,
     /// The session's folder.
@@ -38,16 +38,16 @@ pub struct Surroundings<'a> {
 pub fn requests(
     text: &str,
     description: Option<&str>,
-    surroundings: Surroundings<'_>,
+    context: Context<'_>,
     rules: &[Rule],
 ) -> Vec<Ask> {
     let plan = parse(text);
-    let roots = Roots::new(&[surroundings.directory, surroundings.worktree]);
-    let judge = Judge::new(&plan, surroundings.start, surroundings.home, roots);
+    let roots = Roots::new(&[context.directory, context.worktree]);
+    let resolver = Resolver::new(&plan, context.start, context.home, roots);
     let mut asking = Asking {
         plan: &plan,
-        judge,
-        surroundings,
+        resolver,
+        context,
         rules,
         found: Found::default(),
     };
@@ -186,16 +186,16 @@ fn add(list: &mut Vec<String>, item: String) {
 
 struct Asking<'a> {
     plan: &'a ShellPlan,
-    judge: Judge<'a>,
-    surroundings: Surroundings<'a>,
+    resolver: Resolver<'a>,
+    context: Context<'a>,
     rules: &'a [Rule],
     found: Found,
 }
 
 impl Asking<'_> {
     fn start(&mut self) {
-        let start = self.surroundings.start;
-        self.leave(&Place {
+        let start = self.context.start;
+        self.leave(&ResolvedPath {
             shown: disk::flat(start),
             real: disk::real(start),
         });
@@ -205,14 +205,14 @@ impl Asking<'_> {
         for visit in &self.plan.visits {
             match &visit.target {
                 Some(target) => {
-                    let places = self.judge.places(target, visit.at, &visit.cwds);
+                    let places = self.resolver.candidates(target, visit.at, &visit.cwds);
                     places
                         .known
                         .iter()
                         .chain(&places.folders)
                         .for_each(|place| self.leave(place));
                 }
-                None => self.leave(&self.judge.home()),
+                None => self.leave(&self.resolver.home()),
             }
         }
     }
@@ -222,13 +222,13 @@ impl Asking<'_> {
             if redirect
                 .target
                 .literal()
-                .is_some_and(|path| disk::is_free(&path))
+                .is_some_and(|path| disk::is_device(&path))
             {
                 continue;
             }
             let places = self
-                .judge
-                .places(&redirect.target, redirect.at, &redirect.cwds);
+                .resolver
+                .candidates(&redirect.target, redirect.at, &redirect.cwds);
             let role = if redirect.writes {
                 Role::Edit
             } else {
@@ -280,12 +280,14 @@ impl Asking<'_> {
         let free = operand
             .word
             .literal()
-            .is_some_and(|path| disk::is_free(&path));
+            .is_some_and(|path| disk::is_device(&path));
         // What `find -exec` and `xargs` put in was found by them.
         if free || operand.word.source == "{}" {
             return;
         }
-        let places = self.judge.places(&operand.word, command.at, &command.cwds);
+        let places = self
+            .resolver
+            .candidates(&operand.word, command.at, &command.cwds);
         self.files(&places, operand.role, &operand.word);
         if operand.recursive {
             self.below(&places, &command.words);
@@ -293,7 +295,7 @@ impl Asking<'_> {
     }
 
     /// Requests for files that are used in a certain way.
-    fn files(&mut self, places: &Places, role: Role, word: &Word) {
+    fn files(&mut self, places: &Candidates, role: Role, word: &Word) {
         places.folders.iter().for_each(|folder| self.leave(folder));
         for place in &places.known {
             self.leave(place);
@@ -316,8 +318,8 @@ impl Asking<'_> {
         }
     }
 
-    fn leave(&mut self, place: &Place) {
-        if self.judge.inside(&place.real) {
+    fn leave(&mut self, place: &ResolvedPath) {
+        if self.resolver.inside(&place.real) {
             return;
         }
         let folder = if place.real.is_dir() {
@@ -334,7 +336,7 @@ impl Asking<'_> {
             .get_or_insert_with(|| place.shown.display().to_string());
     }
 
-    fn read(&mut self, place: &Place) {
+    fn read(&mut self, place: &ResolvedPath) {
         let named = |path: &Path| {
             path.file_name()
                 .is_some_and(|name| is_env(&name.to_string_lossy()))
@@ -347,14 +349,14 @@ impl Asking<'_> {
         }
     }
 
-    fn write(&mut self, place: &Place) {
+    fn write(&mut self, place: &ResolvedPath) {
         let patterns = self.patterns(place);
         if self.is_guarded("edit", &patterns) {
             self.edit(place);
         }
     }
 
-    fn edit(&mut self, place: &Place) {
+    fn edit(&mut self, place: &ResolvedPath) {
         for pattern in self.patterns(place) {
             add(&mut self.found.edits, pattern);
         }
@@ -364,16 +366,16 @@ impl Asking<'_> {
     }
 
     /// A folder that is read whole: the first file with secrets in it stands for all.
-    fn below(&mut self, places: &Places, words: &[Word]) {
+    fn below(&mut self, places: &Candidates, words: &[Word]) {
         let only = |name: &str| includes(words, name);
         for place in &places.known {
-            if self.judge.inside(&place.real)
+            if self.resolver.inside(&place.real)
                 && place.real.is_dir()
                 && let Some(path) = disk::first_below(&place.real, FOLDER_ENTRIES_MAX, |name| {
                     is_env(name) && only(name)
                 })
             {
-                self.read(&Place {
+                self.read(&ResolvedPath {
                     real: disk::real(&path),
                     shown: path,
                 });
@@ -382,8 +384,8 @@ impl Asking<'_> {
     }
 
     /// The path relative to the worktree, and where it leads when that is elsewhere.
-    fn patterns(&self, place: &Place) -> Vec<String> {
-        let roots = [self.surroundings.worktree, self.surroundings.directory];
+    fn patterns(&self, place: &ResolvedPath) -> Vec<String> {
+        let roots = [self.context.worktree, self.context.directory];
         let real_roots = roots.map(disk::real);
         let mut patterns = vec![relative(&place.shown, &roots)];
         let real = relative(
@@ -402,7 +404,7 @@ impl Asking<'_> {
                 && rule.action != Action::Allow
                 && patterns
                     .iter()
-                    .any(|pattern| crate::rules::matches(&rule.pattern, pattern))
+                    .any(|pattern| matches(&rule.pattern, pattern))
         })
     }
 
@@ -448,5 +450,5 @@ fn includes(words: &[Word], name: &str) -> bool {
         _ => None,
     });
     let mut patterns = included.chain(named).peekable();
-    patterns.peek().is_none() || patterns.any(|pattern| crate::rules::matches(pattern, name))
+    patterns.peek().is_none() || patterns.any(|pattern| matches(pattern, name))
 }

@@ -1,10 +1,10 @@
 //! Simple commands: noted, looked into, and followed where they move the shell.
 
-use super::{CALM, COMMANDS_MAX, DEPTH_MAX, Flow, Trimmings, Walker};
-use crate::shell::plan::{Cwd, Move, SimpleCommand, Via, Visit};
-use crate::shell::prefix;
-use crate::shell::unwrap::{self, Inner};
-use crate::shell::word::{Word, source};
+use super::state::{COMMANDS_MAX, DEPTH_MAX, Extras, Flow, LEAVES_FOLDERS_ALONE, Walker};
+use crate::plan::{Cwd, FolderChange, Move, SimpleCommand, Via};
+use crate::prefix;
+use crate::unwrap::{self, Inner};
+use crate::word::{Word, assignment, pattern, source};
 use tree_sitter::Node;
 
 impl Walker {
@@ -17,14 +17,14 @@ impl Walker {
     ) -> Flow {
         let mut words = Vec::new();
         let mut redirects = Vec::new();
-        let mut trimmings = Trimmings::default();
+        let mut extras = Extras::default();
         let mut cursor = node.walk();
         for child in node.named_children(&mut cursor) {
             match child.kind() {
                 "file_redirect" | "heredoc_redirect" | "herestring_redirect" => {
                     redirects.push(child)
                 }
-                "variable_assignment" => self.setting(child, text, cwds, &mut trimmings),
+                "variable_assignment" => self.setting(child, text, cwds, &mut extras),
                 kind => {
                     self.inside(child, text, cwds);
                     if kind != "comment" {
@@ -35,9 +35,9 @@ impl Walker {
         }
         redirects.extend_from_slice(tail);
         for redirect in &redirects {
-            words.extend(self.redirection(*redirect, text, cwds, &mut trimmings));
+            words.extend(self.redirection(*redirect, text, cwds, &mut extras));
         }
-        self.simple(&words, &trimmings, cwds)
+        self.simple(&words, &extras, cwds)
     }
 
     /// Substitutions inside a word.
@@ -53,7 +53,7 @@ impl Walker {
         node: Node<'_>,
         text: &str,
         cwds: &[Cwd],
-        trimmings: &mut Trimmings,
+        extras: &mut Extras,
     ) {
         self.values(node, text, cwds);
         let name = node
@@ -61,12 +61,12 @@ impl Walker {
             .and_then(|name| text.get(name.byte_range()))
             .unwrap_or_default();
         if !prefix::is_harmless_variable(name) {
-            trimmings.settings.push(source(node, text));
+            extras.settings.push(source(node, text));
         }
     }
 
     /// A command from its words: it is noted, looked into, and followed if it moves the shell.
-    pub(super) fn simple(&mut self, words: &[Word], trimmings: &Trimmings, cwds: &[Cwd]) -> Flow {
+    pub(super) fn simple(&mut self, words: &[Word], extras: &Extras, cwds: &[Cwd]) -> Flow {
         let Some(first) = words.first() else {
             return Flow::same(cwds);
         };
@@ -75,7 +75,7 @@ impl Walker {
         let at = self.tick();
         self.set_by_command(name, words);
         let inner = if self.depth < DEPTH_MAX {
-            unwrap::inner(words, trimmings.stdin.as_deref())
+            unwrap::inner(words, extras.stdin.as_deref())
         } else {
             None
         };
@@ -84,26 +84,26 @@ impl Walker {
             (_, "cd" | "pushd" | "popd") => Via::Cd,
             _ => Via::Itself,
         };
-        self.stirred |=
-            via == Via::Itself && (!CALM.contains(&name) || !trimmings.redirections.is_empty());
+        self.stirred |= via == Via::Itself
+            && (!LEAVES_FOLDERS_ALONE.contains(&name) || !extras.redirections.is_empty());
         self.plan.commands.push(SimpleCommand {
-            text: super::pattern(words, &trimmings.redirections),
+            text: pattern(words, &extras.redirections),
             program: program.clone(),
             words: words.to_vec(),
-            redirections: trimmings.redirections.clone(),
-            settings: trimmings.settings.clone(),
+            redirections: extras.redirections.clone(),
+            settings: extras.settings.clone(),
             via,
             cwds: cwds.to_vec(),
             at,
         });
         match inner {
-            Some(Inner::Transparent(inner)) => self.nested(&inner, trimmings, cwds),
+            Some(Inner::Transparent(inner)) => self.nested(&inner, extras, cwds),
             Some(Inner::Command(inner)) => {
                 self.nested(
                     &inner,
-                    &Trimmings {
+                    &Extras {
                         stdin: None,
-                        ..trimmings.clone()
+                        ..extras.clone()
                     },
                     cwds,
                 );
@@ -111,7 +111,7 @@ impl Walker {
             }
             Some(Inner::Commands(all)) => {
                 for inner in all {
-                    self.nested(&inner, &Trimmings::default(), cwds);
+                    self.nested(&inner, &Extras::default(), cwds);
                 }
                 Flow::same(cwds)
             }
@@ -126,7 +126,7 @@ impl Walker {
         }
     }
 
-    pub(super) fn nested(&mut self, words: &[Word], trimmings: &Trimmings, cwds: &[Cwd]) -> Flow {
+    pub(super) fn nested(&mut self, words: &[Word], extras: &Extras, cwds: &[Cwd]) -> Flow {
         if self.depth >= DEPTH_MAX || self.plan.commands.len() >= COMMANDS_MAX {
             self.plan.parse_error = true;
             return Flow::same(cwds);
@@ -134,18 +134,18 @@ impl Walker {
         self.depth += 1;
         let settings = words
             .iter()
-            .take_while(|word| super::assignment(word).is_some())
+            .take_while(|word| assignment(word).is_some())
             .count();
         let (before, words) = words.split_at(settings);
-        let mut trimmings = trimmings.clone();
+        let mut extras = extras.clone();
         for word in before {
-            if let Some((name, _)) = super::assignment(word)
+            if let Some((name, _)) = assignment(word)
                 && !prefix::is_harmless_variable(&name)
             {
-                trimmings.settings.push(word.source.clone());
+                extras.settings.push(word.source.clone());
             }
         }
-        let flow = self.simple(words, &trimmings, cwds);
+        let flow = self.simple(words, &extras, cwds);
         self.depth -= 1;
         flow
     }
@@ -161,7 +161,7 @@ impl Walker {
             || plain.iter().any(|word| word.head().starts_with('-'));
         let target = plain.first().map(|word| (*word).clone());
         if !odd || name == "pushd" {
-            self.plan.visits.push(Visit {
+            self.plan.visits.push(FolderChange {
                 target: target.clone(),
                 cwds: cwds.to_vec(),
                 at,

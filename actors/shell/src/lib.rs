@@ -1,0 +1,26 @@
+//! What a shell text would do: its commands, the files it names, and the permissions to ask for before it runs.
+//!
+//! It must never run anything or decide anything: it reads the text (and the disk, for links and wildcards) and makes
+//! requests; rules and people answer them. Where a text keeps a secret until it runs, it says so instead of guessing.
+//!
+//! Start at [`requests`]. The way of a text: `tree` parses it, `walk` makes a `plan` of its simple commands and follows
+//! `cd`, `unwrap` looks into `sudo`, `xargs`, `bash -c` and the like, `word` and `expand` know what a word becomes,
+//! `files` knows which programs read and write their arguments, `resolve` and `disk` where a path really leads, and `ask`
+//! puts it together. The cases are in `tests/corpus.txt`.
+
+mod ask;
+mod disk;
+mod expand;
+mod files;
+mod plan;
+mod prefix;
+mod resolve;
+mod tree;
+mod unwrap;
+mod walk;
+mod word;
+
+pub use ask::{Context, requests};
+pub use plan::{Cwd, FolderChange, Move, Redirect, ShellPlan, SimpleCommand, Variable, Via};
+pub use walk::parse;
+pub use word::{Piece, Word};
