@@ -48,9 +48,14 @@ const SEAMS: &[&str] = &["protocol", "config", "ports", "runtime"];
 const ASKING_PEERS: &[&str] = &["protocol", "config", "ports", "runtime", "shell"];
 /// What a cloud service may use: it reaches an engine only as any client does (I6).
 const SERVICE: &[&str] = &["protocol", "config", "edge", "client", "kit"];
-/// What tests of a peer may use besides: the fakes come with `ports`, commands run in the real sandbox, and the daemon's
+/// What tests of a peer may use besides: the fakes come with `ports`, commands run in the real sandbox,
+/// sessions in the store in memory, and the daemon's
 /// own tests stand on the harness of the whole-program tests.
-const IN_TESTS: &[(&str, &str)] = &[("actors/tool", "sandbox"), ("daemon", "tests")];
+const IN_TESTS: &[(&str, &str)] = &[
+    ("actors/tool", "sandbox"),
+    ("actors/session", "store"),
+    ("daemon", "tests"),
+];
 
 /// What is wrong with a package's arrows.
 fn wrong_arrows(package: &Package) -> Vec<String> {

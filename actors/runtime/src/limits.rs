@@ -6,8 +6,8 @@ use std::time::Duration;
 pub const BUS_FRAMES: usize = 1_024;
 /// Messages that wait for a session actor; a full mailbox is a 503.
 pub const SESSION_MAILBOX: usize = 32;
-/// Messages that wait for a session's tool runner.
-pub const RUNNER_MAILBOX: usize = 64;
+/// Messages that wait for a session's tool runner: the calls of two answers, since an aborted turn's may still lie there.
+pub const RUNNER_MAILBOX: usize = 2 * CALLS_MAX + 8;
 /// Batches of a provider's stream that a session takes at once.
 pub const BATCHES_AT_ONCE: usize = 16;
 /// Pieces of text that a session shows one by one; more at once are joined.

@@ -194,20 +194,23 @@ impl SessionActor {
             }
             Effect::RunTool(stamp, run) => {
                 let runner = self.runner.get_or_insert_with(|| {
-                    ToolRunner::new(
+                    ToolRunner::begin(
                         Arc::clone(&self.engine),
                         self.address.session.clone(),
                         ctx.address(),
                     )
-                    .start()
                 });
+                let call = run.call.clone();
                 let order = crate::runner::RunCall {
                     stamp,
                     run,
                     pos: self.last_pos,
                 };
                 if runner.try_send(order).is_err() {
-                    tracing::error!(session = %self.address.session, "tool runner does not take calls");
+                    // The turn waits for every call that it ordered: one that nobody runs has to end too.
+                    let error = ToolError::failed("The call could not be started.");
+                    let ended = Input::ToolDone(stamp, call, Err(error), Vec::new(), None);
+                    let _ = self.take(ended, ctx);
                 }
             }
             Effect::StopTools => {

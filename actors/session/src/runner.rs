@@ -54,15 +54,25 @@ pub struct StopCalls;
 struct CallEnded(Stamp, CallId);
 
 impl ToolRunner {
-    /// A runner for one session.
-    pub fn new(engine: Arc<Engine>, session: SessionId, owner: Addr<SessionActor>) -> Self {
-        Self {
-            engine,
-            session,
-            owner,
-            waiting: VecDeque::new(),
-            running: HashMap::new(),
-        }
+    /// Starts a runner for one session.
+    ///
+    /// Its mailbox is sized before it runs: the orders of a whole answer may reach it before it is polled for the first
+    /// time, and `started` would be too late for them.
+    pub fn begin(
+        engine: Arc<Engine>,
+        session: SessionId,
+        owner: Addr<SessionActor>,
+    ) -> Addr<Self> {
+        Self::create(|ctx| {
+            ctx.set_mailbox_capacity(limits::RUNNER_MAILBOX);
+            Self {
+                engine,
+                session,
+                owner,
+                waiting: VecDeque::new(),
+                running: HashMap::new(),
+            }
+        })
     }
 
     /// Starts every waiting call that may run now, in order.
@@ -131,10 +141,6 @@ impl ToolRunner {
 
 impl Actor for ToolRunner {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(limits::RUNNER_MAILBOX.max(limits::CALLS_MAX + 8));
-    }
 }
 
 impl Handler<RunCall> for ToolRunner {

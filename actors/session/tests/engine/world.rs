@@ -1,0 +1,253 @@
+//! An engine in a test's hands.
+
+use kilo_config::{Environment, Paths};
+use kilo_ports::BoxFuture;
+use kilo_ports::clock::Clock;
+use kilo_ports::fakes::{FakeSandbox, NoCheckpoints, ScriptedModel};
+use kilo_ports::provider::{Chunk, ChunkBatch, ModelInfo, Protocol};
+use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use kilo_protocol::model::{ModelRef, PartBody};
+use kilo_protocol::{Fault, Millis, SessionId};
+use kilo_runtime::{Bus, Journal, Placement};
+use kilo_session::surroundings::{Folder, Models, Surroundings, Toolbox};
+use kilo_session::{Engine, NewSession, Parts, PromptBody};
+use kilo_store::MemoryStore;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::runtime::{Builder, Handle};
+use tokio::time::{Duration, Instant, timeout};
+
+/// Of the world's own time, which costs none of ours.
+const HANGS_AFTER: Duration = Duration::from_secs(3_600);
+
+/// Runs a test inside an actix system whose time passes only when nothing else can happen.
+pub fn run(test: impl AsyncFnOnce(World)) {
+    let system = actix::System::with_tokio_rt(|| {
+        Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .expect("a runtime")
+    });
+    system.block_on(async {
+        let ended = timeout(HANGS_AFTER, test(World::new())).await;
+        ended.expect("everything that a session waits for comes");
+    });
+}
+
+/// The engine and the fakes that it stands on.
+pub struct World {
+    pub engine: Arc<Engine>,
+    pub model: Arc<ScriptedModel>,
+    pub tools: Arc<Tools>,
+    home: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        let model = Arc::new(ScriptedModel::default());
+        let tools = Arc::new(Tools::default());
+        let (engine, _) = Engine::new(Parts {
+            journal: Journal::new(Arc::new(MemoryStore::new()), Bus::default()),
+            models: Arc::clone(&model) as _,
+            toolbox: Arc::clone(&tools) as _,
+            sandbox: Arc::new(FakeSandbox::default()),
+            checkpoints: Arc::new(NoCheckpoints),
+            clock: Arc::new(TestClock(Instant::now())),
+            surroundings: Arc::new(OneFolder(folder(home.path()))),
+            placement: Placement::here(),
+            handle: Handle::current(),
+            output_dir: home.path().join("output"),
+            home: home.path().to_path_buf(),
+        })
+        .expect("an engine");
+        Self {
+            engine,
+            model,
+            tools,
+            home,
+        }
+    }
+
+    /// A new session.
+    pub async fn session(&self) -> SessionId {
+        let directory = self.home.path().display().to_string();
+        let made = self.engine.create(&directory, NewSession::default()).await;
+        made.expect("a session").id
+    }
+
+    /// Prompts, and gives the text of the answer.
+    pub async fn prompt(&self, session: &SessionId, text: &str) -> String {
+        let body = PromptBody {
+            parts: vec![json!({"type": "text", "text": text})],
+            ..Default::default()
+        };
+        let (id, accepted) = self.engine.prompt(session, body).await.expect("accepted");
+        let answer = self.engine.answer(session, &id, accepted).await;
+        let parts = answer.expect("an answer").parts;
+        let texts = parts.into_iter().filter_map(|part| match part.body {
+            PartBody::Text(text) => Some(text.text),
+            _ => None,
+        });
+        texts.collect()
+    }
+}
+
+/// An answer that calls `tool` so many times.
+pub fn answer_with_calls(count: usize, tool: &str) -> Vec<ChunkBatch> {
+    let mut chunks = Vec::new();
+    for index in 0..count {
+        chunks.push(Chunk::ToolStart {
+            index,
+            id: format!("call_{index}"),
+            name: tool.into(),
+        });
+        chunks.push(Chunk::ToolDelta {
+            index,
+            arguments: json!({"number": index}).to_string(),
+        });
+        chunks.push(Chunk::ToolEnd { index });
+    }
+    chunks.push(Chunk::Finish {
+        reason: "tool-calls".into(),
+        tokens: Default::default(),
+    });
+    vec![Ok(chunks)]
+}
+
+struct TestClock(Instant);
+
+impl Clock for TestClock {
+    fn now(&self) -> Millis {
+        1_700_000_000_000 + self.0.elapsed().as_millis() as Millis
+    }
+}
+
+/// The tools: `read` answers at once.
+#[derive(Default)]
+pub struct Tools {
+    ended: Arc<AtomicUsize>,
+}
+
+impl Tools {
+    /// Calls that came to their end.
+    pub fn ended(&self) -> usize {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    fn read(&self) -> Arc<dyn Tool> {
+        Arc::new(Read(Arc::clone(&self.ended)))
+    }
+}
+
+impl Toolbox for Tools {
+    fn get(&self, name: &str) -> Option<Arc<dyn Tool>> {
+        (name == "read").then(|| self.read())
+    }
+
+    fn offered(&self, _: &str) -> Vec<Arc<dyn Tool>> {
+        vec![self.read()]
+    }
+
+    fn check(&self, _: &str, _: &Value) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+struct Read(Arc<AtomicUsize>);
+
+impl Tool for Read {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: "read",
+            description: "Reads.".into(),
+            parameters: Arc::new(json!({"type": "object"})),
+            access: Access::Reads,
+        }
+    }
+
+    fn run(&self, _: Value, _: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+        let ended = Arc::clone(&self.0);
+        Box::pin(async move {
+            ended.fetch_add(1, Ordering::Relaxed);
+            Ok(ToolOutput::default())
+        })
+    }
+}
+
+struct OneFolder(Arc<Folder>);
+
+impl Surroundings for OneFolder {
+    fn folder(&self, _: &str) -> BoxFuture<'static, Result<Arc<Folder>, Fault>> {
+        Box::pin(std::future::ready(Ok(Arc::clone(&self.0))))
+    }
+}
+
+fn folder(home: &Path) -> Arc<Folder> {
+    let environment = Environment {
+        home: home.to_path_buf(),
+        cwd: home.to_path_buf(),
+        temp: home.to_path_buf(),
+        ..Environment::default()
+    };
+    let paths = Paths::of(&environment);
+    let loaded = kilo_config::load(&environment, &paths, home, home);
+    let agents = kilo_config::agents(&environment, &paths, &loaded);
+    Arc::new(Folder {
+        directory: home.to_path_buf(),
+        worktree: home.to_path_buf(),
+        is_git: false,
+        project: Arc::new("global".to_string()),
+        loaded,
+        agents,
+        models: Arc::new(OneModel),
+        environment: Arc::new(environment),
+        paths: Arc::new(paths),
+    })
+}
+
+struct OneModel;
+
+impl Models for OneModel {
+    fn resolve(&self, model: &ModelRef) -> Result<Arc<ModelInfo>, String> {
+        Ok(Arc::new(ModelInfo {
+            provider_id: model.provider_id.clone(),
+            model_id: model.model_id.clone(),
+            api_id: model.model_id.clone(),
+            name: model.model_id.clone(),
+            protocol: Some(Protocol::OpenaiChat),
+            npm: String::new(),
+            base_url: String::new(),
+            api_key: None,
+            headers: Vec::new(),
+            context: 0,
+            input_limit: None,
+            output: 0,
+            tool_call: true,
+            reasoning: false,
+            temperature: false,
+            images: false,
+            pdf: false,
+            cost: Default::default(),
+            interleaved: None,
+            options: Map::new(),
+            first_byte_ms: 1_000,
+            gap_ms: 1_000,
+        }))
+    }
+
+    fn default_model(&self) -> Option<ModelRef> {
+        Some(ModelRef {
+            provider_id: "test".into(),
+            model_id: "model".into(),
+            variant: None,
+        })
+    }
+
+    fn small_model(&self, _: &str) -> Option<ModelRef> {
+        None
+    }
+}
