@@ -68,6 +68,9 @@ pub enum ToolError {
     /// The model gets this sentence and goes on.
     #[error("{0}")]
     Failed(String),
+    /// The arguments do not fit the tool; nothing was run. The model gets this sentence and goes on.
+    #[error("{0}")]
+    Invalid(String),
     /// A rule or the user refused, without a word for the model: the turn ends.
     #[error("{0}")]
     Rejected(String),

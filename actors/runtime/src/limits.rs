@@ -18,6 +18,8 @@ pub const QUEUE_MAX: usize = 64;
 pub const STEPS_MAX: u32 = 500;
 /// Tool calls in one answer.
 pub const CALLS_MAX: usize = 128;
+/// Calls in a row that are denied by a rule, unknown or malformed, after which the turn ends.
+pub const FRUITLESS_CALLS_MAX: usize = 10;
 /// Bytes of one call's arguments.
 pub const ARGUMENTS_BYTES_MAX: usize = 4 << 20;
 /// Bytes of text in one part of an answer; what comes after ends the turn with an error.

@@ -71,6 +71,8 @@ struct Run {
     used_tool: bool,
     /// The conversation was compacted in this turn because it did not fit.
     compacted: bool,
+    /// The newest calls in a row of which none ran: denied by a rule, unknown, or with arguments that do not fit.
+    fruitless: usize,
 }
 
 /// A tool call of the running step.
@@ -86,6 +88,8 @@ struct Call {
     approval: Option<Value>,
     /// Its open request is one that only a person may answer.
     must_ask: bool,
+    /// A rule denied what it asked for.
+    denied: bool,
 }
 
 /// What one input led to.

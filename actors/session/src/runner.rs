@@ -58,11 +58,7 @@ impl ToolRunner {
     ///
     /// Its mailbox is sized before it runs: the orders of a whole answer may reach it before it is polled for the first
     /// time, and `started` would be too late for them.
-    pub fn begin(
-        engine: Arc<Engine>,
-        session: SessionId,
-        owner: Addr<SessionActor>,
-    ) -> Addr<Self> {
+    pub fn begin(engine: Arc<Engine>, session: SessionId, owner: Addr<SessionActor>) -> Addr<Self> {
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(limits::RUNNER_MAILBOX);
             Self {
@@ -234,7 +230,7 @@ impl Job {
         self.engine
             .toolbox()
             .check(&run.tool, &run.input)
-            .map_err(ToolError::Failed)?;
+            .map_err(ToolError::Invalid)?;
         if self.access != Access::Reads {
             let sync = self.engine.journal().store().sync(self.order.pos);
             sync.await

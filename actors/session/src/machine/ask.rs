@@ -54,6 +54,9 @@ impl Machine {
                 "A rule denies this: permission {} for \"{pattern}\" (rule {} \"{}\" deny).",
                 ask.permission, rule.permission, rule.pattern
             );
+            if let Some(call) = self.call_mut(call) {
+                call.denied = true;
+            }
             cx.effect(Effect::AnswerNow(call.clone(), Err(ToolError::Denied(why))));
             return;
         }

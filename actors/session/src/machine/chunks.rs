@@ -226,6 +226,7 @@ impl Machine {
                 done: false,
                 approval: None,
                 must_ask: false,
+                denied: false,
             });
         }
     }

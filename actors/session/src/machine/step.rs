@@ -101,6 +101,11 @@ impl Machine {
         if is_compaction {
             return self.end_summary(cx, &answer);
         }
+        if let Some(error) = self.endless_refusals().filter(|_| goes_on) {
+            cx.record(&mut self.state, Record::Failed(error.clone()));
+            self.change_answer(cx, &answer, |message| message.error = Some(error));
+            return self.close_turn(cx, CloseReason::Error);
+        }
         if !goes_on {
             return self.close_turn(cx, CloseReason::Completed);
         }

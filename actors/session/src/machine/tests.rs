@@ -37,6 +37,15 @@ struct Outcome {
 }
 
 impl Outcome {
+    /// Whether a line begins like this.
+    fn says(&self, begin: &str) -> bool {
+        self.lines.iter().any(|line| line.starts_with(begin))
+    }
+
+    fn text(&self) -> String {
+        self.lines.join("\n")
+    }
+
     /// Compares the whole outcome.
     #[track_caller]
     fn expect(&self, expected: &str) -> &Self {

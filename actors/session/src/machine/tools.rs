@@ -6,7 +6,8 @@ use crate::record::Record;
 use kilo_ports::checkpoint::FileChange;
 use kilo_ports::tool::{ToolError, ToolOutput};
 use kilo_protocol::CallId;
-use kilo_protocol::model::{PartBody, Span, ToolSpan, ToolState};
+use kilo_protocol::model::{PartBody, Span, ToolSpan, ToolState, TurnError};
+use kilo_runtime::limits::FRUITLESS_CALLS_MAX;
 use serde_json::{Map, Value, json};
 
 /// The tool that carries a structured answer.
@@ -178,15 +179,31 @@ impl Machine {
                 time,
             },
         );
-        self.mark_done(id);
+        self.mark_done(id, false);
     }
 
-    fn mark_done(&mut self, id: &CallId) {
+    fn mark_done(&mut self, id: &CallId, ran: bool) {
         if let Some(run) = &mut self.run
             && let Some(call) = run.calls.iter_mut().find(|call| call.id == *id)
         {
             call.done = true;
+            run.fruitless = if ran { 0 } else { run.fruitless + 1 };
         }
+    }
+
+    /// Why the turn ends although the model would go on: too many calls in a row came to nothing. A model that does
+    /// not listen to a refusal costs a call for each until somebody notices.
+    pub(super) fn endless_refusals(&self) -> Option<TurnError> {
+        let run = self.run.as_ref()?;
+        (run.fruitless >= FRUITLESS_CALLS_MAX).then(|| {
+            TurnError::new(
+                "UnknownError",
+                format!(
+                    "The turn was ended: the last {} tool calls were all denied, unknown or malformed.",
+                    run.fruitless
+                ),
+            )
+        })
     }
 
     /// Records a call's part in a new state.
@@ -304,6 +321,8 @@ impl Machine {
         if let (Some(answer), false) = (answer, files.is_empty()) {
             cx.record(&mut self.state, Record::FilesChanged(answer, files));
         }
+        let denied = run.calls.iter().any(|call| call.id == *id && call.denied);
+        let ran = !denied && !matches!(result, Err(ToolError::Invalid(_)));
         let state = match result {
             Ok(output) => {
                 if output.ends_turn
@@ -345,7 +364,7 @@ impl Machine {
             }
         };
         self.set_call(cx, id, state);
-        self.mark_done(id);
+        self.mark_done(id, ran);
         self.maybe_end_step(cx);
     }
 

@@ -201,6 +201,7 @@ impl Machine {
             tries: 0,
             ends: false,
             used_tool: carried.used_tool,
+            fruitless: carried.fruitless,
             compacted: carried.compacted,
         });
         if is_prompt {
@@ -417,6 +418,7 @@ pub(super) struct Carried {
     /// Steps so far: the bound holds for the whole turn.
     steps: u32,
     used_tool: bool,
+    fruitless: usize,
     compacted: bool,
 }
 
@@ -426,6 +428,7 @@ impl Carried {
         Self {
             steps: run.step,
             used_tool: run.used_tool,
+            fruitless: run.fruitless,
             compacted: true,
         }
     }

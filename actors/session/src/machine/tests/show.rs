@@ -350,6 +350,7 @@ fn heard(answer: &Result<(), ToolError>) -> String {
         Ok(()) => "allowed".into(),
         Err(ToolError::Rejected(_)) => "rejected".into(),
         Err(ToolError::Denied(why)) => format!("denied: {why}"),
+        Err(ToolError::Invalid(why)) => format!("invalid: {why}"),
         Err(other) => other.to_string(),
     }
 }

@@ -352,3 +352,58 @@ fn an_error_after_the_answer_is_whole_changes_nothing() {
         ",
     );
 }
+
+/// A step whose only call is `call`, ended the way `ends` says.
+fn step(call: usize, tool: &str, ends: &str) -> String {
+    format!("call c{call} {tool} {{\"n\":{call}}}\nfinish tool-calls\n{ends}\n")
+}
+
+fn denied(call: usize) -> String {
+    step(
+        call,
+        "bash",
+        &format!("ask c{call} bash 'rm x'\nrefused c{call}"),
+    )
+}
+
+#[test]
+fn a_turn_ends_when_ten_calls_in_a_row_are_denied_unknown_or_malformed() {
+    let kinds = [
+        denied,
+        |call| step(call, "conjure", ""),
+        |call| format!("call c{call} bash [{call}]\nfinish tool-calls\n"),
+    ];
+    let mut text = String::from("rules bash:deny\nprompt 'go'\n");
+    for call in 1..=9 {
+        text.push_str(&kinds[call % kinds.len()](call));
+    }
+    let nine = script(&text);
+    assert!(nine.says("effect call_model m11"), "{}", nine.text());
+    text.push_str(&denied(10));
+    let ten = script(&text);
+    assert!(!ten.says("effect call_model m12"), "{}", ten.text());
+    assert!(ten.says("record turn closed error"), "{}", ten.text());
+    ten.is_settled();
+}
+
+#[test]
+fn a_call_that_runs_starts_the_count_of_refusals_anew() {
+    let mut text = String::from("rules bash:deny\nprompt 'go'\n");
+    for call in 1..=20 {
+        text.push_str(&if call == 10 {
+            step(call, "read", &format!("done c{call} 'text'"))
+        } else {
+            denied(call)
+        });
+        if call == 19 {
+            let outcome = script(&text);
+            assert!(!outcome.says("record turn closed"), "{}", outcome.text());
+        }
+    }
+    let outcome = script(&text);
+    assert!(
+        outcome.says("record turn closed error"),
+        "{}",
+        outcome.text()
+    );
+}
