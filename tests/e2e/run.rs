@@ -1,6 +1,6 @@
 //! The command line against a scripted model: what it prints, how it ends.
 
-use kilo_tests::{Home, Model, Project, Turn};
+use kilo_tests::{Home, Model, Project, Step, Turn};
 use serde_json::{Value, json};
 
 fn lines(text: &str) -> Vec<Value> {
@@ -51,6 +51,60 @@ fn a_failed_turn_is_a_failed_command() {
     let ended = home.run(project.path(), &["run", "go [[k]]"]);
     assert_eq!(ended.code, Some(1));
     assert!(ended.err.contains("on strike"), "{}", ended.err);
+}
+
+/// An answer of `text` that ends for `reason`.
+fn ended_by(text: &str, reason: &str) -> Turn {
+    let delta =
+        json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": reason}]});
+    Turn::of([
+        Step::Raw(format!("data: {delta}\n\ndata: [DONE]\n\n")),
+        Step::End,
+    ])
+}
+
+#[test]
+fn an_answer_that_is_cut_refused_or_empty_is_no_success() {
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    let table = [
+        (
+            "half",
+            "length",
+            "half\n",
+            "output tokens",
+            "MessageOutputLengthError",
+        ),
+        (
+            "no",
+            "content_filter",
+            "no\n",
+            "refused",
+            "ContentFilterError",
+        ),
+        ("", "content_filter", "", "refused", "ContentFilterError"),
+        ("", "stop", "", "without a word", "UnknownError"),
+    ];
+    for (text, reason, out, said, name) in table {
+        model.script("k", [ended_by(text, reason)]);
+        let ended = home.run(project.path(), &["run", "go [[k]]"]);
+        assert_eq!(
+            (ended.code, ended.out.as_str()),
+            (Some(1), out),
+            "{}",
+            ended.err
+        );
+        assert_eq!(ended.err.matches(said).count(), 1, "{}", ended.err);
+        model.script("k", [ended_by(text, reason)]);
+        let ended = home.run(project.path(), &["run", "--format", "json", "go [[k]]"]);
+        assert_eq!(ended.code, Some(1), "{}", ended.err);
+        let errors: Vec<Value> = lines(&ended.out)
+            .into_iter()
+            .filter(|line| line["type"] == "error")
+            .collect();
+        assert_eq!(errors.len(), 1, "{}", ended.out);
+        assert_eq!(errors[0]["error"]["name"], name);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod ask;
 mod chunks;
+mod ending;
 mod recover;
 mod shell;
 mod step;

@@ -1,4 +1,4 @@
-//! Sentences that the engine itself says to a model.
+//! Sentences that the engine itself says, to a model or to people.
 
 /// Asks for the summary of a conversation.
 pub const SUMMARY_REQUEST: &str = "Summarise our conversation so far, so that the work can go on from the summary alone. \
@@ -18,3 +18,15 @@ pub const GO_ON: &str = "Your answer was interrupted here. Go on where you stopp
 
 /// Stands before a command that the user ran.
 pub const USER_COMMAND: &str = "The user ran this command:";
+
+/// Told to people behind an answer that reached the model's limit.
+pub const CUT_AT_LIMIT: &str =
+    "The answer is cut off here: the model reached its limit of output tokens. Ask it to go on.";
+
+/// Told to people when a filter or the model itself ended an answer.
+pub const FILTERED: &str =
+    "The model or its provider's content filter refused to answer, or to go on with this answer.";
+
+/// Told to people about an answer with nothing in it.
+pub const NO_WORD: &str =
+    "The model ended its answer without a word. Ask again, or ask it to go on.";

@@ -103,15 +103,19 @@ impl Engine {
 
 fn task_answer(session: SessionId, model: Value, answer: MessageWithParts) -> TaskAnswer {
     use kilo_protocol::model::PartBody;
-    let text = answer
-        .parts
-        .iter()
-        .rev()
-        .find_map(|part| match &part.body {
-            PartBody::Text(text) if !text.text.is_empty() => Some(text.text.clone()),
+    let texts = || {
+        answer.parts.iter().filter_map(|part| match &part.body {
+            PartBody::Text(text) if !text.text.is_empty() => Some(text),
             _ => None,
         })
-        .unwrap_or_default();
+    };
+    let said = texts().rfind(|text| !text.ignored);
+    let mut text = said.map(|text| text.text.clone()).unwrap_or_default();
+    // What people are told about the answer (that it was cut), the model above has to know as well.
+    for note in texts().filter(|text| text.ignored) {
+        text.push_str("\n\n");
+        text.push_str(&note.text);
+    }
     let error = answer
         .info
         .assistant()

@@ -1,5 +1,6 @@
 //! Steps: one model call each, from its assistant message to its step-finish part.
 
+use super::ending::FILTERED;
 use super::turn::Carried;
 use super::{Cx, Machine, Run};
 use crate::input::{Effect, ModelCall};
@@ -97,9 +98,9 @@ impl Machine {
         let too_long = run
             .compact_at
             .is_some_and(|limit| context_tokens(&tokens) >= limit);
-        self.end_step(cx, &answer, reason, tokens);
+        self.end_step(cx, &answer, reason.clone(), tokens);
         if is_compaction {
-            return self.end_summary(cx, &answer);
+            return self.end_summary(cx, &answer, &reason);
         }
         if let Some(error) = self.endless_refusals().filter(|_| goes_on) {
             cx.record(&mut self.state, Record::Failed(error.clone()));
@@ -107,7 +108,7 @@ impl Machine {
             return self.close_turn(cx, CloseReason::Error);
         }
         if !goes_on {
-            return self.close_turn(cx, CloseReason::Completed);
+            return self.end_turn(cx, &answer, &reason);
         }
         if too_long && !compacted {
             return self.compact_and_go_on(cx, false);
@@ -119,14 +120,10 @@ impl Machine {
         self.begin_step(cx);
     }
 
-    /// A summary has one step. One without a word would wipe out the conversation, so it counts as failed.
-    fn end_summary(&mut self, cx: &mut Cx, answer: &MessageId) {
-        let says_something = self.state.entry(answer).is_some_and(|entry| {
-            entry.parts.iter().any(
-                |part| matches!(&part.body, PartBody::Text(text) if !text.text.trim().is_empty()),
-            )
-        });
-        if says_something {
+    /// A summary has one step. One without a word, or refused half way, would wipe out the conversation, so it counts
+    /// as failed.
+    fn end_summary(&mut self, cx: &mut Cx, answer: &MessageId, reason: &str) {
+        if self.says_something(answer) && reason != FILTERED {
             return self.compacted(cx);
         }
         let error = TurnError::new(
@@ -173,6 +170,7 @@ impl Machine {
         };
         let (before, after) = (run.step_snapshot.clone(), run.snapshot.clone());
         cx.part(&mut self.state, answer, PartBody::StepFinish(finish));
+        self.note_cut(cx, answer, &reason);
         let files: Vec<String> = self
             .state
             .changes

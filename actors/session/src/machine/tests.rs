@@ -9,6 +9,7 @@ mod asks;
 mod bench;
 mod compaction;
 mod crash;
+mod endings;
 mod late;
 mod queue;
 mod script;

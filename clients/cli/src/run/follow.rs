@@ -8,8 +8,8 @@ use crate::time::now;
 use kilo_client::{Client, ClientError, Event, EventStream, Item, Reply};
 use kilo_protocol::QuestionId;
 use kilo_protocol::model::{
-    Message, MessageWithParts, NetworkRequest, PermissionRequest, QuestionRequest, Session, Status,
-    ToolPart,
+    Message, MessageWithParts, NetworkRequest, PartBody, PermissionRequest, QuestionRequest,
+    Session, Status, ToolPart, TurnError,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -161,6 +161,15 @@ impl Turn<'_> {
             if !self.error_shown {
                 self.show.error(self.session.id.as_str(), as_value(error));
             }
+        } else if info.finish.as_deref() == Some("length") {
+            self.failed = true;
+            let note = answer.parts.iter().rev().find_map(|part| match &part.body {
+                PartBody::Text(text) if text.ignored => Some(text.text.as_str()),
+                _ => None,
+            });
+            let note = note.unwrap_or("the model reached its limit of output tokens");
+            let error = TurnError::new("MessageOutputLengthError", note);
+            self.show.error(self.session.id.as_str(), as_value(&error));
         }
     }
 

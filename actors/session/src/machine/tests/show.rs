@@ -193,7 +193,12 @@ impl Names {
     fn part(&mut self, part: &Part) -> String {
         let (id, message) = (self.of(&part.id), self.of(&part.message_id));
         let body = match &part.body {
-            PartBody::Text(text) => format!("text '{}'{}", text.text, ended(text.time.as_ref())),
+            PartBody::Text(text) => format!(
+                "text '{}'{}{}",
+                text.text,
+                ended(text.time.as_ref()),
+                if text.ignored { " ignored" } else { "" }
+            ),
             PartBody::Reasoning(reasoning) => {
                 format!(
                     "reasoning '{}'{}",

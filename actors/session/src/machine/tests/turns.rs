@@ -347,6 +347,7 @@ fn a_drain_is_told_only_to_an_idle_session_with_an_empty_queue() {
         drain one
         prompt 'go'
         drain two
+        text 'Hi'
         finish
         drain three
         ",
@@ -356,8 +357,12 @@ fn a_drain_is_told_only_to_an_idle_session_with_an_empty_queue() {
             "drain two",
             "
             - drain two
+            - text 'Hi'
+            record part m2.p3 text ''
+            record delta p3 'Hi'
             - finish
-            record part m2.p3 step-finish stop h0
+            record part m2.p3 text 'Hi' ended
+            record part m2.p4 step-finish stop h0
             record message m2 answers m1 stop
             record message m2 answers m1 stop complete
             record head cost tokens
