@@ -14,6 +14,8 @@ use serde_json::{Map, Value};
 
 /// The agent of sessions that name none.
 pub const DEFAULT: &str = "code";
+/// Its old name.
+const DEFAULT_OLD: &str = "build";
 
 /// An agent, in the shape of `GET /agent`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -134,6 +136,11 @@ pub fn agents(_env: &Environment, paths: &Paths, loaded: &Loaded) -> Vec<Agent> 
     }
     for agent in &mut agents {
         keep_outputs_readable(agent, &places);
+        for guard in &loaded.guards {
+            if guard.covers(&agent.name) || (agent.name == DEFAULT && guard.covers(DEFAULT_OLD)) {
+                guard.clamp(&mut agent.permission);
+            }
+        }
     }
     let first = default_agent(loaded, &agents)
         .map_or(DEFAULT, |agent| &agent.name)
@@ -171,7 +178,7 @@ pub fn find<'a>(agents: &'a [Agent], name: &str) -> Option<&'a Agent> {
 }
 
 fn real_name(name: &str) -> &str {
-    if name == "build" { DEFAULT } else { name }
+    if name == DEFAULT_OLD { DEFAULT } else { name }
 }
 
 fn is_startable(agent: &Agent) -> bool {

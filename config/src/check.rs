@@ -1,11 +1,13 @@
 //! What type each key of the configuration has.
 //!
 //! A wrong value never stops anything: [`prune`] takes it out and tells. [`problems`] looks without changing, for a
-//! client that wants to write.
+//! client that wants to write. [`unknown`] finds keys that mean nothing here, most of them misspelt.
 
+mod names;
 mod schema;
 mod shapes;
 
+pub use names::{Unknown, unknown};
 pub use schema::schema;
 
 use kilo_protocol::Fault;
@@ -20,6 +22,8 @@ pub struct Problem {
     pub expected: String,
     /// What was there, cut at 60 characters.
     pub got: String,
+    /// It counts as `ask` from now on, in the place where it stood; otherwise it is taken out.
+    pub is_asked: bool,
 }
 
 impl std::fmt::Display for Problem {
@@ -30,7 +34,11 @@ impl std::fmt::Display for Problem {
             self.field.join("."),
             self.expected,
             self.got
-        )
+        )?;
+        if self.is_asked {
+            f.write_str(", taken as \"ask\"")?;
+        }
+        Ok(())
     }
 }
 
@@ -43,12 +51,17 @@ pub(crate) enum Shape {
     Number,
     /// One of these texts.
     OneOf(&'static [&'static str]),
+    /// The action of one pattern. A wrong one counts as `ask` where it stands: without it, a weaker rule that allows would
+    /// come to light.
+    Action,
     /// `#rrggbb` or a theme's colour.
     Colour,
     List(&'static Shape),
     Map(&'static Shape),
-    /// These fields; others are left alone.
+    /// These fields; others are left alone, and mean nothing.
     Fields(&'static [(&'static str, Shape)]),
+    /// These fields; others are somebody else's, such as options for a provider's request.
+    Open(&'static [(&'static str, Shape)]),
     /// Any one of these.
     Either(&'static [Shape]),
     Any,
@@ -89,7 +102,7 @@ pub fn prune(config: &mut Value) -> Vec<Problem> {
 fn visit(value: &mut Value, shape: &Shape, at: &mut Vec<String>, found: &mut Vec<Problem>) -> bool {
     match (shape, &mut *value) {
         (_, Value::Null) if !at.is_empty() => return true,
-        (Shape::Fields(fields), Value::Object(object)) => {
+        (Shape::Fields(fields) | Shape::Open(fields), Value::Object(object)) => {
             for (name, shape) in *fields {
                 visit_entry(object, name, shape, at, found);
             }
@@ -115,6 +128,7 @@ fn visit(value: &mut Value, shape: &Shape, at: &mut Vec<String>, found: &mut Vec
         field: at.clone(),
         expected: name_of(shape),
         got: excerpt(value),
+        is_asked: matches!(shape, Shape::Action),
     });
     false
 }
@@ -132,8 +146,12 @@ fn visit_entry(
     at.push(name.to_owned());
     let is_right = visit(value, shape, at, found);
     at.pop();
-    if !is_right {
-        object.shift_remove(name);
+    if is_right {
+        return;
+    }
+    match shape {
+        Shape::Action => *value = Value::from("ask"),
+        _ => drop(object.shift_remove(name)),
     }
 }
 
@@ -153,6 +171,9 @@ fn fits(shape: &Shape, value: &Value) -> bool {
             })
             .is_some_and(|n| n >= *least),
         Shape::OneOf(options) => value.as_str().is_some_and(|text| options.contains(&text)),
+        Shape::Action => value
+            .as_str()
+            .is_some_and(|text| shapes::ACTIONS.contains(&text)),
         Shape::Colour => value.as_str().is_some_and(is_colour),
         Shape::List(shape) => value.as_array().is_some_and(|list| {
             list.iter().all(|item| {
@@ -165,7 +186,7 @@ fn fits(shape: &Shape, value: &Value) -> bool {
             })
         }),
         Shape::Any => true,
-        Shape::Map(_) | Shape::Fields(_) | Shape::Either(_) => false,
+        Shape::Map(_) | Shape::Fields(_) | Shape::Open(_) | Shape::Either(_) => false,
     }
 }
 
@@ -187,7 +208,7 @@ fn is_colour(text: &str) -> bool {
 
 fn is_alike(shape: &Shape, value: &Value) -> bool {
     match shape {
-        Shape::Fields(_) | Shape::Map(_) => value.is_object(),
+        Shape::Fields(_) | Shape::Open(_) | Shape::Map(_) => value.is_object(),
         Shape::Either(shapes) => shapes.iter().any(|shape| is_alike(shape, value)),
         other => fits(other, value),
     }
@@ -199,6 +220,7 @@ fn name_of(shape: &Shape) -> String {
         Shape::Flag => "boolean".into(),
         Shape::Number => "number".into(),
         Shape::Integer(least) => format!("integer of at least {least}"),
+        Shape::Action => name_of(&Shape::OneOf(shapes::ACTIONS)),
         Shape::OneOf(options) => options
             .iter()
             .map(|option| format!("{option:?}"))
@@ -206,7 +228,7 @@ fn name_of(shape: &Shape) -> String {
             .join(" | "),
         Shape::Colour => "colour (#rrggbb or a theme's name)".into(),
         Shape::List(inside) => format!("list of {}", name_of(inside)),
-        Shape::Map(_) | Shape::Fields(_) => "object".into(),
+        Shape::Map(_) | Shape::Fields(_) | Shape::Open(_) => "object".into(),
         Shape::Either(shapes) => shapes.iter().map(name_of).collect::<Vec<_>>().join(" | "),
         Shape::Any => "anything".into(),
     }
@@ -241,7 +263,7 @@ mod tests {
             config,
             json!({
                 "small_model": "p/m", "unknown": {"x": 1},
-                "permission": {"bash": {"git *": "allow"}, "mine": "ask"},
+                "permission": {"bash": {"git *": "allow", "rm *": "ask"}, "mine": "ask"},
                 "agent": {"code": {"mode": "primary", "own": [1]}},
                 "provider": {"p": {"options": {"apiKey": "k", "own": 1}}, "gone": null},
                 "compaction": {"tail_turns": 3}, "autoupdate": "notify", "shell": null
@@ -250,7 +272,7 @@ mod tests {
         assert_eq!(found.len(), 8, "{found:#?}");
         assert!(found.contains(&"model: expected string, got 5".to_owned()));
         assert!(found.contains(
-            &r#"permission.bash.rm *: expected "ask" | "allow" | "deny", got a string"#.to_owned()
+            &r#"permission.bash.rm *: expected "ask" | "allow" | "deny", got a string, taken as "ask""#.to_owned()
         ));
     }
 

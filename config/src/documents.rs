@@ -13,7 +13,17 @@ const BYTES_MAX: u64 = 64 * 1024;
 /// none.
 pub(crate) struct Piece {
     pub path: PathBuf,
+    /// The agent that it describes, if it is about one.
+    pub agent: Option<String>,
     pub value: Result<Value, String>,
+}
+
+/// What a folder holds.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub pieces: Vec<Piece>,
+    /// Folders that cannot be listed as a whole, each with the reason.
+    pub unread: Vec<(PathBuf, String)>,
 }
 
 /// The markdown files of a configuration folder, sorted by path. Everything that was looked at goes to `seen`.
@@ -23,7 +33,7 @@ pub(crate) fn pieces(
     folder: &Path,
     confined_to: Option<&Path>,
     seen: &mut Vec<(PathBuf, Option<Stamp>)>,
-) -> Vec<Piece> {
+) -> Found {
     const PLACES: [(&str, Kind, usize); 6] = [
         ("agent", Kind::Agent, DEPTH_MAX),
         ("agents", Kind::Agent, DEPTH_MAX),
@@ -32,21 +42,23 @@ pub(crate) fn pieces(
         ("command", Kind::Command, DEPTH_MAX),
         ("commands", Kind::Command, DEPTH_MAX),
     ];
-    let mut pieces = Vec::new();
+    let mut found = Found::default();
     for (name, kind, depth) in PLACES {
         let root = folder.join(name);
-        for path in markdown_below(&root, depth, seen) {
+        let files = list(&root, depth, seen, &mut found.unread);
+        for path in files {
             let name = name_below(&root, &path);
             let outside = confined_to.is_some_and(|root| !is_inside(&path, root));
+            let agent = (!matches!(kind, Kind::Command)).then(|| name.clone());
             let value = if outside {
                 Err("file leaves the project".to_owned())
             } else {
                 kind.read(&path, name)
             };
-            pieces.push(Piece { path, value });
+            found.pieces.push(Piece { path, agent, value });
         }
     }
-    pieces
+    found
 }
 
 /// The `.md` files below `root`, sorted by path, at most [`FILES_MAX`]. A missing folder has none.
@@ -55,15 +67,37 @@ pub(crate) fn markdown_below(
     depth: usize,
     seen: &mut Vec<(PathBuf, Option<Stamp>)>,
 ) -> Vec<PathBuf> {
+    list(root, depth, seen, &mut Vec::new())
+}
+
+fn list(
+    root: &Path,
+    depth: usize,
+    seen: &mut Vec<(PathBuf, Option<Stamp>)>,
+    unread: &mut Vec<(PathBuf, String)>,
+) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![(root.to_owned(), depth)];
     while let Some((folder, depth)) = folders.pop() {
         let stamp = Stamp::of(&folder);
         seen.push((folder.clone(), stamp));
-        let Some(entries) = stamp.and_then(|_| std::fs::read_dir(&folder).ok()) else {
+        if stamp.is_none() {
             continue;
+        }
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            // A file of that name is nobody's agent.
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => continue,
+            Err(error) => {
+                unread.push((folder, format!("cannot be read: {error}")));
+                continue;
+            }
         };
-        for entry in entries.flatten().take(FILES_MAX) {
+        for (count, entry) in entries.flatten().enumerate() {
+            if count == FILES_MAX {
+                unread.push((folder, format!("holds more than {FILES_MAX} files")));
+                break;
+            }
             let path = entry.path();
             let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
             if is_folder && depth > 1 {

@@ -15,6 +15,7 @@ pub mod edit;
 pub mod env;
 pub mod files;
 pub mod front_matter;
+pub mod guard;
 pub mod instructions;
 pub mod load;
 pub mod paths;

@@ -9,8 +9,9 @@ mod loader;
 use crate::env::Environment;
 use crate::files::Stamp;
 use crate::folders;
+use crate::guard::Guard;
 use crate::paths::{Paths, absolute};
-use crate::source::{Scope, Source};
+use crate::source::Source;
 use crate::trust::ProjectKey;
 use crate::view::Config;
 use loader::Loader;
@@ -62,6 +63,10 @@ pub struct Loaded {
     pub sources: Vec<Source>,
     /// What was left out, and why.
     pub warnings: Vec<Warning>,
+    /// What that could have forbidden: it asks, whatever the rules allow.
+    pub guards: Vec<Guard>,
+    /// Keys that mean nothing and are no slip of a known one. They change nothing, so only `kilo config check` tells.
+    pub unknown: Vec<Warning>,
     stamps: Vec<(PathBuf, Option<Stamp>)>,
 }
 
@@ -77,7 +82,7 @@ impl Loaded {
 /// Loads the configuration of `directory` inside `worktree` (the directory itself outside a repository).
 ///
 /// Never fails: a source that cannot be read or parsed, and a value of the wrong type, become a [`Warning`] each and are
-/// left out.
+/// left out. Nothing is allowed by that: see [`Loaded::guards`].
 pub fn load(env: &Environment, paths: &Paths, directory: &Path, worktree: &Path) -> Loaded {
     // A worktree at the file system's root is no worktree: everything above the directory would belong to the project.
     let is_real = worktree.parent().is_some() && directory.starts_with(worktree);
@@ -88,7 +93,7 @@ pub fn load(env: &Environment, paths: &Paths, directory: &Path, worktree: &Path)
         loader.folder(&folder, true);
     }
     if let Some(path) = env.get("KILO_CONFIG") {
-        loader.file(&absolute(path, env), Scope::Global, false, true);
+        loader.named_file("KILO_CONFIG", &absolute(path, env));
     }
     loader.project_files();
     for folder in folders::project(paths, directory, root) {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 
-/// What a file's references may reach.
-pub(crate) struct Reach<'a> {
-    /// The surroundings.
+/// What a file's references may references.
+pub(crate) struct References<'a> {
+    /// The variables.
     pub env: &'a Environment,
     /// Relative paths start here.
     pub folder: &'a Path,
@@ -24,21 +24,21 @@ pub(crate) struct Reach<'a> {
 /// is then left out, because half of a configuration can be worse than none.
 pub(crate) fn substitute(
     value: &mut Value,
-    reach: &Reach<'_>,
+    references: &References<'_>,
     seen: &mut Vec<(PathBuf, Option<Stamp>)>,
 ) -> Result<(), String> {
     match value {
         Value::String(text) if text.contains("{env:") || text.contains("{file:") => {
-            *text = expand(text, reach, seen)?;
+            *text = expand(text, references, seen)?;
         }
         Value::Array(list) => {
             for item in list {
-                substitute(item, reach, seen)?;
+                substitute(item, references, seen)?;
             }
         }
         Value::Object(fields) => {
             for (_, item) in fields {
-                substitute(item, reach, seen)?;
+                substitute(item, references, seen)?;
             }
         }
         _ => {}
@@ -49,7 +49,7 @@ pub(crate) fn substitute(
 /// One pass from left to right: what a reference brings in is not looked at again.
 fn expand(
     text: &str,
-    reach: &Reach<'_>,
+    references: &References<'_>,
     seen: &mut Vec<(PathBuf, Option<Stamp>)>,
 ) -> Result<String, String> {
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
@@ -59,16 +59,16 @@ fn expand(
         let reference = rest.find('}').map(|end| (&rest[1..end], &rest[end + 1..]));
         match reference {
             Some((inside, after)) if inside.starts_with("env:") => {
-                if reach.confined_to.is_some() {
+                if references.confined_to.is_some() {
                     return Err(format!(
                         "environment references are not allowed in a project's files: {{{inside}}}"
                     ));
                 }
-                out.push_str(reach.env.get(inside[4..].trim()).unwrap_or_default());
+                out.push_str(references.env.get(inside[4..].trim()).unwrap_or_default());
                 rest = after;
             }
             Some((inside, after)) if inside.starts_with("file:") => {
-                out.push_str(&file(inside[5..].trim(), reach, seen)?);
+                out.push_str(&file(inside[5..].trim(), references, seen)?);
                 rest = after;
             }
             _ => {
@@ -83,12 +83,12 @@ fn expand(
 
 fn file(
     name: &str,
-    reach: &Reach<'_>,
+    references: &References<'_>,
     seen: &mut Vec<(PathBuf, Option<Stamp>)>,
 ) -> Result<String, String> {
-    let path = reach.folder.join(reach.env.expand_home(name));
+    let path = references.folder.join(references.env.expand_home(name));
     seen.push((path.clone(), Stamp::of(&path)));
-    if let Some(root) = reach.confined_to
+    if let Some(root) = references.confined_to
         && path.exists()
         && !is_inside(&path, root)
     {
@@ -117,12 +117,12 @@ mod tests {
         };
         env.vars.insert("KEY".into(), "{file:secret}".into());
         let mut value = value;
-        let reach = Reach {
+        let references = References {
             env: &env,
             folder,
             confined_to: confined.then_some(folder),
         };
-        substitute(&mut value, &reach, &mut Vec::new()).map(|()| value)
+        substitute(&mut value, &references, &mut Vec::new()).map(|()| value)
     }
 
     #[test]

@@ -164,6 +164,7 @@ async fn prepare(
     let opened = Opened {
         model: Arc::clone(&model),
         rules: Arc::new(agent.permission.clone()),
+        counts_saved: folder.loaded.guards.is_empty(),
         tools: Arc::new(access),
         steps_max: agent
             .steps

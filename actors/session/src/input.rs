@@ -31,6 +31,8 @@ pub struct Opened {
     pub model: Arc<ModelInfo>,
     /// The agent's rules: built-in, configuration and agent, lowest first.
     pub rules: Arc<Vec<Rule>>,
+    /// The configuration could be read, so that answers which users saved count where the rules ask.
+    pub counts_saved: bool,
     /// The tools on offer.
     pub tools: Arc<Vec<(String, Access)>>,
     /// The agent's bound of steps.

@@ -50,6 +50,8 @@ struct Run {
     answer: Option<MessageId>,
     opened: Option<Arc<ModelInfo>>,
     rules: Arc<Vec<Rule>>,
+    /// Whether saved answers count.
+    counts_saved: bool,
     tools: Arc<Vec<(String, kilo_ports::tool::Access)>>,
     steps_max: Option<u32>,
     compact_at: Option<u64>,
@@ -280,6 +282,7 @@ impl Machine {
         let Some(run) = &mut self.run else { return };
         run.opened = Some(opened.model);
         run.rules = opened.rules;
+        run.counts_saved = opened.counts_saved;
         run.tools = opened.tools;
         run.steps_max = opened.steps_max;
         run.compact_at = opened.compact_at;

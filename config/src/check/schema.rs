@@ -1,7 +1,7 @@
 //! The table of keys as a JSON schema, for editors.
 
 use super::Shape;
-use super::shapes::ROOT;
+use super::shapes::{ACTIONS, ROOT};
 use serde_json::{Map, Value, json};
 
 /// The JSON schema of a configuration file. `config/schema.json` holds it; a test compares the two.
@@ -25,10 +25,11 @@ fn of(shape: &Shape) -> Value {
         Shape::Integer(least) => json!({"type": "integer", "minimum": least}),
         Shape::Number => json!({"type": "number"}),
         Shape::OneOf(options) => json!({"enum": options}),
+        Shape::Action => json!({"enum": ACTIONS}),
         Shape::Colour => json!({"type": "string"}),
         Shape::List(item) => json!({"type": "array", "items": of(item)}),
         Shape::Map(value) => json!({"type": "object", "additionalProperties": or_null(value)}),
-        Shape::Fields(fields) => {
+        Shape::Fields(fields) | Shape::Open(fields) => {
             let fields: Map<String, Value> = fields
                 .iter()
                 .map(|(name, shape)| ((*name).to_owned(), or_null(shape)))

@@ -7,8 +7,12 @@ type Fields = &'static [(&'static str, Shape)];
 const TEXTS: Shape = List(&Text);
 const TEXT_MAP: Shape = Map(&Text);
 const FLAG_MAP: Shape = Map(&Flag);
-const ACTION: Shape = OneOf(&["ask", "allow", "deny"]);
-const PERMISSION: Shape = Either(&[ACTION, Map(&Either(&[ACTION, Map(&ACTION)]))]);
+/// The words of a rule.
+pub(super) const ACTIONS: &[&str] = &["ask", "allow", "deny"];
+const PERMISSION: Shape = Either(&[
+    OneOf(ACTIONS),
+    Map(&Either(&[OneOf(ACTIONS), Map(&Action)])),
+]);
 const REFERENCES: Shape = Map(&Either(&[Text, Map(&Any)]));
 
 /// The configuration.
@@ -53,8 +57,8 @@ pub(super) const ROOT: Fields = &[
     ("subagent_depth", Integer(0)),
     ("default_agent", Text),
     ("username", Text),
-    ("mode", Map(&Shape::Fields(AGENT))),
-    ("agent", Map(&Shape::Fields(AGENT))),
+    ("mode", Map(&Shape::Open(AGENT))),
+    ("agent", Map(&Shape::Open(AGENT))),
     ("provider", Map(&Shape::Fields(PROVIDER))),
     ("mcp", Map(&Shape::Fields(MCP))),
     ("formatter", Either(&[Flag, Map(&Shape::Fields(FORMATTER))])),
@@ -71,6 +75,16 @@ pub(super) const ROOT: Fields = &[
     ),
     ("compaction", Shape::Fields(COMPACTION)),
     ("experimental", Map(&Any)),
+    // Wishes about how clients look: theirs to read, kept for them.
+    ("attachment", Any),
+    ("auto_collapse_reasoning", Any),
+    ("code_edit_display", Any),
+    ("console", Any),
+    ("hide_prompt_training_models", Any),
+    ("layout", Any),
+    ("mcp_tool_display", Any),
+    ("reasoning_display", Any),
+    ("terminal_command_display", Any),
 ];
 
 const SERVER: Fields = &[
@@ -125,7 +139,7 @@ const PROVIDER: Fields = &[
     ("npm", Text),
     ("whitelist", TEXTS),
     ("blacklist", TEXTS),
-    ("options", Shape::Fields(PROVIDER_OPTIONS)),
+    ("options", Shape::Open(PROVIDER_OPTIONS)),
     ("models", Map(&Shape::Fields(MODEL))),
 ];
 

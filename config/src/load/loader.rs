@@ -5,13 +5,14 @@ use crate::check;
 use crate::documents;
 use crate::env::Environment;
 use crate::files::{Stamp, is_inside, read_text};
-use crate::folders::Folder;
+use crate::folders::ConfigFolder;
+use crate::guard::{ASKS, Guard};
 use crate::jsonc;
 use crate::merge::merge;
 use crate::paths::Paths;
 use crate::project::folders_down;
 use crate::source::{Scope, Source};
-use crate::substitute::{Reach, substitute};
+use crate::substitute::{References, substitute};
 use crate::trust::{self, ProjectKey};
 use crate::view::Config;
 use serde_json::{Map, Value, json};
@@ -33,6 +34,8 @@ pub(super) struct Loader<'a> {
     user_instructions: BTreeSet<String>,
     sources: Vec<Source>,
     warnings: Vec<Warning>,
+    guards: Vec<Guard>,
+    unknown: Vec<Warning>,
     stamps: Vec<(PathBuf, Option<Stamp>)>,
     read: BTreeSet<PathBuf>,
 }
@@ -57,6 +60,8 @@ impl<'a> Loader<'a> {
             user_instructions: BTreeSet::new(),
             sources: Vec::new(),
             warnings: Vec::new(),
+            guards: Vec::new(),
+            unknown: Vec::new(),
             stamps: Vec::new(),
             read: BTreeSet::new(),
         }
@@ -106,9 +111,10 @@ impl<'a> Loader<'a> {
         }
     }
 
-    pub(super) fn folder(&mut self, folder: &Folder, is_user_folder: bool) {
+    pub(super) fn folder(&mut self, folder: &ConfigFolder, is_user_folder: bool) {
         let is_config = folder.path == self.paths.config;
         if !self.stamp(&folder.path) {
+            self.hidden(&folder.path);
             if is_config {
                 self.file(&folder.path.join(KILO[1]), Scope::Global, true, true);
             }
@@ -137,9 +143,13 @@ impl<'a> Loader<'a> {
         self.documents(folder, is_user_folder);
     }
 
-    fn documents(&mut self, folder: &Folder, is_user_folder: bool) {
+    fn documents(&mut self, folder: &ConfigFolder, is_user_folder: bool) {
         let confined_to = (folder.scope == Scope::Project).then_some(self.root);
-        let pieces = documents::pieces(&folder.path, confined_to, &mut self.stamps);
+        let found = documents::pieces(&folder.path, confined_to, &mut self.stamps);
+        for (path, reason) in found.unread {
+            self.fault(&path.to_string_lossy(), reason, None, Guard::everything());
+        }
+        let pieces = found.pieces;
         if pieces.is_empty() {
             return;
         }
@@ -161,7 +171,16 @@ impl<'a> Loader<'a> {
                     is_user_folder,
                     &piece.path.to_string_lossy(),
                 ),
-                Err(message) => self.warn(&piece.path.to_string_lossy(), message, None),
+                Err(message) => {
+                    let shown = piece.path.to_string_lossy();
+                    match piece.agent {
+                        Some(name) => {
+                            let guard = Guard::of_agent(&name);
+                            self.fault(&shown, message, None, guard);
+                        }
+                        None => self.warn(&shown, message, None),
+                    }
+                }
             }
         }
     }
@@ -175,6 +194,9 @@ impl<'a> Loader<'a> {
         is_offered: bool,
     ) {
         let exists = self.stamp(path);
+        if !exists {
+            self.hidden(path);
+        }
         if !exists && !is_offered || !self.read.insert(path.to_owned()) {
             return;
         }
@@ -193,11 +215,8 @@ impl<'a> Loader<'a> {
             return;
         }
         if scope == Scope::Project && !is_inside(path, self.root) {
-            return self.warn(
-                &shown,
-                "file leaves the project through a symbolic link".into(),
-                None,
-            );
+            let reason = "file leaves the project through a symbolic link".into();
+            return self.fault(&shown, reason, None, Guard::everything());
         }
         match read_text(path, FILE_BYTES_MAX) {
             Ok(text) => self.text(
@@ -209,8 +228,49 @@ impl<'a> Loader<'a> {
             ),
             Err(error)
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-            Err(error) => self.warn(&shown, format!("cannot be read: {error}"), None),
+            Err(error) => self.unread(&shown, &error),
         }
+    }
+
+    /// A file that the user names in a variable must be there: its rules are counted on.
+    pub(super) fn named_file(&mut self, variable: &str, path: &Path) {
+        if path
+            .symlink_metadata()
+            .is_err_and(|error| error.kind() == ErrorKind::NotFound)
+        {
+            let reason = format!("does not exist, but {variable} names it");
+            self.fault(&path.to_string_lossy(), reason, None, Guard::everything());
+        }
+        self.file(path, Scope::Global, false, true);
+    }
+
+    /// Tells of a place that is not simply missing: a folder that may not be entered, a link to nothing.
+    fn hidden(&mut self, path: &Path) {
+        let is_missing = |error: &std::io::Error| {
+            matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+        };
+        let shown = path.to_string_lossy();
+        match path.symlink_metadata() {
+            Ok(_) => {
+                let error = path.metadata().err().filter(|error| !is_missing(error));
+                let reason = error.map_or_else(
+                    || "is a symbolic link to nothing".to_owned(),
+                    |error| format!("cannot be read: {error}"),
+                );
+                self.fault(&shown, reason, None, Guard::everything());
+            }
+            Err(error) if !is_missing(&error) => self.unread(&shown, &error),
+            Err(_) => {}
+        }
+    }
+
+    fn unread(&mut self, shown: &str, error: &std::io::Error) {
+        self.fault(
+            shown,
+            format!("cannot be read: {error}"),
+            None,
+            Guard::everything(),
+        );
     }
 
     pub(super) fn content(&mut self) {
@@ -245,31 +305,33 @@ impl<'a> Loader<'a> {
             // An empty file is an empty configuration.
             Ok(Value::Null) => Value::Object(Map::new()),
             Ok(value) => value,
-            Err(message) => return self.warn(shown, format!("is not valid JSON: {message}"), None),
+            Err(message) => {
+                let reason = format!("is not valid JSON: {message}");
+                return self.fault(shown, reason, None, Guard::everything());
+            }
         };
-        let reach = Reach {
+        let reach = References {
             env: self.env,
             folder,
             confined_to: (scope == Scope::Project).then_some(self.root),
         };
         if let Err(message) = substitute(&mut value, &reach, &mut self.stamps) {
-            return self.warn(shown, message, None);
+            return self.fault(shown, message, None, Guard::everything());
         }
         self.layer(value, scope, is_user_folder, shown);
     }
 
     /// Checks one source's value and puts it on top.
     fn layer(&mut self, mut value: Value, scope: Scope, is_user_folder: bool, shown: &str) {
+        self.names(&mut value, shown);
         let problems = check::prune(&mut value);
-        if !problems.is_empty() {
-            let fields: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            let message = format!("{} left out: {}", count(problems.len()), fields.join("; "));
-            let names: Vec<String> = problems
-                .iter()
-                .map(|problem| problem.field.join("."))
-                .collect();
-            self.warn(shown, message, Some(names.join(", ")));
+        for problem in problems.iter().filter(|problem| problem.is_asked) {
+            if said(&self.merged, &problem.field) == Some("deny") {
+                // Asking would be laxer than what is said below.
+                remove(&mut value, &problem.field);
+            }
         }
+        self.wrong(&problems, shown);
         let Value::Object(fields) = value else { return };
         if scope == Scope::Project {
             self.project_keys
@@ -289,6 +351,63 @@ impl<'a> Loader<'a> {
             merge(&mut self.global, fields.clone());
         }
         merge(&mut self.merged, fields);
+    }
+
+    /// Tells of wrong values; those that could have been a denial are guarded.
+    fn wrong(&mut self, problems: &[check::Problem], shown: &str) {
+        if problems.is_empty() {
+            return;
+        }
+        let fields: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let message = format!("{} left out: {}", count(problems.len()), fields.join("; "));
+        let names: Vec<String> = problems
+            .iter()
+            .map(|problem| problem.field.join("."))
+            .collect();
+        let guards: Vec<Guard> = problems
+            .iter()
+            .filter_map(|problem| Guard::of_field(&problem.field))
+            .collect();
+        let detail = Some(names.join(", "));
+        if guards.is_empty() && !problems.iter().any(|problem| problem.is_asked) {
+            return self.warn(shown, message, detail);
+        }
+        self.guards.extend(guards);
+        self.warn(shown, format!("{message}; {ASKS}"), detail);
+    }
+
+    /// Tells of keys that mean nothing. A misspelt one is a warning; a misspelt rule is guarded, and kept from becoming an
+    /// option of the provider.
+    fn names(&mut self, value: &mut Value, shown: &str) {
+        for unknown in check::unknown(value) {
+            let name = unknown.field.join(".");
+            let message = unknown.to_string();
+            let Some(nearest) = unknown.nearest else {
+                self.unknown.push(Warning {
+                    path: shown.to_owned(),
+                    message,
+                    detail: Some(name),
+                });
+                continue;
+            };
+            let meant = at(value, &unknown.field).unwrap_or(&Value::Null);
+            match Guard::of_misspelt(&unknown.field, nearest, meant) {
+                Some(guard) => {
+                    self.fault(shown, message, Some(name), guard);
+                    // A permission stays where it is: a tool of an MCP server may bear that very name.
+                    if unknown
+                        .field
+                        .iter()
+                        .rev()
+                        .nth(1)
+                        .is_none_or(|key| key != "permission")
+                    {
+                        remove(value, &unknown.field);
+                    }
+                }
+                None => self.warn(shown, message, Some(name)),
+            }
+        }
     }
 
     /// Remembers what is at `path`, before it is read; says whether anything is.
@@ -325,6 +444,12 @@ impl<'a> Loader<'a> {
         });
     }
 
+    /// Tells of something left out that could have forbidden the calls of `guard`.
+    fn fault(&mut self, path: &str, message: String, detail: Option<String>, guard: Guard) {
+        self.guards.push(guard);
+        self.warn(path, format!("{message}; {ASKS}"), detail);
+    }
+
     fn warn(&mut self, path: &str, message: String, detail: Option<String>) {
         tracing::warn!(path, message, "configuration left out");
         self.warnings.push(Warning {
@@ -348,6 +473,8 @@ impl<'a> Loader<'a> {
             user_instructions: self.user_instructions,
             sources: self.sources,
             warnings: self.warnings,
+            guards: self.guards,
+            unknown: self.unknown,
             stamps: self.stamps,
         }
     }
@@ -358,5 +485,29 @@ fn count(values: usize) -> String {
         "1 value is".into()
     } else {
         format!("{values} values are")
+    }
+}
+
+/// The word that `config` has at `field`.
+fn said<'a>(config: &'a Map<String, Value>, field: &[String]) -> Option<&'a str> {
+    let (first, rest) = field.split_first()?;
+    at(config.get(first)?, rest)?.as_str()
+}
+
+/// What stands at the end of `field`.
+fn at<'a>(value: &'a Value, field: &[String]) -> Option<&'a Value> {
+    field.iter().try_fold(value, |value, key| value.get(key))
+}
+
+/// Takes out what stands at the end of `field`.
+fn remove(value: &mut Value, field: &[String]) {
+    let Some((last, parents)) = field.split_last() else {
+        return;
+    };
+    let parent = parents
+        .iter()
+        .try_fold(value, |value, key| value.get_mut(key));
+    if let Some(Value::Object(parent)) = parent {
+        parent.shift_remove(last);
     }
 }

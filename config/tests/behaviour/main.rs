@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod agents;
+mod guards;
 mod load;
-mod surroundings;
+mod process;
 mod texts;
 
 use kilo_config::{Environment, Loaded, Paths};

@@ -111,7 +111,9 @@ impl Machine {
             .unwrap_or_default();
         let session: &[Rule] = self.state.info.permission.as_deref().unwrap_or_default();
         let judged = evaluate(permission, pattern, &[agent, session]);
-        if judged.action != Action::Ask {
+        // Answers were given under rules that a broken configuration does not show any more: a denial may be among them.
+        let counts_saved = self.run.as_ref().is_none_or(|run| run.counts_saved);
+        if judged.action != Action::Ask || !counts_saved {
             return judged;
         }
         let by_answer = evaluate(permission, pattern, &[saved]);

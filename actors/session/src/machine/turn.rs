@@ -186,6 +186,7 @@ impl Machine {
             answer: None,
             opened: None,
             rules: Default::default(),
+            counts_saved: true,
             tools: Default::default(),
             steps_max: None,
             compact_at: None,

@@ -267,6 +267,7 @@ impl World {
         Opened {
             model: Arc::new(model()),
             rules: Arc::new(self.rules.clone()),
+            counts_saved: true,
             tools: Arc::new(if bare { Vec::new() } else { tools }),
             steps_max: self.chance.percent(20).then_some(3),
             compact_at: self.chance.percent(70).then_some(1_000),

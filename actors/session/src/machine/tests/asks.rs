@@ -431,3 +431,27 @@ fn a_question_that_is_dismissed_ends_the_turn() {
         )
         .is_settled();
 }
+
+#[test]
+fn under_a_broken_configuration_saved_answers_do_not_count() {
+    let outcome = script(&format!(
+        "configuration broken\n{}",
+        r#"
+        rules bash:ask
+        prompt 'go'
+        call c1 bash {"command":"ls"}
+        call c2 bash {"command":"ls"}
+        finish tool-calls
+        ask c1 bash 'ls'
+        answer per1 always
+        ask c2 bash 'ls'
+        "#
+    ));
+    outcome.since(
+        "ask c2",
+        r#"
+            - ask c2 bash 'ls'
+            record permission per2 asked c2 bash ["ls"]
+        "#,
+    );
+}

@@ -31,6 +31,7 @@ pub(super) struct Bench {
     pub index: usize,
     pub rules: Vec<Rule>,
     pub saved: Vec<Rule>,
+    pub counts_saved: bool,
     pub offered: Vec<(String, Access)>,
     pub steps_max: Option<u32>,
     pub compact_at: Option<u64>,
@@ -82,6 +83,7 @@ impl Bench {
             index: 0,
             rules: Vec::new(),
             saved: Vec::new(),
+            counts_saved: true,
             offered: tools
                 .map(|(name, access)| (name.to_string(), access))
                 .to_vec(),
@@ -192,6 +194,7 @@ impl Bench {
         Opened {
             model: Arc::new(samples::model()),
             rules: Arc::new(self.rules.clone()),
+            counts_saved: self.counts_saved,
             tools: Arc::new(if bare {
                 Vec::new()
             } else {
