@@ -189,3 +189,57 @@ fn a_key_is_stored_from_a_pipe_and_never_shown() {
         all(&list)
     );
 }
+
+/// Writes a file below `home`, folders and all.
+fn write(home: &Path, name: &str, content: &str) {
+    let path = home.join(name);
+    std::fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+    std::fs::write(path, content).expect("a file");
+}
+
+#[test]
+fn a_broken_configuration_is_named_and_stops_an_unattended_run() {
+    let home = home();
+    write(
+        home.path(),
+        ".config/kilo/kilo.json",
+        r#"{"model": "a/b", "permission": {"edit": "deny"}"#,
+    );
+    let run = kilo(home.path(), &["run", "hi"]).output().expect("a run");
+    let said = text(&run.stderr);
+    assert_eq!(run.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains(".config/kilo/kilo.json: is not valid JSON"),
+        "{said}"
+    );
+    assert!(!said.contains("No model is configured"), "{said}");
+    for broken in [
+        r#"{"permission": {"edit": "deny"}"#,
+        r#"{"permission": {"edit": "denied"}}"#,
+        r#"{"permissions": {"edit": "deny"}}"#,
+    ] {
+        write(home.path(), "kilo.json", broken);
+        std::fs::remove_file(home.path().join(".config/kilo/kilo.json")).unwrap_or_default();
+        let run = kilo(home.path(), &["run", "--auto", "hi"])
+            .output()
+            .expect("a run");
+        let said = text(&run.stderr);
+        assert_eq!(run.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("kilo.json: ") && said.contains("--auto"),
+            "{broken}: {said}"
+        );
+        let check = kilo(home.path(), &["config", "check"])
+            .output()
+            .expect("a look");
+        assert_eq!(check.status.code(), Some(1), "{}", all(&check));
+    }
+    let check = kilo(home.path(), &["config", "check"])
+        .output()
+        .expect("a look");
+    assert!(
+        text(&check.stdout).contains("permissions: unknown key, did you mean \"permission\"?"),
+        "{}",
+        all(&check)
+    );
+}

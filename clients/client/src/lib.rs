@@ -32,5 +32,5 @@ pub use http::Client;
 pub use reqwest::Method;
 pub use session::{NewSession, Prompt, SessionFilter};
 pub use socket::Socket;
-pub use system::{Health, ProviderList};
+pub use system::{ConfigWarning, Health, ProviderList};
 pub use transfer::{Entry, Imported, Transcript};

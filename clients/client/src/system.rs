@@ -31,6 +31,15 @@ pub struct ProviderList {
     pub connected: Vec<String>,
 }
 
+/// Something that was left out of the configuration, or that is wrong with the log.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ConfigWarning {
+    /// The file, or the variable's name.
+    pub path: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
 impl Client {
     /// Asks whether the daemon is there, waiting at most `within`.
     pub async fn health(&self, within: Duration) -> Result<Health, ClientError> {
@@ -43,8 +52,8 @@ impl Client {
         self.get("/config").await
     }
 
-    /// What is wrong with the configuration: `{path, message, detail?}` each.
-    pub async fn config_warnings(&self) -> Result<Vec<Value>, ClientError> {
+    /// What is wrong with the configuration.
+    pub async fn config_warnings(&self) -> Result<Vec<ConfigWarning>, ClientError> {
         self.get("/config/warnings").await
     }
 

@@ -2,37 +2,110 @@
 
 use crate::Context;
 use crate::exit::Exit;
-use crate::terminal::line;
+use crate::terminal::{line, note};
 use clap::Subcommand;
+use kilo_config::{Loaded, Warning};
+use serde_json::Value;
 
 /// What `kilo config` takes.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Read all configuration files and say what is wrong with them.
     Check,
+    /// Print the configuration of this folder, all files merged, without its secrets.
+    Show,
 }
 
-/// Prints the warnings; status 1 when there are any.
+/// Runs the command.
 pub fn execute(command: &ConfigCommand, cx: &Context) -> anyhow::Result<Exit> {
-    let ConfigCommand::Check = command;
     let paths = kilo_config::Paths::of(&cx.env);
     let worktree =
         kilo_config::project::worktree_of(&cx.env.cwd).unwrap_or_else(|| cx.env.cwd.clone());
     let loaded = kilo_config::load(&cx.env, &paths, &cx.env.cwd, &worktree);
-    if loaded.warnings.is_empty() {
-        line("No config warnings.");
-        return Ok(Exit::OK);
+    match command {
+        ConfigCommand::Check => Ok(check(&loaded, cx)),
+        ConfigCommand::Show => show(&loaded, cx),
     }
-    for warning in &loaded.warnings {
+}
+
+/// Prints the warnings and the keys that mean nothing; status 1 when there are any.
+fn check(loaded: &Loaded, cx: &Context) -> Exit {
+    let found: Vec<&Warning> = loaded.warnings.iter().chain(&loaded.unknown).collect();
+    if found.is_empty() {
+        line("No config warnings.");
+        return Exit::OK;
+    }
+    for warning in found {
         line(&format!(
             "{} {}: {}",
             cx.terminal.yellow("!"),
             warning.path,
             warning.message
         ));
-        for detail in warning.detail.iter().flat_map(|detail| detail.lines()) {
-            line(&cx.terminal.dim(&format!("    {detail}")));
-        }
     }
-    Ok(Exit::FAILED)
+    Exit::FAILED
+}
+
+fn show(loaded: &Loaded, cx: &Context) -> anyhow::Result<Exit> {
+    let mut merged = loaded.merged.clone();
+    hide(&mut merged, false);
+    line(&serde_json::to_string_pretty(&merged)?);
+    if !loaded.warnings.is_empty() {
+        let count = loaded.warnings.len();
+        let said = format!("{count} warnings: `kilo config check` has them");
+        note(&format!("{} {said}", cx.terminal.yellow("!")));
+    }
+    Ok(Exit::OK)
+}
+
+/// Replaces the texts under keys that hold secrets: what is shown is copied into reports and chats.
+fn hide(value: &mut Value, is_secret: bool) {
+    match value {
+        Value::String(text) if is_secret && !text.is_empty() => *text = "(hidden)".into(),
+        Value::Array(list) => list.iter_mut().for_each(|item| hide(item, is_secret)),
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                hide(value, is_secret || holds_secrets(key));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn holds_secrets(key: &str) -> bool {
+    const MARKS: [&str; 7] = [
+        "apikey",
+        "token",
+        "secret",
+        "password",
+        "authorization",
+        "headers",
+        "environment",
+    ];
+    let key = key.to_lowercase().replace(['_', '-'], "");
+    MARKS.iter().any(|mark| key.contains(mark)) && !key.contains("tokens")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn secrets_are_hidden_wherever_they_stand() {
+        let mut config = json!({
+            "model": "a/b", "compaction": {"preserve_recent_tokens": 5},
+            "provider": {"p": {"options": {"apiKey": "sk-1", "baseURL": "http://x", "headers": {"x-any": "y"}}}},
+            "mcp": {"m": {"environment": {"KEY": "k"}, "oauth": {"clientSecret": "s"}}}
+        });
+        hide(&mut config, false);
+        assert_eq!(
+            config,
+            json!({
+                "model": "a/b", "compaction": {"preserve_recent_tokens": 5},
+                "provider": {"p": {"options": {"apiKey": "(hidden)", "baseURL": "http://x", "headers": {"x-any": "(hidden)"}}}},
+                "mcp": {"m": {"environment": {"KEY": "(hidden)"}, "oauth": {"clientSecret": "(hidden)"}}}
+            })
+        );
+    }
 }

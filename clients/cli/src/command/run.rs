@@ -6,6 +6,7 @@ use crate::connect::{self, Link};
 use crate::exit::Exit;
 use crate::render::tool::Detail;
 use crate::run::choose::{self, Choice};
+use crate::run::faults;
 use crate::run::follow;
 use crate::run::input;
 use crate::run::show::{Audience, Lines, People, Wishes};
@@ -94,9 +95,19 @@ pub async fn execute(args: &RunArgs, cx: &Context) -> anyhow::Result<Exit> {
 
 async fn run(args: &RunArgs, order: Order, link: &Link, cx: &Context) -> anyhow::Result<Exit> {
     let client = &link.client;
+    let warnings = faults::tell(client, cx).await;
+    if args.auto && faults::may_forbid(&warnings) {
+        anyhow::bail!(
+            "--auto allows whatever is not forbidden, and the configuration above may forbid more than could be read; put it right first (`kilo config check`)"
+        );
+    }
     let (events, model) = futures_util::try_join!(client.events(), model(args, client))?;
     let Some(model) = model else {
-        note(NO_MODEL);
+        note(if warnings.is_empty() {
+            NO_MODEL
+        } else {
+            NO_MODEL_LEFT
+        });
         return Ok(Exit::FAILED);
     };
     let choice = Choice {
@@ -226,6 +237,8 @@ fn shown(args: &RunArgs, session: &Session, fallback: String) -> String {
         _ => fallback,
     }
 }
+
+const NO_MODEL_LEFT: &str = "No model is left without the part of the configuration that is wrong: see above, or `kilo config check`";
 
 const NO_MODEL: &str = "No model is configured yet. Any one of these is enough:
   kilo auth login PROVIDER   store an API key: anthropic, openai, openrouter, google, … (or name a model in kilo.json)

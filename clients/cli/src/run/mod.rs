@@ -2,6 +2,7 @@
 //! ([`follow`]), shown to a person or a program ([`show`]).
 
 pub mod choose;
+pub mod faults;
 pub mod follow;
 pub mod input;
 pub mod show;

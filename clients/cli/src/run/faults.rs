@@ -1,0 +1,28 @@
+//! What is wrong with the configuration, told before anything runs.
+
+use crate::Context;
+use crate::terminal::{Terminal, harmless, note};
+use kilo_client::{Client, ConfigWarning};
+use kilo_config::guard::ASKS;
+
+/// Tells what the engine could not read, on standard error, and hands it back. An engine that does not know the question
+/// has nothing to tell.
+pub async fn tell(client: &Client, cx: &Context) -> Vec<ConfigWarning> {
+    let warnings = client.config_warnings().await.unwrap_or_else(|error| {
+        tracing::debug!(%error, "no warnings from this engine");
+        Vec::new()
+    });
+    let paint = Terminal::of_stderr(&cx.env);
+    for warning in &warnings {
+        let text = harmless(&format!("{}: {}", warning.path, warning.message));
+        note(&format!("{} {text}", paint.yellow("!")));
+    }
+    warnings
+}
+
+/// Whether one of them could have forbidden something, had it been read.
+pub fn may_forbid(warnings: &[ConfigWarning]) -> bool {
+    warnings
+        .iter()
+        .any(|warning| warning.message.contains(ASKS))
+}
