@@ -1,6 +1,7 @@
 //! What a model may call, and what a tool may ask of the session that runs it.
 
 use crate::BoxFuture;
+use crate::guarded::Guarded;
 use crate::sandbox::Sandbox;
 use kilo_protocol::model::{Rule, Todo};
 use kilo_protocol::{CallId, MessageId, SessionId};
@@ -127,6 +128,8 @@ pub struct ToolCx {
     pub output_dir: PathBuf,
     /// The user's home, for `~`.
     pub home: PathBuf,
+    /// Files that only a person may let be changed.
+    pub guarded: Arc<Guarded>,
     /// Lines of output for the model.
     pub output_lines_max: usize,
     /// Bytes of output for the model.

@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod conversation;
 mod effects;
 pub mod engine;
+mod guarded;
 mod host;
 pub mod input;
 pub mod machine;

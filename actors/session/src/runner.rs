@@ -285,6 +285,7 @@ impl Job {
             worktree: folder.worktree.clone(),
             output_dir: self.engine.output_dir().to_path_buf(),
             home: self.engine.home().to_path_buf(),
+            guarded: Arc::new(crate::guarded::guarded(&folder)),
             output_lines_max: output.max_lines,
             output_bytes_max: output.max_bytes,
             cancel: self.cancel.clone(),

@@ -8,6 +8,7 @@ pub mod builtin;
 mod call;
 mod check;
 mod diff;
+mod guard;
 pub mod output;
 mod patch;
 pub mod place;

@@ -2,6 +2,7 @@
 
 use crate::{Options, Registry};
 use kilo_ports::fakes::{FakeHost, FakeSandbox};
+use kilo_ports::guarded::Guarded;
 use kilo_ports::tool::{ToolCx, ToolError, ToolHost, ToolOutput};
 use kilo_protocol::{MessageId, SessionId};
 use serde_json::Value;
@@ -36,9 +37,15 @@ impl Stage {
             call: "call_1".into(),
             agent: "code".into(),
             directory: root.clone(),
-            worktree: root,
+            worktree: root.clone(),
             output_dir: base.join("output"),
             home: base.join("home"),
+            guarded: Arc::new(Guarded {
+                roots: vec![root],
+                home: base.join("home"),
+                folders: vec![base.join("home/.config/kilo")],
+                ..Guarded::default()
+            }),
             output_lines_max: 2_000,
             output_bytes_max: 51_200,
             cancel: CancellationToken::new(),

@@ -1,7 +1,8 @@
 //! `apply_patch`: changes several files at once, all or none.
 
-use crate::call::{self, ask_any, facts};
+use crate::call::{self, facts};
 use crate::diff::Change;
+use crate::guard::{Wanted, ask_edit};
 use crate::patch::{self, Section};
 use crate::place::Place;
 use crate::text::{FileLocks, Staged, TextFile};
@@ -36,7 +37,9 @@ struct Planned {
     kind: &'static str,
     place: Place,
     file: TextFile,
-    /// The new bytes; `None` removes the file.
+    /// The new text; `None` removes the file.
+    new: Option<String>,
+    /// The same as the file's bytes.
     bytes: Option<Vec<u8>>,
     /// Where the file goes.
     target: Option<(Place, TextFile)>,
@@ -81,12 +84,8 @@ async fn apply(input: Input, cx: &ToolCx, locks: Arc<FileLocks>) -> Result<ToolO
     }
     let planned = plan(sections, cx).await?;
     let metadata = request(&planned);
-    let patterns = planned
-        .iter()
-        .flat_map(Planned::places)
-        .flat_map(Place::patterns)
-        .collect();
-    call::ask(cx, ask_any("edit", patterns, metadata.clone())).await?;
+    let wanted: Vec<Wanted<'_>> = planned.iter().flat_map(Planned::wanted).collect();
+    ask_edit(cx, &wanted, metadata.clone()).await?;
     let output = report(&planned);
     let planned = carry_out(planned, locks).await?;
     let mut changed: Vec<PathBuf> = Vec::new();
@@ -146,8 +145,9 @@ async fn plan_one(section: Section, cx: &ToolCx) -> Result<Planned, ToolError> {
                     "{shown} exists already, so the patch cannot add it"
                 )));
             }
-            let (change, bytes) = (between(&content), Some(content.into_bytes()));
+            let (change, bytes) = (between(&content), Some(content.clone().into_bytes()));
             Ok(Planned {
+                new: Some(content),
                 letter: 'A',
                 kind: "add",
                 place,
@@ -168,6 +168,7 @@ async fn plan_one(section: Section, cx: &ToolCx) -> Result<Planned, ToolError> {
                 kind: "delete",
                 place,
                 file,
+                new: None,
                 bytes: None,
                 target: None,
                 change,
@@ -195,6 +196,7 @@ async fn plan_one(section: Section, cx: &ToolCx) -> Result<Planned, ToolError> {
                 kind,
                 place,
                 file,
+                new: Some(new),
                 bytes,
                 target,
                 change,
@@ -233,6 +235,19 @@ impl Planned {
         [&self.file]
             .into_iter()
             .chain(self.target.as_ref().map(|(_, file)| file))
+    }
+
+    /// The files that change: a moved one goes here and comes there.
+    fn wanted(&self) -> Vec<Wanted<'_>> {
+        let new = self.new.as_deref();
+        let source = Wanted {
+            place: &self.place,
+            file: &self.file,
+            new: new.filter(|_| self.target.is_none()),
+        };
+        let target = self.target.as_ref();
+        let target = target.map(|(place, file)| Wanted { place, file, new });
+        [source].into_iter().chain(target).collect()
     }
 
     fn facts(&self) -> Value {

@@ -3,8 +3,9 @@
 mod lines;
 mod matchers;
 
-use crate::call::{self, ask_any, facts};
+use crate::call::{self, facts};
 use crate::diff::Change;
+use crate::guard::{Wanted, ask_edit};
 use crate::place::Place;
 use crate::text::ending::Ending;
 use crate::text::{FileLocks, TextFile};
@@ -88,7 +89,12 @@ async fn edit(input: Input, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOutput
         .await?
     };
     let bytes = file.encode(&new)?;
-    call::ask(cx, ask_any("edit", place.patterns(), change.request())).await?;
+    let wanted = Wanted {
+        place: &place,
+        file: &file,
+        new: Some(&new),
+    };
+    ask_edit(cx, &[wanted], change.request()).await?;
     let known = facts([
         ("diff", change.patch.clone().into()),
         ("filediff", change.filediff()),

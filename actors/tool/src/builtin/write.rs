@@ -1,7 +1,8 @@
 //! `write`: gives a file a whole new content.
 
-use crate::call::{self, ask_any, facts};
+use crate::call::{self, facts};
 use crate::diff::Change;
+use crate::guard::{Wanted, ask_edit};
 use crate::place::Place;
 use crate::text::ending;
 use crate::text::{FileLocks, TextFile};
@@ -76,7 +77,12 @@ async fn write(input: Input, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOutpu
         .await?
     };
     let bytes = file.encode(&new)?;
-    call::ask(cx, ask_any("edit", place.patterns(), change.request())).await?;
+    let wanted = Wanted {
+        place: &place,
+        file: &file,
+        new: Some(&new),
+    };
+    ask_edit(cx, &[wanted], change.request()).await?;
     file.replace(locks, bytes).await?;
     cx.host.mark_read(place.absolute.clone());
     cx.host.file_edited(place.absolute.clone());

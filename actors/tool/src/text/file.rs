@@ -1,9 +1,11 @@
 use super::encoding::{self, Format, PLAIN};
 use super::{FileLocks, Staged};
 use crate::call;
+use crate::guard::is_in_repository;
 use crate::place::Place;
 use kilo_ports::tool::ToolError;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The largest file that tools change. Reading has no such bound, for it streams.
@@ -22,6 +24,10 @@ pub struct TextFile {
     pub text: String,
     /// How it is written back.
     pub format: Format,
+    /// How many names it has on the disk; 0 for a missing file.
+    pub names: u64,
+    /// It lies in a folder that git takes for a repository's data.
+    pub in_repository: bool,
 }
 
 impl TextFile {
@@ -34,6 +40,7 @@ impl TextFile {
     }
 
     fn load_now(path: PathBuf, shown: String) -> Result<Self, ToolError> {
+        let in_repository = is_in_repository(&path);
         let Some(bytes) = bytes_of(&path, &shown)? else {
             return Ok(Self {
                 path,
@@ -41,16 +48,20 @@ impl TextFile {
                 bytes: None,
                 text: String::new(),
                 format: PLAIN,
+                names: 0,
+                in_repository,
             });
         };
         let (text, format) = encoding::decode(&bytes)
             .map_err(|error| ToolError::failed(format!("Cannot change {shown}: {error}")))?;
         Ok(Self {
+            names: path.metadata().map_or(1, |facts| facts.nlink()),
             path,
             shown,
             bytes: Some(bytes),
             text,
             format,
+            in_repository,
         })
     }
 
