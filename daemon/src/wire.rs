@@ -19,6 +19,7 @@ use kilo_sandbox::{ProcessSandbox, Settings};
 use kilo_session::{Engine, Parts};
 use kilo_store::{LogStore, Options as StoreOptions};
 use kilo_tool::Registry;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -32,6 +33,16 @@ const ORPHANS_EVERY: Duration = Duration::from_secs(30);
 const ORPHANED_CHECKPOINTS_AFTER_START: Duration = Duration::from_secs(60);
 /// How long a worktree must have been gone.
 const ORPHANED_CHECKPOINTS_AGE: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// The variables that send web requests through a proxy.
+const PROXIES: [&str; 6] = [
+    "http_proxy",
+    "HTTP_PROXY",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+];
 
 /// How to start.
 #[derive(Clone, Debug)]
@@ -134,7 +145,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         ..EdgeOptions::default()
     };
     let bound = bind(&edge)?;
-    let (url, door) = (bound.url(), bound.door());
+    let (url, address, door) = (bound.url(), bound.addr(), bound.door());
     let (ready, readiness) = watch::channel(Readiness::Opening);
     let (stop, stopped) = oneshot::channel();
     let (end, ended) = watch::channel(false);
@@ -145,6 +156,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         password: password.is_some(),
         readiness: readiness.clone(),
         url: url.clone(),
+        address,
         lock_wait: if options.embedded {
             EMBEDDED_LOCK_WAIT
         } else {
@@ -271,6 +283,7 @@ struct Context {
     password: bool,
     readiness: watch::Receiver<Readiness>,
     url: String,
+    address: SocketAddr,
     lock_wait: Duration,
 }
 
@@ -372,12 +385,20 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         .get("KILO_CLIENT")
         .unwrap_or("cli")
         .to_string();
+    let tools = kilo_tool::Options {
+        own_address: Some(context.address),
+        proxied: PROXIES.iter().any(|name| {
+            let value = context.environment.get(name);
+            value.is_some_and(|value| !value.is_empty())
+        }),
+        ..kilo_tool::Options::default()
+    };
     Daemon {
         environment: Arc::clone(&context.environment),
         paths: Arc::clone(&context.paths),
         clock,
         folders,
-        toolbox: Arc::new(Builtin::new(Registry::builtin(Default::default()), client)),
+        toolbox: Arc::new(Builtin::new(Registry::builtin(tools), client)),
         handle,
         has_password: context.password,
         readiness: context.readiness.clone(),

@@ -6,7 +6,9 @@ use crate::builtin::{
 use crate::output::Bounded;
 use crate::search::Searches;
 use crate::text::FileLocks;
+use crate::web::target::system_lookup;
 use kilo_ports::tool::{Tool, ToolSpec};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Every name that a tool has or will have, in the order of `GET /experimental/tool/ids`.
@@ -36,6 +38,10 @@ pub struct Options {
     pub user_agent: String,
     /// Searches that run at the same time in the whole daemon; the rest wait.
     pub searches_max: usize,
+    /// Where the daemon listens: what `webfetch` never gets.
+    pub own_address: Option<SocketAddr>,
+    /// The environment names a proxy for web requests.
+    pub proxied: bool,
 }
 
 impl Default for Options {
@@ -48,6 +54,8 @@ impl Default for Options {
             )
             .into(),
             searches_max: 4,
+            own_address: None,
+            proxied: false,
         }
     }
 }
@@ -71,7 +79,12 @@ impl Registry {
             Arc::new(Bounded(edit::Edit::new(locks.clone()))),
             Arc::new(Bounded(write::Write::new(locks.clone()))),
             Arc::new(Bounded(task::Task)),
-            Arc::new(Bounded(webfetch::WebFetch::new(options.user_agent))),
+            Arc::new(Bounded(webfetch::WebFetch {
+                agent: options.user_agent.into(),
+                own: options.own_address,
+                proxied: options.proxied,
+                lookup: system_lookup(),
+            })),
             Arc::new(Bounded(todowrite::TodoWrite)),
             Arc::new(Bounded(skill::Skill)),
             Arc::new(Bounded(apply_patch::ApplyPatch::new(locks))),

@@ -11,6 +11,15 @@ pub fn may_read(rules: &[Rule], path: &str) -> bool {
     last.is_none_or(|rule| rule.action == Action::Allow)
 }
 
+/// Whether the last rule that speaks about `text` denies it.
+pub fn denies(rules: &[Rule], permission: &str, text: &str) -> bool {
+    let last = rules
+        .iter()
+        .rev()
+        .find(|rule| matches(&rule.permission, permission) && matches(&rule.pattern, text));
+    last.is_some_and(|rule| rule.action == Action::Deny)
+}
+
 /// Whether `text` fits `pattern`: `*` stands for any run of characters, `?` for one.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) =

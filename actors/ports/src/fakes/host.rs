@@ -23,6 +23,8 @@ pub struct FakeHost {
     pub read: Mutex<Vec<PathBuf>>,
     /// The answer to every question; `None` dismisses.
     pub answers: Mutex<Option<Vec<Vec<String>>>>,
+    /// The rules in force.
+    pub rules: Mutex<Vec<Rule>>,
 }
 
 fn ready<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
@@ -97,7 +99,7 @@ impl ToolHost for FakeHost {
     }
 
     fn rules(&self) -> Vec<Rule> {
-        Vec::new()
+        self.rules.lock().clone()
     }
 
     fn skills(&self) -> Vec<(String, String, PathBuf)> {

@@ -1,14 +1,19 @@
 //! `webfetch`: gets a web page.
 
 use crate::call::{self, facts};
+use crate::rules;
+use crate::web::address::Zone;
 use crate::web::fetch::{self, Answer, Page};
+use crate::web::target::{self, Lookup, Target};
 use crate::web::{to_markdown, to_text};
 use encoding_rs::{Encoding, UTF_8};
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{Access, Ask, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::sync::{Arc, OnceLock};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
@@ -21,11 +26,19 @@ const REDIRECTS_MAX: usize = 5;
 
 /// Gets a page as Markdown, text or HTML; images come as attachments.
 ///
-/// Every redirect is judged like the first address: its scheme, and a question for `webfetch` when it leads to another
-/// origin. An answer of 5 MiB or more, or of a status other than 2xx, is an error.
+/// Every redirect is judged like the first address: its scheme, a question for `webfetch` when it leads to another origin,
+/// and one for `local_network` when it leads to what only this machine can reach. The daemon's own address is refused.
+/// An answer of 5 MiB or more, or of a status other than 2xx, is an error.
+#[derive(Clone)]
 pub struct WebFetch {
-    agent: Arc<str>,
-    client: Arc<OnceLock<reqwest::Client>>,
+    /// The name that it gives servers.
+    pub agent: Arc<str>,
+    /// Where the daemon itself listens.
+    pub own: Option<SocketAddr>,
+    /// The environment names a proxy.
+    pub proxied: bool,
+    /// Finds the addresses of names.
+    pub lookup: Lookup,
 }
 
 #[derive(Deserialize)]
@@ -43,16 +56,6 @@ enum Format {
     #[default]
     Markdown,
     Html,
-}
-
-impl WebFetch {
-    /// The tool, under the name that it gives servers.
-    pub fn new(agent: String) -> Self {
-        Self {
-            agent: agent.into(),
-            client: Arc::default(),
-        }
-    }
 }
 
 impl Tool for WebFetch {
@@ -75,26 +78,12 @@ impl Tool for WebFetch {
     }
 
     fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
-        let (agent, client) = (self.agent.clone(), self.client.clone());
-        Box::pin(async move {
-            let client = match client.get() {
-                Some(client) => client.clone(),
-                None => {
-                    let made = fetch::client()?;
-                    client.get_or_init(|| made).clone()
-                }
-            };
-            webfetch(call::arguments("webfetch", input)?, &cx, &client, &agent).await
-        })
+        let tool = self.clone();
+        Box::pin(async move { webfetch(call::arguments("webfetch", input)?, &cx, &tool).await })
     }
 }
 
-async fn webfetch(
-    input: Input,
-    cx: &ToolCx,
-    client: &reqwest::Client,
-    agent: &str,
-) -> Result<ToolOutput, ToolError> {
+async fn webfetch(input: Input, cx: &ToolCx, tool: &WebFetch) -> Result<ToolOutput, ToolError> {
     let url = fetch::parse(&input.url)?;
     let wait = Duration::from_secs_f64(
         input
@@ -103,7 +92,7 @@ async fn webfetch(
             .unwrap_or(SECONDS_DEFAULT)
             .min(SECONDS_MAX),
     );
-    let page = follow(url, input.format, wait, cx, client, agent).await?;
+    let page = follow(url, input.format, wait, cx, tool).await?;
     let title = format!(
         "{} ({})",
         input.url.trim(),
@@ -126,47 +115,114 @@ async fn webfetch(
 
 /// Goes from redirect to redirect. The time counts for each request, not for the answers of a person.
 async fn follow(
-    mut url: Url,
+    url: Url,
     format: Format,
     wait: Duration,
     cx: &ToolCx,
-    client: &reqwest::Client,
-    agent: &str,
+    tool: &WebFetch,
 ) -> Result<Page, ToolError> {
-    ask(&url, cx).await?;
+    let mut target = tool.judge(url, wait, cx).await?;
     for _ in 0..=REDIRECTS_MAX {
-        let request = fetch::get(client, url.clone(), accept(format), agent);
-        let answer = call::or_stopped(cx, tokio::time::timeout(wait, request)).await?;
-        let timed_out = |_| {
-            ToolError::failed(format!(
-                "Cannot fetch {url}: timed out after {} s",
-                wait.as_secs_f64()
-            ))
-        };
-        match answer.map_err(timed_out)?? {
+        let client = fetch::client(&target, tool.proxied)?;
+        let request = fetch::get(&client, target.url.clone(), accept(format), &tool.agent);
+        match in_time(wait, &target.url, cx, request).await? {
             Answer::Page(page) => return Ok(page),
-            Answer::Moved(target) => {
-                if target.origin() != url.origin() {
-                    ask(&target, cx).await?;
-                }
-                url = target;
+            Answer::Moved(url) if url.origin() == target.url.origin() => {
+                refuse_denied(&url, cx)?;
+                target = target.moved(url);
             }
+            Answer::Moved(url) => target = tool.judge(url, wait, cx).await?,
         }
     }
     Err(ToolError::failed(format!(
-        "Cannot fetch {url}: more than {REDIRECTS_MAX} redirects"
+        "Cannot fetch {}: more than {REDIRECTS_MAX} redirects",
+        target.url
     )))
 }
 
-async fn ask(url: &Url, cx: &ToolCx) -> Result<(), ToolError> {
+async fn in_time<T>(
+    wait: Duration,
+    url: &Url,
+    cx: &ToolCx,
+    work: impl Future<Output = Result<T, ToolError>>,
+) -> Result<T, ToolError> {
+    let timed_out = |_| {
+        ToolError::failed(format!(
+            "Cannot fetch {url}: timed out after {} s",
+            wait.as_secs_f64()
+        ))
+    };
+    call::or_stopped(cx, tokio::time::timeout(wait, work))
+        .await?
+        .map_err(timed_out)?
+}
+
+impl WebFetch {
+    /// Looks an address up and asks what has to be asked about it.
+    async fn judge(&self, url: Url, wait: Duration, cx: &ToolCx) -> Result<Target, ToolError> {
+        // The rules come first: a name that may not be fetched is not even looked up.
+        let shown = target::pattern(&url);
+        let ask = Ask {
+            permission: "webfetch".into(),
+            patterns: vec![shown.clone()],
+            always: vec![all_of(&url)],
+            metadata: facts([("url", shown.into())]),
+            must_ask: false,
+        };
+        call::ask(cx, ask).await?;
+        let finding = Target::find(url.clone(), &self.lookup, self.proxied);
+        let target = in_time(wait, &url, cx, finding).await?;
+        if self.own.is_some_and(|own| target.reaches(own)) {
+            return Err(ToolError::failed(format!(
+                "Cannot fetch {url}: this is the daemon's own address, which tools may not use"
+            )));
+        }
+        ask_local(&target, cx).await?;
+        Ok(target)
+    }
+}
+
+/// Asks about a target that only this machine can reach: under its name, and under each address behind it.
+async fn ask_local(target: &Target, cx: &ToolCx) -> Result<(), ToolError> {
+    let (zone, local) = (target.zone(), target.local());
+    if zone == Zone::Public {
+        return Ok(());
+    }
+    let mut patterns = vec![target::pattern(&target.url)];
+    patterns.extend(local.iter().map(|ip| target::at_machine(&target.url, *ip)));
+    patterns.dedup();
+    let always = patterns.iter().filter_map(|url| Url::parse(url).ok());
+    let always = always.map(|url| all_of(&url)).collect();
+    let addresses: Vec<String> = local.iter().map(ToString::to_string).collect();
     let ask = Ask {
-        permission: "webfetch".into(),
-        patterns: vec![url.to_string()],
-        always: vec![format!("{}/*", url.origin().ascii_serialization())],
-        metadata: facts([("url", url.to_string().into())]),
-        must_ask: false,
+        permission: "local_network".into(),
+        metadata: facts([
+            ("url", patterns[0].clone().into()),
+            ("addresses", addresses.into()),
+        ]),
+        patterns,
+        always,
+        // No rule is wide enough to give a machine's credentials away.
+        must_ask: zone == Zone::Metadata,
     };
     call::ask(cx, ask).await
+}
+
+/// The pattern of everything at the same origin.
+fn all_of(url: &Url) -> String {
+    let origin = Url::parse(&target::pattern(url)).map(|url| url.origin());
+    format!("{}/*", origin.unwrap_or(url.origin()).ascii_serialization())
+}
+
+/// A redirect within an origin was allowed with the first address, unless a rule denies just this page.
+fn refuse_denied(url: &Url, cx: &ToolCx) -> Result<(), ToolError> {
+    let shown = target::pattern(url);
+    if rules::denies(&cx.host.rules(), "webfetch", &shown) {
+        return Err(ToolError::Denied(format!(
+            "A rule denies this: permission webfetch for \"{shown}\", where the server redirects to."
+        )));
+    }
+    Ok(())
 }
 
 fn accept(format: Format) -> &'static str {

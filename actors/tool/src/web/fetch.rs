@@ -1,9 +1,14 @@
 //! Gets one page, within bounds.
 
+use super::address::Zone;
+use super::target::Target;
 use futures_util::StreamExt;
 use kilo_ports::tool::ToolError;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, USER_AGENT};
 use reqwest::{Client, Response, StatusCode, redirect};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
@@ -32,15 +37,41 @@ pub struct Page {
     pub body: Vec<u8>,
 }
 
-/// A client that follows no redirect by itself.
+/// A client for one target: it connects to the addresses that were judged and to no others, follows no redirect by itself
+/// and keeps no connection for later.
 ///
+/// With `proxied` the environment's proxies are used, except for what only this machine can reach.
 /// Errors: the system offers no usable TLS.
-pub fn client() -> Result<Client, ToolError> {
-    Client::builder()
+pub fn client(target: &Target, proxied: bool) -> Result<Client, ToolError> {
+    let builder = Client::builder()
         .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT_TIME_MAX)
+        .pool_max_idle_per_host(0);
+    let addresses = &target.addresses;
+    let builder = if proxied && target.zone() == Zone::Public {
+        // The proxy's own name has to be looked up too, so only the target's is fixed.
+        match target.url.domain() {
+            Some(name) if !addresses.is_empty() => builder.resolve_to_addrs(name, addresses),
+            _ => builder,
+        }
+    } else {
+        builder
+            .no_proxy()
+            .dns_resolver(Arc::new(Judged(addresses.clone())))
+    };
+    builder
         .build()
         .map_err(|error| ToolError::failed(format!("Cannot make web requests: {error}")))
+}
+
+/// Answers every look-up with the addresses that were judged.
+struct Judged(Vec<SocketAddr>);
+
+impl Resolve for Judged {
+    fn resolve(&self, _: Name) -> Resolving {
+        let addresses: Addrs = Box::new(self.0.clone().into_iter());
+        Box::pin(std::future::ready(Ok(addresses)))
+    }
 }
 
 /// Checks an address that a model or a server gave.

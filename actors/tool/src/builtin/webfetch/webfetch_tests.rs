@@ -1,6 +1,12 @@
+use super::WebFetch;
 use crate::testing::Stage;
+use crate::web::target::{Lookup, system_lookup};
+use kilo_ports::tool::{Tool, ToolOutput};
+use kilo_protocol::model::{Action, Rule};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -37,14 +43,35 @@ fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-async fn fetch(
-    stage: &Stage,
-    url: &str,
-    format: &str,
-) -> Result<kilo_ports::tool::ToolOutput, String> {
+async fn fetch(stage: &Stage, url: &str, format: &str) -> Result<ToolOutput, String> {
     stage
         .run("webfetch", json!({"url": url, "format": format}))
         .await
+        .map_err(|error| error.to_string())
+}
+
+/// The addresses that were asked about under a permission.
+fn asked(stage: &Stage, permission: &str) -> Vec<String> {
+    let asks = stage.permissions().into_iter();
+    let its = asks.filter(|(name, _)| name == permission);
+    its.flat_map(|(_, patterns)| patterns).collect()
+}
+
+/// The tool with resolver and daemon's address of its own.
+fn tool(lookup: Lookup, own: Option<SocketAddr>) -> WebFetch {
+    WebFetch {
+        agent: "kilo".into(),
+        own,
+        proxied: false,
+        lookup,
+    }
+}
+
+async fn fetch_by(tool: &WebFetch, stage: &Stage, url: &str) -> Result<String, String> {
+    let input = json!({"url": url, "format": "text"});
+    let output = tool.run(input, stage.cx.clone()).await;
+    output
+        .map(|output| output.output)
         .map_err(|error| error.to_string())
 }
 
@@ -164,7 +191,7 @@ async fn a_redirect_to_another_origin_is_asked_for() {
             .output,
         "here"
     );
-    assert_eq!(stage.permissions().len(), 1);
+    assert_eq!(asked(&stage, "webfetch").len(), 1);
     assert_eq!(
         fetch(&stage, &format!("{base}/far"), "text")
             .await
@@ -172,9 +199,17 @@ async fn a_redirect_to_another_origin_is_asked_for() {
             .output,
         "there"
     );
+    let webfetch = asked(&stage, "webfetch");
+    assert_eq!(webfetch.len(), 3);
+    assert_eq!(webfetch[2], format!("{other}/x"));
+    let local = asked(&stage, "local_network");
     assert_eq!(
-        stage.permissions()[2],
-        ("webfetch".to_owned(), vec![format!("{other}/x")])
+        local,
+        [
+            format!("{base}/near"),
+            format!("{base}/far"),
+            format!("{other}/x")
+        ]
     );
 }
 
@@ -223,4 +258,147 @@ async fn a_silent_server_times_out_and_a_stopped_call_stops() {
         running.await.unwrap_err().to_string(),
         "Tool execution aborted"
     );
+}
+
+#[tokio::test]
+async fn what_only_this_machine_reaches_is_a_question_of_its_own() {
+    let stage = Stage::new();
+    let base = server(|_| answer("200 OK", "", b"secret")).await;
+    let port = base.rsplit(':').next().unwrap();
+    stage.host.denied.lock().push("local_network".into());
+    for host in [
+        "127.0.0.1",
+        "2130706433",
+        "0x7f.1",
+        "0177.0.0.1",
+        "localhost",
+        "LOCALHOST",
+        "[::ffff:127.0.0.1]",
+        "user:pw@127.1",
+    ] {
+        let url = format!("http://{host}:{port}/");
+        assert_eq!(fetch(&stage, &url, "text").await.unwrap_err(), "rejected");
+        let ask = stage.host.asks.lock().pop().unwrap();
+        assert_eq!(ask.permission, "local_network", "{url}");
+        let named = format!("http://127.0.0.1:{port}/");
+        assert!(ask.patterns.contains(&named), "{url}: {:?}", ask.patterns);
+        assert!(!ask.must_ask, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_of_the_machine_need_a_person() {
+    let stage = Stage::new();
+    stage.host.denied.lock().push("local_network".into());
+    for host in ["169.254.169.254", "[fe80::1]", "100.100.100.200"] {
+        let url = format!("http://{host}/latest/meta-data/");
+        assert_eq!(fetch(&stage, &url, "text").await.unwrap_err(), "rejected");
+        assert!(stage.host.asks.lock().pop().unwrap().must_ask, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn a_public_page_may_not_lead_to_a_near_one_unasked() {
+    let stage = Stage::new();
+    let near = server(|_| answer("200 OK", "", b"secret")).await;
+    let target = near.replace("127.0.0.1", "localhost");
+    let base =
+        server(move |_| answer("302 Found", &format!("location: {target}/x\r\n"), b"")).await;
+    fetch(&stage, &base, "text").await.unwrap();
+    assert!(asked(&stage, "local_network").contains(&format!("{near}/x")));
+}
+
+#[tokio::test]
+async fn the_daemons_own_address_is_refused_in_every_spelling() {
+    let stage = Stage::new();
+    let reached = Arc::new(AtomicUsize::new(0));
+    let count = reached.clone();
+    let daemon = server(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        answer("200 OK", "", b"keys")
+    })
+    .await;
+    let own: SocketAddr = daemon.trim_start_matches("http://").parse().unwrap();
+    let tool = tool(system_lookup(), Some(own));
+    let target = daemon.clone();
+    let elsewhere = server(move |_| {
+        let location = format!("location: {target}/config\r\n");
+        answer("307 Temporary Redirect", &location, b"")
+    })
+    .await;
+    let port = own.port();
+    let hosts = [
+        "127.0.0.1",
+        "0",
+        "127.1",
+        "2130706433",
+        "localhost",
+        "[::1]",
+        "[::]",
+        "127.5.5.5",
+    ];
+    let mut urls: Vec<String> = hosts
+        .map(|host| format!("http://{host}:{port}/config"))
+        .into();
+    urls.push(format!("http://me@[::ffff:127.0.0.1]:{port}/config"));
+    urls.push(elsewhere);
+    for url in urls {
+        let error = fetch_by(&tool, &stage, &url).await.unwrap_err();
+        assert!(error.contains("the daemon's own address"), "{url}: {error}");
+    }
+    assert_eq!(reached.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_name_that_changes_its_address_leads_nowhere_else() {
+    let stage = Stage::new();
+    let base = server(|_| answer("200 OK", "", b"secret")).await;
+    let near: SocketAddr = base.trim_start_matches("http://").parse().unwrap();
+    let looks = Arc::new(AtomicUsize::new(0));
+    let count = looks.clone();
+    // The first answer is far away and takes no connection; every later one would be this machine.
+    let lookup: Lookup = Arc::new(move |_, port| {
+        let far = SocketAddr::from(([192, 0, 2, 1], port));
+        let first = count.fetch_add(1, Ordering::SeqCst) == 0;
+        Box::pin(std::future::ready(Ok(vec![if first { far } else { near }])))
+    });
+    let tool = tool(lookup, None);
+    let input = json!({"url": format!("http://rebind.test:{}/", near.port()), "timeout": 0.3});
+    let error = tool.run(input, stage.cx.clone()).await.unwrap_err();
+    assert!(error.to_string().starts_with("Cannot fetch"), "{error}");
+    assert_eq!(looks.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_name_is_connected_to_where_it_was_judged() {
+    let stage = Stage::new();
+    let base = server(|head| {
+        assert!(head.contains("host: name.test:"), "{head}");
+        answer("200 OK", "", b"there")
+    })
+    .await;
+    let near: SocketAddr = base.trim_start_matches("http://").parse().unwrap();
+    let lookup: Lookup = Arc::new(move |_, _| Box::pin(std::future::ready(Ok(vec![near]))));
+    let url = format!("http://name.test:{}/", near.port());
+    let there = fetch_by(&tool(lookup, None), &stage, &url).await;
+    assert_eq!(there.unwrap(), "there");
+    let local = asked(&stage, "local_network");
+    assert_eq!(local, [url, format!("{base}/")]);
+}
+
+#[tokio::test]
+async fn a_denied_page_stays_denied_behind_a_redirect() {
+    let stage = Stage::new();
+    let base = server(|head| match head.split(' ').nth(1).unwrap() {
+        "/open" => answer("302 Found", "location: /%73ecret\r\n", b""),
+        _ => answer("200 OK", "", b"secret"),
+    })
+    .await;
+    stage.host.rules.lock().push(Rule {
+        permission: "webfetch".into(),
+        pattern: format!("{base}/secret*"),
+        action: Action::Deny,
+    });
+    let error = fetch(&stage, &format!("{base}/open"), "text").await;
+    assert!(error.unwrap_err().contains("A rule denies this"));
 }
