@@ -123,8 +123,17 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// A file of the log was removed, cut or replaced behind the store's back. Nothing of the append is in the log, and
+    /// the writer is closed for good: what it wrote from then on would be lost.
+    #[error("log file {file} was {what} while in use; nothing is stored until the next start")]
+    Changed {
+        /// The file.
+        file: PathBuf,
+        /// What happened to it, as in "it was …".
+        what: &'static str,
+    },
     /// The writer was closed by an earlier failure.
-    #[error("log is closed after an earlier failure")]
+    #[error("log is closed after an earlier failure; nothing is stored until the next start")]
     Closed,
     /// Another daemon holds the folder.
     #[error("data folder {folder} is in use by process {pid} at {address}")]

@@ -1,9 +1,10 @@
 //! Large values by their content: `blobs/ab/ab12…`, the name is the BLAKE3 hash in hex.
 
-use crate::folder::{sync_folder, unreadable, write_error};
+use crate::files::{self, sync_folder};
+use crate::folder::{unreadable, write_error};
 use bytes::Bytes;
 use kilo_ports::store::StoreError;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,7 +58,7 @@ impl Blobs {
 
     /// Bytes of all blobs.
     pub(crate) fn bytes(&self) -> u64 {
-        crate::folder::bytes_under(&self.root)
+        files::bytes_under(&self.root)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -70,10 +71,10 @@ impl Blobs {
             .join("tmp")
             .join(self.temp.fetch_add(1, Ordering::Relaxed).to_string());
         let folder = path.parent().unwrap_or(&self.root);
-        fs::create_dir_all(self.root.join("tmp"))?;
+        files::make_folder(&self.root.join("tmp"))?;
         let is_new = !folder.exists();
-        fs::create_dir_all(folder)?;
-        let written = File::create(&temp).and_then(|mut file| {
+        files::make_folder(folder)?;
+        let written = files::create(&temp).and_then(|mut file| {
             file.write_all(body)?;
             file.sync_all()?;
             fs::rename(&temp, path)?;

@@ -4,7 +4,8 @@
 //! Crash-safe: the new generation is written under a temporary name, synced, renamed; then the index learns of it; then
 //! the old file goes. A start that finds both generations keeps the one that the index knows.
 
-use crate::folder::{sync_folder, unreadable, write_error};
+use crate::files::sync_folder;
+use crate::folder::{unreadable, write_error};
 use crate::log_store::Shared;
 use crate::meta::{Chain, SegmentInfo, Spot};
 use crate::record::{Kind, Record};
@@ -71,6 +72,7 @@ impl Shared {
         };
         let sick = self.sick.lock().contains(&number);
         let temp = self.folders.log.join(format!("{number:08}.tmp"));
+        let _ = fs::remove_file(&temp);
         let first_pos = self
             .state
             .lock()
@@ -101,8 +103,8 @@ impl Shared {
         let path = self.folders.log.join(file_name(number, old.generation + 1));
         let finished = work
             .segment
-            .file()
-            .and_then(|file| file.sync_all())
+            .seal(work.info.len)
+            .and_then(|()| work.segment.file()?.sync_all())
             .and_then(|()| {
                 fs::rename(&work.segment.path, &path)?;
                 sync_folder(&self.folders.log)

@@ -1,5 +1,6 @@
 //! What was found broken: kept in `damaged/reports.json` until someone says that they have read it.
 
+use crate::files;
 use crate::segment::Segment;
 use kilo_ports::store::Damage;
 use kilo_protocol::SessionId;
@@ -26,6 +27,19 @@ pub(crate) struct Broken {
     pub(crate) what: &'static str,
     /// Whether the bytes are there to be copied.
     pub(crate) present: bool,
+    /// Whether each later start finds it again, so that it is the same damage then. Bytes that are gone from an end are
+    /// gone anew each time.
+    pub(crate) lasting: bool,
+}
+
+impl Broken {
+    /// The same, to be found again by each later start.
+    pub(crate) fn lasting(self) -> Self {
+        Self {
+            lasting: true,
+            ..self
+        }
+    }
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -37,6 +51,9 @@ struct Report {
     what: String,
     set_aside: Option<PathBuf>,
     read: bool,
+    /// Shown until this process ends; the next start finds the damage by itself.
+    #[serde(skip)]
+    fleeting: bool,
 }
 
 /// The reports of a data folder.
@@ -61,10 +78,10 @@ impl Damages {
     /// Reports a range, once: the bytes are copied to `damaged/` as far as the disk has room. Returns whether it is new.
     pub(crate) fn report(&self, broken: Broken, segment: Option<&Segment>) -> bool {
         let mut reports = self.reports.lock();
-        // Bytes that are gone from an end are gone anew each time; a range that stays in its file is one damage.
-        let again = broken.present || broken.offset == 0;
         let same = |report: &&mut Report| {
-            again && report.file == broken.file && report.offset == broken.offset
+            (broken.lasting || broken.present)
+                && report.file == broken.file
+                && report.offset == broken.offset
         };
         if let Some(known) = reports.iter_mut().find(same) {
             let mut sessions: BTreeSet<_> = known.sessions.drain(..).collect();
@@ -85,12 +102,27 @@ impl Damages {
             what: broken.what.to_owned(),
             set_aside,
             read: false,
+            fleeting: false,
         });
         if reports.len() > REPORTS_MAX {
             reports.remove(0);
         }
         self.save(&reports);
         true
+    }
+
+    /// Shows, until this process ends, what happened to a file while it was in use.
+    pub(crate) fn notice(&self, file: PathBuf, offset: u64, what: String) {
+        self.reports.lock().push(Report {
+            file,
+            offset,
+            bytes: 0,
+            sessions: Vec::new(),
+            what,
+            set_aside: None,
+            read: false,
+            fleeting: true,
+        });
     }
 
     /// The reports that nobody has acknowledged.
@@ -138,10 +170,11 @@ impl Damages {
     }
 
     fn save(&self, reports: &[Report]) {
-        let body = serde_json::to_vec_pretty(reports).map_err(io::Error::from);
+        let lasting: Vec<&Report> = reports.iter().filter(|report| !report.fleeting).collect();
+        let body = serde_json::to_vec_pretty(&lasting).map_err(io::Error::from);
         let saved = body.and_then(|body| {
-            fs::create_dir_all(&self.folder)?;
-            crate::folder::replace(&self.folder.join("reports.json"), &body)
+            files::make_folder(&self.folder)?;
+            files::replace(&self.folder.join("reports.json"), &body)
         });
         if let Err(error) = saved {
             tracing::warn!(%error, "damage reports were not saved");
@@ -150,10 +183,10 @@ impl Damages {
 }
 
 fn copy_range(segment: &Segment, offset: u64, bytes: u64, path: &Path) -> io::Result<()> {
-    fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    files::make_folder(path.parent().unwrap_or(Path::new(".")))?;
     let mut from = File::open(&segment.path)?;
     from.seek(SeekFrom::Start(offset))?;
-    let mut to = File::create(path)?;
+    let mut to = files::create(path)?;
     io::copy(&mut from.take(bytes), &mut to)?;
     to.sync_all()
 }

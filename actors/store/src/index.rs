@@ -153,7 +153,7 @@ impl Index {
     /// Bytes on the disk.
     pub(crate) fn bytes(&self) -> u64 {
         match &self.kind {
-            Kind::Sled(_, path) => crate::folder::bytes_under(path),
+            Kind::Sled(_, path) => crate::files::bytes_under(path),
             Kind::Memory(_) => 0,
         }
     }

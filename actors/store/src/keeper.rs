@@ -3,8 +3,8 @@
 //! It sleeps while nothing changes. A checkpoint syncs the log first, so that the index never vouches for bytes that a
 //! power loss can take; without a checkpoint nothing is lost but the time to read the log's end again.
 
-use crate::folder::Reach;
 use crate::log_store::Shared;
+use crate::state::End;
 use kilo_ports::store::StoreError;
 use parking_lot::{Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -124,19 +124,12 @@ impl Shared {
             return self.with(|_| Ok(()));
         }
         self.state.lock().checkpointed();
-        self.write_reach(Reach {
-            epoch: self.epoch,
+        self.note_end(End {
             segment: mark.segment,
             bytes: mark.offset,
             newest: mark.newest,
         });
+        self.tighten_index();
         Ok(())
-    }
-
-    /// Notes how far the log is known to reach. Without room on the disk the older note stays, which is no lie.
-    pub(crate) fn write_reach(&self, reach: Reach) {
-        if let Err(error) = reach.write(&self.folders.root) {
-            tracing::warn!(%error, "state file was not written");
-        }
     }
 }

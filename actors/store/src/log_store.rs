@@ -2,11 +2,13 @@
 
 use crate::blobs::Blobs;
 use crate::damage::Damages;
-use crate::folder::{FolderLock, Folders, Reach, unreadable};
+use crate::files;
+use crate::folder::{Folders, Reach, unreadable};
 use crate::keeper::{Bell, CHECKPOINT_BYTES};
+use crate::lock::FolderLock;
 use crate::open;
 use crate::record::{Kind, RECORD_BYTES_MAX, Record};
-use crate::state::State;
+use crate::state::{End, State};
 use crate::writer::SyncQueue;
 use bytes::Bytes;
 use kilo_ports::BoxFuture;
@@ -18,7 +20,7 @@ use kilo_protocol::{Millis, SessionId};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -77,6 +79,8 @@ pub(crate) struct Shared {
     pub(crate) maintenance: Mutex<()>,
     blobs: Blobs,
     lock: FolderLock,
+    /// What the `state` file says.
+    noted: Mutex<Option<Reach>>,
 }
 
 impl LogStore {
@@ -88,7 +92,12 @@ impl LogStore {
     pub fn open(options: Options) -> Result<Self, StoreError> {
         let folders = Folders::make(&options.folder)?;
         let lock = FolderLock::take(&options.folder, options.pid, options.lock_wait)?;
-        let opened = open::open(&folders, options.segment_bytes.min(2 << 30))?;
+        folders.tighten();
+        let opened = open::open(
+            &folders,
+            options.segment_bytes.min(2 << 30),
+            lock.was_used(),
+        )?;
         let shared = Arc::new(Shared {
             blobs: Blobs::open(&folders.blobs),
             state: Mutex::new(opened.state),
@@ -101,8 +110,9 @@ impl LogStore {
             options,
             folders,
             lock,
+            noted: Mutex::default(),
         });
-        shared.note_epoch();
+        shared.note_start();
         if shared.state.lock().changed {
             shared.bell.ring();
         }
@@ -212,22 +222,63 @@ impl Shared {
             return done;
         }
         let mut broken = Vec::new();
-        open::rebuild_in_memory(&mut state, &mut broken)?;
+        crate::replay::rebuild_in_memory(&mut state, &mut broken)?;
         work(&mut state)
     }
 
-    /// Makes the epoch's name stick if this start gave a new one.
-    fn note_epoch(&self) {
-        let stored = Reach::read(&self.folders.root);
-        if stored.is_none_or(|stored| stored.epoch != self.epoch) {
-            let state = self.state.lock();
-            let (segment, bytes) = state.end();
-            self.write_reach(Reach {
-                epoch: self.epoch,
-                segment,
-                bytes,
-                newest: state.newest,
-            });
+    /// Makes the epoch's name stick, and closes to others what the start has made.
+    fn note_start(&self) {
+        let stored = Reach::read(&self.folders.state_file());
+        let kept = stored.filter(|stored| stored.epoch == self.epoch);
+        *self.noted.lock() = kept;
+        if kept.is_none() {
+            let end = self.state.lock().end();
+            self.note_end(end);
+        }
+        if self.noted.lock().is_some() {
+            self.lock.set_used();
+        }
+        self.tighten_index();
+    }
+
+    /// Notes how far the log is known to reach, if that is news. Without room on the disk the older note stays, which is
+    /// no lie.
+    pub(crate) fn note_end(&self, end: End) {
+        let reach = Reach {
+            epoch: self.epoch,
+            segment: end.segment,
+            bytes: end.bytes,
+            newest: end.newest,
+        };
+        let mut noted = self.noted.lock();
+        if noted.is_some_and(|noted| !reach.is_news_to(&noted)) {
+            return;
+        }
+        // Another data folder may stand where this one was: it is not ours to write to.
+        if !self.lock.is_at(&self.folders.root) {
+            tracing::warn!(folder = %self.folders.root.display(), "data folder was moved or removed");
+            return;
+        }
+        match reach.write(&self.folders.state_file()) {
+            Ok(()) => *noted = Some(reach),
+            Err(error) => tracing::warn!(%error, "state file was not written"),
+        }
+    }
+
+    /// A file of the log is not what it was: says so, and makes the next start expect all that was ever acknowledged.
+    pub(crate) fn note_change(&self, file: &Path, what: &'static str) {
+        tracing::error!(file = %file.display(), what, "log file was changed while in use; the log is closed");
+        let end = self.state.lock().end();
+        let text =
+            format!("the log file was {what} while in use; nothing is stored until the next start");
+        self.damages.notice(file.to_owned(), end.bytes, text);
+        self.note_end(end);
+    }
+
+    /// sled leaves its files to the umask.
+    pub(crate) fn tighten_index(&self) {
+        if let Err(error) = files::tighten(&self.folders.index) {
+            tracing::debug!(%error, "rights of the index were not set");
         }
     }
 
@@ -237,16 +288,20 @@ impl Shared {
         work: impl FnMut(&mut State) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut work = work;
-        let (done, was_changed, before, after) = {
-            let mut flags = (false, 0, 0);
-            let done = self.with(|state| {
-                flags = (state.changed, state.fresh_bytes, 0);
-                let done = work(state);
-                flags.2 = state.fresh_bytes;
-                done
-            });
-            (done, flags.0, flags.1, flags.2)
-        };
+        let (mut was_changed, mut before, mut after, mut begun) = (false, 0, 0, None);
+        let done = self.with(|state| {
+            (was_changed, before) = (state.changed, state.fresh_bytes);
+            let done = work(state);
+            after = state.fresh_bytes;
+            begun = std::mem::take(&mut state.begun).then(|| state.end());
+            done
+        });
+        if let Some(end) = begun {
+            self.note_end(end);
+        }
+        if let Err(StoreError::Changed { file, what }) = &done {
+            self.note_change(file, what);
+        }
         if before < CHECKPOINT_BYTES && after >= CHECKPOINT_BYTES {
             self.bell.hurry();
         } else if !was_changed && after > before {

@@ -2,20 +2,23 @@
 //! what is missing or broken. The quick path reads only what came after the index's mark.
 
 use crate::damage::{Broken, Damages};
-use crate::folder::{self, Folders, Reach, unreadable};
+use crate::examine::{Examiner, blame};
+use crate::folder::{Folders, Reach, unreadable};
 use crate::index::Index;
-use crate::meta::{Mark, SegmentInfo, SessionMeta, Spot};
-use crate::record::VERSION;
-use crate::segment::{Found, HEADER_BYTES, Segment, file_name};
+use crate::listing::{self, Files};
+use crate::meta::{Mark, SegmentInfo, SessionMeta};
+use crate::missing::{Witnesses, blame_lost_sessions};
+use crate::record::{self, VERSION};
+use crate::replay::{rebuild_in_memory, replay};
+use crate::segment::{HEADER_BYTES, Header, Segment};
 use crate::state::{Slot, State};
-use crate::verify::{Examiner, blame};
 use kilo_ports::store::StoreError;
 use kilo_protocol::SessionId;
 use rand::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What a start gives.
@@ -27,43 +30,41 @@ pub(crate) struct Opened {
     pub(crate) sick: BTreeSet<u32>,
 }
 
-/// Number to generation and bytes of the file.
-type Files = BTreeMap<u32, (u32, u64)>;
-
 /// What an index says, kept while it is made anew.
 #[derive(Default)]
 struct Past {
     catalog: BTreeMap<u32, SegmentInfo>,
     sessions: BTreeMap<SessionId, SessionMeta>,
+    /// All of it is what was written: it may bear witness against the log.
+    whole: bool,
 }
 
-/// Opens the log and its index. The folder's lock is held.
-pub(crate) fn open(folders: &Folders, segment_bytes: u64) -> Result<Opened, StoreError> {
+/// Opens the log and its index. The folder's lock is held; `was_used` is what it says of earlier daemons.
+pub(crate) fn open(
+    folders: &Folders,
+    segment_bytes: u64,
+    was_used: bool,
+) -> Result<Opened, StoreError> {
     let damages = Damages::open(&folders.damaged);
-    let reach = Reach::read(&folders.root);
+    let reach = Reach::read(&folders.state_file());
     let index = open_index(folders);
     let catalog = catalog(&index);
-    let listed =
-        folder::segments(&folders.log).map_err(|source| unreadable(&folders.log, source))?;
-    let files = one_generation(folders, listed, &catalog);
-    let mark = index
-        .mark()
-        .filter(|mark| agrees(mark, &catalog, &files) && index.is_whole());
+    let mut files = listing::list(folders, &catalog)?;
+    let whole = index.is_whole();
+    let mark = index.mark().filter(|mark| {
+        whole && agrees(mark, &catalog, &files) && fits(mark, &catalog, &files, &folders.log)
+    });
 
-    let known_max = catalog.last_key_value().map_or(0, |(number, _)| *number);
-    let number_max = [
-        files.last_key_value().map_or(0, |(number, _)| *number),
-        known_max,
-        reach.map_or(0, |r| r.segment),
-    ];
-    let number_max = number_max.into_iter().max().unwrap_or(0);
+    let mut broken = Vec::new();
     let past = if mark.is_some() {
         Past {
             catalog,
             ..Past::default()
         }
     } else {
-        Past::of(&index, catalog)
+        broken = listing::put_in_order(folders)?;
+        files = listing::list(folders, &catalog)?;
+        Past::of(&index, catalog, whole)
     };
     let index = if mark.is_some() || past.is_empty(&index) {
         index
@@ -71,24 +72,22 @@ pub(crate) fn open(folders: &Folders, segment_bytes: u64) -> Result<Opened, Stor
         renew_index(folders, index)
     };
 
-    let mut broken = Vec::new();
     let mut state = State::new(Arc::new(index), folders.log.clone(), segment_bytes);
-    state.number_max = number_max;
-    add_slots(
-        &mut state,
+    let known_slots = mark.map(|_| &past.catalog);
+    let headers = add_slots(&mut state, folders, &files, known_slots, &mut broken)?;
+    let witnesses = Witnesses {
         folders,
-        &files,
-        mark.map(|_| &past.catalog),
-        &mut broken,
-    )?;
-    missing(
-        folders,
-        &files,
-        &past.catalog,
+        files: &files,
+        catalog: &past.catalog,
         reach,
-        number_max,
-        &mut broken,
-    );
+        headers: &headers,
+        was_used,
+    };
+    state.number_max = witnesses.number_max();
+    broken.extend(witnesses.missing());
+    if mark.is_none() {
+        broken.extend(witnesses.unwitnessed());
+    }
     let from = mark.map_or((0, 0), |mark| (mark.segment, mark.offset));
     if let Some(mark) = mark {
         (state.newest, state.live_sessions) = (mark.newest, mark.live_sessions);
@@ -101,7 +100,11 @@ pub(crate) fn open(folders: &Folders, segment_bytes: u64) -> Result<Opened, Stor
         broken.truncate(known);
         rebuild_in_memory(&mut state, &mut broken)?;
     }
+    broken.extend(witnesses.gaps(&state, &broken));
     blame(&mut broken, &past.sessions);
+    if past.whole {
+        blame_lost_sessions(&mut state, &past.sessions, &folders.log, &mut broken)?;
+    }
     Ok(finish(state, damages, reach, &files, broken))
 }
 
@@ -132,8 +135,11 @@ fn finish(
     }
     state.active = last.map(|(number, _)| number).filter(|number| {
         let slot = state.slots.get(number);
+        // Opened here, so that the file which was read is the one that is written to.
         let appendable = slot.is_some_and(|slot| {
-            slot.info.len == slot.info.file_bytes && slot.segment.version == VERSION
+            slot.info.len == slot.info.file_bytes
+                && slot.segment.version == VERSION
+                && slot.segment.file().is_ok()
         });
         appendable && whole_header && *number == state.number_max
     });
@@ -149,138 +155,6 @@ fn finish(
         epoch,
         sick,
     }
-}
-
-/// Follows the log from a segment and an offset to its end.
-pub(crate) fn replay(
-    state: &mut State,
-    from: (u32, u64),
-    broken: &mut Vec<Broken>,
-) -> Result<(), StoreError> {
-    let numbers: Vec<u32> = state
-        .slots
-        .range(from.0..)
-        .map(|(number, _)| *number)
-        .collect();
-    for number in numbers {
-        let start = if number == from.0 {
-            from.1.max(HEADER_BYTES)
-        } else {
-            HEADER_BYTES
-        };
-        replay_segment(state, number, start, broken)?;
-        if state.is_crowded() {
-            spill(state)?;
-        }
-    }
-    Ok(())
-}
-
-fn replay_segment(
-    state: &mut State,
-    number: u32,
-    start: u64,
-    broken: &mut Vec<Broken>,
-) -> Result<(), StoreError> {
-    let Some(slot) = state.slots.get(&number) else {
-        return Ok(());
-    };
-    let (segment, end) = (slot.segment.clone(), slot.info.file_bytes);
-    let mut examiner = Examiner::new(&segment);
-    let mut failed = None;
-    let scanned = segment.scan(start, end, &mut |found| {
-        let (offset, record) = match found {
-            Found::Bad(offset, bytes) => {
-                examiner.bad(offset, bytes, "records are damaged");
-                return ControlFlow::Continue(());
-            }
-            Found::Record(offset, record) => (offset, record),
-        };
-        examiner.record(offset, &record);
-        let spot = Spot {
-            segment: number,
-            offset: offset as u32,
-        };
-        let folded = if matches!(
-            record.kind,
-            crate::record::Kind::Put | crate::record::Kind::Remove
-        ) {
-            state.fold_small(spot, &record)
-        } else {
-            let id = SessionId::from_wire(record.key);
-            if record.back == 0 && record.kind.is_entry() && !broken.is_empty() {
-                blame_gap(
-                    state,
-                    &id,
-                    record.seq,
-                    broken.iter_mut().filter(|range| range.number < number),
-                );
-            }
-            state.fold_session(&id, spot, &record)
-        };
-        match folded {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }
-        }
-    });
-    if let Err(error) = scanned {
-        tracing::warn!(%error, path = %segment.path.display(), "segment cannot be read");
-        examiner.bad(start, end.saturating_sub(start), "segment cannot be read");
-    }
-    broken.append(&mut examiner.broken);
-    failed.map_or(Ok(()), Err)
-}
-
-/// A session that jumps over numbers after a broken or missing segment has lost records there.
-fn blame_gap<'b>(
-    state: &mut State,
-    id: &SessionId,
-    seq: u64,
-    before: impl Iterator<Item = &'b mut Broken>,
-) {
-    let jumps = state
-        .known(id)
-        .is_ok_and(|known| !known.meta.deleted && known.meta.next_seq < seq);
-    if jumps && let Some(nearest) = before.max_by_key(|range| range.number) {
-        nearest.sessions.insert(id.clone());
-    }
-}
-
-/// Writes what a long replay has gathered to the index.
-fn spill(state: &mut State) -> Result<(), StoreError> {
-    let taken = state.checkpoint();
-    let applied = state.index.apply(
-        taken.changes,
-        Mark {
-            segment: 0,
-            ..taken.mark
-        },
-    );
-    if let Err(error) = applied {
-        state.index_failed = true;
-        return Err(StoreError::Unreadable {
-            what: "index".into(),
-            source: io::Error::other(error),
-        });
-    }
-    state.checkpointed();
-    state.changed = true;
-    Ok(())
-}
-
-/// The emergency: sled is unusable, so the index is made anew from the log, in memory. The next start tries sled again.
-pub(crate) fn rebuild_in_memory(
-    state: &mut State,
-    broken: &mut Vec<Broken>,
-) -> Result<(), StoreError> {
-    tracing::warn!("index is unusable, making it anew in memory");
-    // Dropping a sled that has panicked may hang; it is left alone.
-    std::mem::forget(state.index.clone());
-    state.start_over(Arc::new(Index::memory()));
-    replay(state, (0, 0), broken)
 }
 
 fn open_index(folders: &Folders) -> Index {
@@ -311,7 +185,7 @@ fn empty_index(folders: &Folders) -> Index {
 }
 
 impl Past {
-    fn of(index: &Index, catalog: BTreeMap<u32, SegmentInfo>) -> Self {
+    fn of(index: &Index, catalog: BTreeMap<u32, SegmentInfo>, whole: bool) -> Self {
         let mut sessions = BTreeMap::new();
         let walked = index.each(b"s", &mut |key, value| {
             sessions.insert(
@@ -322,7 +196,11 @@ impl Past {
         if walked.is_err() {
             tracing::warn!("old index could not be read; damage reports may name fewer sessions");
         }
-        Self { catalog, sessions }
+        Self {
+            catalog,
+            sessions,
+            whole,
+        }
     }
 
     fn is_empty(&self, index: &Index) -> bool {
@@ -344,31 +222,6 @@ fn catalog(index: &Index) -> BTreeMap<u32, SegmentInfo> {
     catalog
 }
 
-/// Where a rewriting was cut short, two generations of a segment are there; both are whole. The index says which one
-/// it knows; without it the newer stays.
-fn one_generation(
-    folders: &Folders,
-    listed: Vec<(u32, u32, u64)>,
-    catalog: &BTreeMap<u32, SegmentInfo>,
-) -> Files {
-    let mut files = Files::new();
-    for (number, generation, bytes) in listed {
-        let Some((other, _)) = files.get(&number).copied() else {
-            files.insert(number, (generation, bytes));
-            continue;
-        };
-        let keep_other = catalog
-            .get(&number)
-            .is_some_and(|info| info.generation == other);
-        let goes = if keep_other { generation } else { other };
-        if !keep_other {
-            files.insert(number, (generation, bytes));
-        }
-        let _ = fs::remove_file(folders.log.join(file_name(number, goes)));
-    }
-    files
-}
-
 /// Whether the files are those that the index has followed.
 fn agrees(mark: &Mark, catalog: &BTreeMap<u32, SegmentInfo>, files: &Files) -> bool {
     let same = |(number, info): (&u32, &SegmentInfo)| {
@@ -388,114 +241,83 @@ fn agrees(mark: &Mark, catalog: &BTreeMap<u32, SegmentInfo>, files: &Files) -> b
     (mark.segment > 0 || files.is_empty()) && known && catalog.iter().all(same)
 }
 
+/// Whether the segment that the mark is in has a record where the index remembers one: a file that was put in its place
+/// may well have the right length.
+fn fits(mark: &Mark, catalog: &BTreeMap<u32, SegmentInfo>, files: &Files, log: &Path) -> bool {
+    let (Some(info), Some((generation, bytes))) =
+        (catalog.get(&mark.segment), files.get(&mark.segment))
+    else {
+        return true;
+    };
+    let Some((pos, offset)) = info.points.last().copied() else {
+        return true;
+    };
+    let segment = Segment::existing(log, mark.segment, *generation, info.version);
+    let mut head = Vec::new();
+    let read = segment.read_at(&mut head, u64::from(offset), record::HEAD_BYTES);
+    read.is_ok() && record::has_pos(info.version, &head, bytes - u64::from(offset), pos)
+}
+
+/// Adds the segments to the state: as the index knows them, else by their headers, which are returned.
 fn add_slots(
     state: &mut State,
     folders: &Folders,
     files: &Files,
     catalog: Option<&BTreeMap<u32, SegmentInfo>>,
     broken: &mut Vec<Broken>,
-) -> Result<(), StoreError> {
+) -> Result<BTreeMap<u32, Header>, StoreError> {
+    let mut headers = BTreeMap::new();
     for (number, (generation, bytes)) in files {
-        if let Some(info) = catalog.and_then(|catalog| catalog.get(number)) {
-            let segment = Segment::existing(&folders.log, *number, *generation, info.version);
-            let info = SegmentInfo {
-                file_bytes: *bytes,
-                ..info.clone()
-            };
-            state.slots.insert(
-                *number,
-                Slot {
-                    segment: segment.into(),
-                    info,
-                    dirty: false,
-                },
-            );
-            continue;
-        }
-        let mut segment = Segment::existing(&folders.log, *number, *generation, VERSION);
-        let header = segment
-            .header()
-            .map_err(|source| unreadable(&segment.path, source))?;
+        let known = catalog.and_then(|catalog| catalog.get(number));
+        let version = known.map_or(VERSION, |info| info.version);
+        let mut segment = Segment::existing(&folders.log, *number, *generation, version);
         let mut info = SegmentInfo {
-            generation: *generation,
             file_bytes: *bytes,
-            ..SegmentInfo::default()
+            ..known.cloned().unwrap_or_default()
         };
-        info.len = HEADER_BYTES.min(*bytes);
-        match header {
-            Some(header) if header.version > VERSION => {
-                let what = format!("{} (written by a newer version)", segment.path.display());
-                return Err(StoreError::Unreadable {
-                    what,
-                    source: io::ErrorKind::Unsupported.into(),
-                });
+        if known.is_none() {
+            let header = segment
+                .header()
+                .map_err(|source| unreadable(&segment.path, source))?;
+            match header {
+                Some(header) => {
+                    headers.insert(*number, header);
+                    (segment.version, info.first_pos) = (header.version, header.first_pos);
+                }
+                None => {
+                    let mut examiner = Examiner::new(&segment);
+                    examiner.bad(0, HEADER_BYTES.min(*bytes), "segment header is damaged");
+                    broken.append(&mut examiner.broken);
+                    info.first_pos = state.newest + 1;
+                }
             }
-            Some(header) => {
-                segment.version = header.version;
-                info.first_pos = header.first_pos;
-                state.newest = state.newest.max(header.first_pos.saturating_sub(1));
-            }
-            None => {
-                let mut examiner = Examiner::new(&segment);
-                examiner.bad(0, info.len, "segment header is damaged");
-                broken.append(&mut examiner.broken);
-                info.first_pos = state.newest + 1;
-            }
+            refuse_newer(&segment)?;
+            info.generation = *generation;
+            info.version = segment.version;
+            info.len = HEADER_BYTES.min(*bytes);
+            info.last_pos = info.first_pos.saturating_sub(1);
+            state.newest = state.newest.max(info.last_pos);
+            state.changed = true;
         }
-        info.version = segment.version;
-        info.last_pos = info.first_pos.saturating_sub(1);
         state.slots.insert(
             *number,
             Slot {
                 segment: segment.into(),
                 info,
-                dirty: true,
+                dirty: known.is_none(),
             },
         );
-        state.changed = true;
     }
-    Ok(())
+    Ok(headers)
 }
 
-/// Missing things that are reported of one start; a stray file with a wild number must not make millions.
-const MISSING_MAX: usize = 1_000;
-
-/// Segments that are gone, and ends that are gone.
-fn missing(
-    folders: &Folders,
-    files: &Files,
-    catalog: &BTreeMap<u32, SegmentInfo>,
-    reach: Option<Reach>,
-    number_max: u32,
-    broken: &mut Vec<Broken>,
-) {
-    for number in 1..=number_max {
-        if broken.len() >= MISSING_MAX {
-            break;
-        }
-        let info = catalog.get(&number);
-        let reached = reach
-            .filter(|reach| reach.segment == number)
-            .map_or(0, |reach| reach.bytes);
-        let expected = info.map_or(0, |info| info.file_bytes).max(reached);
-        let generation = info.map_or(0, |info| info.generation);
-        let lost = |generation: u32, offset: u64, what: &'static str| Broken {
-            number,
-            file: folders.log.join(file_name(number, generation)),
-            offset,
-            bytes: expected - offset,
-            sessions: BTreeSet::new(),
-            what,
-            present: false,
-        };
-        match files.get(&number) {
-            None => broken.push(lost(generation, 0, "segment is missing")),
-            Some((found, bytes))
-                if *bytes < expected && (*found == generation || info.is_none()) =>
-            {
-                broken.push(lost(*found, *bytes, "end of segment is missing"));
-            }
-            Some(_) => {}
-        }
+fn refuse_newer(segment: &Segment) -> Result<(), StoreError> {
+    if segment.version <= VERSION {
+        return Ok(());
     }
+    let what = format!("{} (written by a newer version)", segment.path.display());
+    Err(StoreError::Unreadable {
+        what,
+        source: io::ErrorKind::Unsupported.into(),
+    })
 }

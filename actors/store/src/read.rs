@@ -33,6 +33,11 @@ struct Places {
 /// A walk backwards came to something that is not the session's record.
 struct BrokenChain;
 
+/// Makes the reader begin again, with an index that was made anew.
+fn moved(segment: &Segment) -> StoreError {
+    unreadable(&segment.path, io::Error::other("the index was wrong"))
+}
+
 impl Shared {
     /// A segment and the bytes of its file.
     pub(crate) fn segment(&self, number: u32) -> Option<(Arc<Segment>, u64)> {
@@ -123,7 +128,13 @@ impl Shared {
             Ok(flow) => Ok(flow),
             Err(BrokenChain) => {
                 tail.truncate(known);
-                self.verify_segment(chain.segment);
+                let spot = Spot {
+                    segment: chain.segment,
+                    offset: chain.last,
+                };
+                if self.distrust_index(id, spot)? {
+                    return Err(moved(segment));
+                }
                 sweep(segment, *end, id, floor, tail)
                     .map_err(|error| unreadable(&segment.path, error))
             }
@@ -142,14 +153,21 @@ impl Shared {
         };
         let found = entry_at(segment, *end, spot.offset, id)
             .map_err(|error| unreadable(&segment.path, error))?;
-        if found.is_none() {
-            self.verify_segment(spot.segment);
+        if found.is_none() && self.distrust_index(id, spot)? {
+            return Err(moved(segment));
         }
         Ok(found)
     }
 
     /// See [`kilo_ports::store::Store::head`].
     pub(crate) fn head(&self, id: &SessionId) -> Result<Option<Bytes>, StoreError> {
+        self.head_once(id).or_else(|error| match error {
+            StoreError::Unreadable { .. } => self.head_once(id),
+            other => Err(other),
+        })
+    }
+
+    fn head_once(&self, id: &SessionId) -> Result<Option<Bytes>, StoreError> {
         let places = self.places(id)?;
         let Some(spot) = places.meta.head else {
             return Ok(None);

@@ -203,3 +203,8 @@ pub(crate) fn wanted(version: u32, bytes: &[u8], left: u64) -> usize {
     let likely = version == VERSION && bytes.starts_with(&MAGIC) && len <= RECORD_BYTES_MAX;
     if likely && len as u64 <= left { len } else { 0 }
 }
+
+/// Whether `head` begins a record at position `pos`; its checksum is not looked at.
+pub(crate) fn has_pos(version: u32, head: &[u8], left: u64, pos: Pos) -> bool {
+    wanted(version, head, left) > 0 && u64_at(head, 20) == pos
+}

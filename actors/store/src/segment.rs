@@ -1,11 +1,19 @@
 //! One file of the log: its name, its header, and reading through it.
+//!
+//! ```text
+//! 0 magic 8 | version 4 | number 4 | generation 4 | 0 4 | first position 8 | sealed length 8 | 0 … | 60 crc 4
+//! ```
+//!
+//! The sealed length is 0 while the segment takes appends. A closed segment says in it how long it is, so that a cut is
+//! found even when nothing but the file is left.
 
 use crate::record::{self, Parse, Record, VERSION, u32_at, u64_at};
 use kilo_ports::store::Pos;
-use std::fs::{File, OpenOptions};
+use rustix::fs::OFlags;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::ControlFlow;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -13,6 +21,8 @@ use std::sync::OnceLock;
 pub(crate) const HEADER_BYTES: u64 = 64;
 const MAGIC: &[u8; 8] = b"KILOSEG\n";
 const WINDOW_BYTES: usize = 256 << 10;
+/// The highest number of a segment: 1 PiB of log.
+const NUMBER_MAX: u32 = 1 << 24;
 
 /// An open or closed segment. Its file stays readable through this value even after a rewriting took its place.
 #[derive(Debug)]
@@ -24,13 +34,61 @@ pub(crate) struct Segment {
     /// The format of its records.
     pub(crate) version: u32,
     pub(crate) path: PathBuf,
-    file: OnceLock<File>,
+    file: OnceLock<Opened>,
+}
+
+/// An open file, and which one it is.
+#[derive(Debug)]
+struct Opened {
+    file: File,
+    device: u64,
+    inode: u64,
+}
+
+impl Opened {
+    fn of(file: File) -> io::Result<Self> {
+        let found = file.metadata()?;
+        Ok(Self {
+            device: found.dev(),
+            inode: found.ino(),
+            file,
+        })
+    }
 }
 
 /// What a header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) version: u32,
+    pub(crate) number: u32,
+    pub(crate) generation: u32,
     pub(crate) first_pos: Pos,
+    /// The file's length when it was closed; 0 when that was not said.
+    pub(crate) sealed: u64,
+}
+
+impl Header {
+    fn encode(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEADER_BYTES as usize);
+        bytes.extend_from_slice(MAGIC);
+        for value in [self.version, self.number, self.generation, 0] {
+            bytes.extend_from_slice(&value.to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.first_pos.to_le_bytes());
+        bytes.extend_from_slice(&self.sealed.to_le_bytes());
+        bytes.resize(60, 0);
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        bytes
+    }
+}
+
+/// How long a segment's file should be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Length {
+    /// Nobody but the caller appends now.
+    Exactly(u64),
+    /// Others may be appending.
+    AtLeast(u64),
 }
 
 /// What [`Segment::scan`] comes across.
@@ -47,13 +105,22 @@ pub(crate) fn file_name(number: u32, generation: u32) -> String {
 /// Number and generation by a file's name.
 pub(crate) fn parse_name(name: &str) -> Option<(u32, u32)> {
     let (number, generation) = name.strip_suffix(".seg")?.split_once('-')?;
-    Some((number.parse().ok()?, generation.parse().ok()?))
+    let (number, generation) = (number.parse().ok()?, generation.parse().ok()?);
+    // A wild number is a stray file: counting on from it would leave no numbers.
+    (1..=NUMBER_MAX)
+        .contains(&number)
+        .then_some((number, generation))
 }
 
 impl Segment {
     /// Names a file that exists; it is opened at its first use.
     pub(crate) fn existing(log: &Path, number: u32, generation: u32, version: u32) -> Self {
         let path = log.join(file_name(number, generation));
+        Self::at(path, number, generation, version)
+    }
+
+    /// The same for a file of any name.
+    pub(crate) fn at(path: PathBuf, number: u32, generation: u32, version: u32) -> Self {
         Self {
             number,
             generation,
@@ -70,22 +137,22 @@ impl Segment {
         generation: u32,
         first_pos: Pos,
     ) -> io::Result<Self> {
-        let mut header = Vec::with_capacity(HEADER_BYTES as usize);
-        header.extend_from_slice(MAGIC);
-        for value in [VERSION, number, generation, 0] {
-            header.extend_from_slice(&value.to_le_bytes());
-        }
-        header.extend_from_slice(&first_pos.to_le_bytes());
-        header.resize(60, 0);
-        header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
+        let header = Header {
+            version: VERSION,
+            number,
+            generation,
+            first_pos,
+            sealed: 0,
+        };
+        // A name that is taken is somebody else's file: it is not written over.
         let file = OpenOptions::new()
             .read(true)
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
+            .mode(0o600)
             .open(&path)?;
-        if let Err(error) = file.write_all_at(&header, 0) {
-            let _ = std::fs::remove_file(&path);
+        if let Err(error) = file.write_all_at(&header.encode(), 0) {
+            let _ = fs::remove_file(&path);
             return Err(error);
         }
         Ok(Self {
@@ -93,7 +160,7 @@ impl Segment {
             generation,
             version: VERSION,
             path,
-            file: file.into(),
+            file: Opened::of(file)?.into(),
         })
     }
 
@@ -102,12 +169,22 @@ impl Segment {
         Self { path, ..self }
     }
 
+    /// The open file. A link in its place is not followed: it could lead to anything.
     pub(crate) fn file(&self) -> io::Result<&File> {
-        if let Some(file) = self.file.get() {
-            return Ok(file);
+        self.opened().map(|opened| &opened.file)
+    }
+
+    fn opened(&self) -> io::Result<&Opened> {
+        if let Some(opened) = self.file.get() {
+            return Ok(opened);
         }
-        let file = OpenOptions::new().read(true).write(true).open(&self.path)?;
-        Ok(self.file.get_or_init(|| file))
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+            .open(&self.path)?;
+        let opened = Opened::of(file)?;
+        Ok(self.file.get_or_init(|| opened))
     }
 
     /// Reads the header; `None` when it is not whole.
@@ -120,8 +197,46 @@ impl Segment {
         let whole = &bytes[..8] == MAGIC && crc32fast::hash(&bytes[..60]) == u32_at(&bytes, 60);
         Ok(whole.then(|| Header {
             version: u32_at(&bytes, 8),
+            number: u32_at(&bytes, 12),
+            generation: u32_at(&bytes, 16),
             first_pos: u64_at(&bytes, 24),
+            sealed: u64_at(&bytes, 32),
         }))
+    }
+
+    /// Writes the length of a segment that takes no more appends into its header.
+    pub(crate) fn seal(&self, len: u64) -> io::Result<()> {
+        match self.header()? {
+            Some(header) => {
+                let sealed = Header {
+                    sealed: len,
+                    ..header
+                };
+                self.file()?.write_all_at(&sealed.encode(), 0)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the file is still the one that this store wrote, at its place and with its length. Costs one `lstat`;
+    /// without it a write to a file that was removed or cut would be acknowledged and lost.
+    pub(crate) fn check_in_place(&self, len: Length) -> Result<(), &'static str> {
+        let opened = self.opened().map_err(|_| "removed")?;
+        let found = match fs::symlink_metadata(&self.path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err("put out of reach");
+            }
+            Err(_) => return Err("removed"),
+        };
+        if (found.dev(), found.ino()) != (opened.device, opened.inode) {
+            return Err("replaced");
+        }
+        match len {
+            Length::Exactly(len) if found.len() > len => Err("written by somebody else"),
+            Length::Exactly(len) | Length::AtLeast(len) if found.len() < len => Err("cut"),
+            _ => Ok(()),
+        }
     }
 
     /// Reads up to `bytes` from `offset` into `out`, fewer at the end of the file.

@@ -6,7 +6,7 @@ use crate::folder::{unreadable, write_error};
 use crate::index::{Change, Index, segment_key, session_key, small_key};
 use crate::meta::{Chain, Mark, SegmentInfo, SessionMeta, Small, Spot, ViewSpot};
 use crate::record::{Kind, Record};
-use crate::segment::{HEADER_BYTES, Segment, file_name};
+use crate::segment::{HEADER_BYTES, Length, Segment, file_name};
 use bytes::Bytes;
 use kilo_ports::store::{Pos, StoreError};
 use kilo_protocol::SessionId;
@@ -60,9 +60,20 @@ pub(crate) struct State {
     /// Bytes since the last checkpoint.
     pub(crate) fresh_bytes: u64,
     pub(crate) changed: bool,
+    /// A segment got its first record since somebody last took this note.
+    pub(crate) begun: bool,
     pub(crate) closed: bool,
     pub(crate) index_failed: bool,
     buffer: Vec<u8>,
+}
+
+/// How far the log reaches.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    /// The last segment, and its bytes up to the end of its last record.
+    pub(crate) segment: u32,
+    pub(crate) bytes: u64,
+    pub(crate) newest: Pos,
 }
 
 /// What a checkpoint takes out of the state.
@@ -89,6 +100,7 @@ impl State {
             unsynced_names: false,
             fresh_bytes: 0,
             changed: false,
+            begun: false,
             closed: false,
             index_failed: false,
             buffer: Vec::new(),
@@ -228,6 +240,9 @@ impl State {
             ..SegmentInfo::default()
         };
         if let Some(old) = self.active.and_then(|number| self.slots.get(&number)) {
+            if let Err(error) = old.segment.seal(old.info.len) {
+                tracing::warn!(%error, path = %old.segment.path.display(), "segment was not sealed");
+            }
             self.unsynced.push(old.segment.clone());
         }
         self.unsynced_names = true;
@@ -278,6 +293,8 @@ impl State {
             record.encode(&mut buffer);
         }
         let written = self.write_bytes(number, start, &buffer);
+        // The first record of a segment: from here on the file's absence is a loss.
+        self.begun |= written.is_ok() && start == HEADER_BYTES;
         buffer.shrink_to(BUFFER_BYTES_KEPT);
         self.buffer = buffer;
         written?;
@@ -300,6 +317,11 @@ impl State {
         let Some(slot) = self.slots.get(&number) else {
             return Err(StoreError::Closed);
         };
+        if let Err(what) = slot.segment.check_in_place(Length::Exactly(start)) {
+            self.closed = true;
+            let file = slot.segment.path.clone();
+            return Err(StoreError::Changed { file, what });
+        }
         let file = slot
             .segment
             .file()
@@ -453,13 +475,13 @@ impl State {
             slot.dirty = false;
             changes.push((segment_key(*number), Some(slot.info.encode())));
         }
-        let (segment, offset) = self.end();
+        let end = self.end();
         self.changed = false;
         self.fresh_bytes = 0;
         let mark = Mark {
-            segment,
-            offset,
-            newest: self.newest,
+            segment: end.segment,
+            offset: end.bytes,
+            newest: end.newest,
             live_sessions: self.live_sessions,
             sum: 0,
         };
@@ -480,11 +502,15 @@ impl State {
         self.sessions.len() + self.small.len() > 2 * SESSIONS_KEPT_MAX
     }
 
-    /// Where the last segment ends.
-    pub(crate) fn end(&self) -> (u32, u64) {
-        self.slots
-            .last_key_value()
-            .map_or((0, 0), |(number, slot)| (*number, slot.info.len))
+    /// Where the log ends.
+    pub(crate) fn end(&self) -> End {
+        let last = self.slots.last_key_value();
+        let (segment, bytes) = last.map_or((0, 0), |(number, slot)| (*number, slot.info.len));
+        End {
+            segment,
+            bytes,
+            newest: self.newest,
+        }
     }
 
     /// Marks a session's entry as changed outside a fold (a rewriting moved its records).

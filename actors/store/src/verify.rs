@@ -1,81 +1,11 @@
-//! Finding broken ranges, and whose records were in them.
+//! Looking through segments for what is broken, while the store is open.
 
 use crate::damage::Broken;
+use crate::examine::{Examiner, blame, examine};
 use crate::log_store::Shared;
-use crate::meta::SessionMeta;
-use crate::record::Record;
-use crate::segment::{Found, HEADER_BYTES, Segment};
+use crate::meta::Spot;
 use kilo_ports::store::{Damage, StoreError};
 use kilo_protocol::SessionId;
-use std::collections::BTreeMap;
-use std::io;
-use std::ops::ControlFlow;
-use std::path::PathBuf;
-
-/// Collects the broken ranges of one segment while somebody walks it.
-pub(crate) struct Examiner {
-    number: u32,
-    file: PathBuf,
-    pub(crate) broken: Vec<Broken>,
-}
-
-impl Examiner {
-    pub(crate) fn new(segment: &Segment) -> Self {
-        Self {
-            number: segment.number,
-            file: segment.path.clone(),
-            broken: Vec::new(),
-        }
-    }
-
-    /// A range that holds no record.
-    pub(crate) fn bad(&mut self, offset: u64, bytes: u64, what: &'static str) {
-        let (number, file) = (self.number, self.file.clone());
-        let sessions = Default::default();
-        self.broken.push(Broken {
-            number,
-            file,
-            offset,
-            bytes,
-            sessions,
-            what,
-            present: true,
-        });
-    }
-
-    /// A whole record. If the one that it points back to is in a broken range, its session has lost something.
-    pub(crate) fn record(&mut self, offset: u64, record: &Record<'_>) {
-        if self.broken.is_empty() || record.back == 0 {
-            return;
-        }
-        let before = offset.saturating_sub(u64::from(record.back));
-        for broken in self
-            .broken
-            .iter_mut()
-            .filter(|b| (b.offset..b.offset + b.bytes).contains(&before))
-        {
-            broken.sessions.insert(SessionId::from_wire(record.key));
-        }
-    }
-}
-
-/// Adds the sessions whose last record of a segment was in a broken range, as far as an index knows.
-pub(crate) fn blame(broken: &mut [Broken], sessions: &BTreeMap<SessionId, SessionMeta>) {
-    for range in broken {
-        for (id, meta) in sessions {
-            let inside = |offset: u32| {
-                (range.offset..range.offset + range.bytes).contains(&u64::from(offset))
-            };
-            if meta
-                .chains
-                .iter()
-                .any(|chain| chain.segment == range.number && inside(chain.last))
-            {
-                range.sessions.insert(id.clone());
-            }
-        }
-    }
-}
 
 impl Shared {
     /// Reads all segments and reports what is broken.
@@ -87,13 +17,14 @@ impl Shared {
         Ok(self.damages.open_reports())
     }
 
-    /// Reads one segment and reports what is broken. A segment that cannot be read at all is broken as a whole.
-    pub(crate) fn verify_segment(&self, number: u32) {
+    /// Reads one segment, reports what is broken, and returns whether anything is. A segment that cannot be read at all
+    /// is broken as a whole.
+    pub(crate) fn verify_segment(&self, number: u32) -> bool {
         let Some((segment, end)) = self.segment(number) else {
-            return;
+            return true;
         };
         let mut broken = match examine(&segment, end) {
-            Ok(broken) if broken.is_empty() => return,
+            Ok(broken) if broken.is_empty() => return false,
             Ok(broken) => broken,
             Err(error) => {
                 tracing::warn!(%error, path = %segment.path.display(), "segment cannot be read");
@@ -110,21 +41,29 @@ impl Shared {
             self.damages.report(broken, Some(&segment));
         }
         self.bell.ring();
+        true
     }
-}
 
-/// The broken ranges of a segment up to `end`.
-fn examine(segment: &Segment, end: u64) -> io::Result<Vec<Broken>> {
-    let mut examiner = Examiner::new(segment);
-    if segment.header()?.is_none() {
-        examiner.bad(0, HEADER_BYTES.min(end), "segment header is damaged");
-    }
-    segment.scan(HEADER_BYTES, end, &mut |found| {
-        match found {
-            Found::Record(offset, record) => examiner.record(offset, &record),
-            Found::Bad(offset, bytes) => examiner.bad(offset, bytes, "records are damaged"),
+    /// The index has a record of a session where none is. With a broken segment that is no wonder; with a whole one the
+    /// file is not the one that was indexed, or the index is wrong: that is reported, and the index made anew from what
+    /// is there. Returns whether it was.
+    pub(crate) fn distrust_index(&self, id: &SessionId, spot: Spot) -> Result<bool, StoreError> {
+        if self.verify_segment(spot.segment) {
+            return Ok(false);
         }
-        ControlFlow::Continue(())
-    })?;
-    Ok(examiner.broken)
+        let Some((segment, _)) = self.segment(spot.segment) else {
+            return Ok(false);
+        };
+        let mismatch = Broken {
+            number: spot.segment,
+            file: segment.path.clone(),
+            offset: u64::from(spot.offset),
+            sessions: [id.clone()].into(),
+            what: "records are not where the index has them; the segment may be another one",
+            ..Broken::default()
+        };
+        self.damages.report(mismatch.lasting(), None);
+        self.state.lock().index_failed = true;
+        self.with(|_| Ok(true))
+    }
 }

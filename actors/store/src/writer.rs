@@ -4,6 +4,8 @@
 //! system holds of the file is unknown from then on, so the log closes and the daemon must start anew.
 
 use crate::log_store::Shared;
+use crate::segment::{HEADER_BYTES, Length};
+use crate::state::End;
 use futures_util::FutureExt;
 use kilo_ports::BoxFuture;
 use kilo_ports::store::{Pos, StoreError};
@@ -80,6 +82,10 @@ impl Shared {
                 let outcome = self.sync_now();
                 took = begun.elapsed();
                 answer(waiters, &outcome);
+                // After the answer, for nobody has to wait for it: what was promised is now expected at the next start.
+                if let Ok(end) = outcome {
+                    self.note_end(end);
+                }
             }
             if stop {
                 return;
@@ -99,33 +105,41 @@ impl Shared {
         (std::mem::take(&mut waiting.waiters), waiting.stop)
     }
 
-    /// Makes everything that is written durable and returns the newest position among it.
-    pub(crate) fn sync_now(&self) -> Result<Pos, StoreError> {
+    /// Makes everything that is written durable and returns how far that is.
+    pub(crate) fn sync_now(&self) -> Result<End, StoreError> {
         let _turn = self.syncs.turn.lock();
-        let (segments, names, newest) = {
+        let (segments, names, end) = {
             let mut state = self.state.lock();
             if state.closed {
                 return Err(StoreError::Closed);
             }
-            let mut segments = std::mem::take(&mut state.unsynced);
-            segments.extend(
-                state
-                    .active
-                    .and_then(|number| state.slots.get(&number))
-                    .map(|slot| slot.segment.clone()),
-            );
+            let mut segments: Vec<_> = std::mem::take(&mut state.unsynced)
+                .into_iter()
+                .map(|segment| (segment, HEADER_BYTES))
+                .collect();
+            let active = state.active.and_then(|number| state.slots.get(&number));
+            segments.extend(active.map(|slot| (slot.segment.clone(), slot.info.len)));
             (
                 segments,
                 std::mem::take(&mut state.unsynced_names),
-                state.newest,
+                state.end(),
             )
         };
+        for (segment, len) in &segments {
+            // A sync of a file that is no longer there succeeds, and keeps nothing.
+            if let Err(what) = segment.check_in_place(Length::AtLeast(*len)) {
+                self.state.lock().closed = true;
+                let file = segment.path.clone();
+                self.note_change(&file, what);
+                return Err(StoreError::Changed { file, what });
+            }
+        }
         let synced = segments
             .iter()
-            .try_for_each(|segment| segment.file()?.sync_data());
+            .try_for_each(|(segment, _)| segment.file()?.sync_data());
         let synced = synced.and_then(|()| {
             if names {
-                crate::folder::sync_folder(&self.folders.log)
+                crate::files::sync_folder(&self.folders.log)
             } else {
                 Ok(())
             }
@@ -135,17 +149,21 @@ impl Shared {
             tracing::error!(error = %source, "log could not be synced; it is closed");
             return Err(StoreError::Failed { source });
         }
-        self.syncs.synced.fetch_max(newest, Ordering::AcqRel);
-        Ok(newest)
+        self.syncs.synced.fetch_max(end.newest, Ordering::AcqRel);
+        Ok(end)
     }
 }
 
-fn answer(waiters: Vec<Waiter>, outcome: &Result<Pos, StoreError>) {
+fn answer(waiters: Vec<Waiter>, outcome: &Result<End, StoreError>) {
     for (_, told) in waiters {
         let _ = told.send(match outcome {
             Ok(_) => Ok(()),
             Err(StoreError::Failed { source }) => Err(StoreError::Failed {
                 source: io::Error::new(source.kind(), source.to_string()),
+            }),
+            Err(StoreError::Changed { file, what }) => Err(StoreError::Changed {
+                file: file.clone(),
+                what,
             }),
             Err(_) => Err(StoreError::Closed),
         });

@@ -131,6 +131,22 @@ fn a_taken_folder_says_who_has_it() {
     LogStore::open(second).unwrap();
 }
 
+/// A daemon of today is asked where it listens; nobody waits for it to end.
+#[test]
+fn a_living_holder_is_found_within_a_second() {
+    let temp = fast_temp();
+    let store = LogStore::open(Options::new(temp.path(), std::process::id())).unwrap();
+    store.set_address("http://127.0.0.1:4096");
+    let begun = std::time::Instant::now();
+    let second = LogStore::open(Options::new(temp.path(), 1));
+    assert!(matches!(second, Err(StoreError::Locked { address, .. }) if !address.is_empty()));
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
 #[test]
 fn a_record_over_the_limit_is_refused() {
     let temp = fast_temp();

@@ -52,8 +52,12 @@ pub fn fast_temp() -> tempfile::TempDir {
 
 impl Sample {
     pub fn make(folder: PathBuf, segment_bytes: u64, log_bytes: u64) -> Self {
+        Self::make_seeded(folder, segment_bytes, log_bytes, 77)
+    }
+
+    pub fn make_seeded(folder: PathBuf, segment_bytes: u64, log_bytes: u64, seed: u64) -> Self {
         let store = LogStore::open(options(&folder, segment_bytes)).unwrap();
-        let mut dice = Dice::new(77);
+        let mut dice = Dice::new(seed);
         let (mut records, mut next) = (Vec::new(), BTreeMap::new());
         let (mut file, mut offset, mut total) = (1, HEADER_BYTES, 0);
         while total < log_bytes {
@@ -217,7 +221,7 @@ pub struct Outcome {
     pub reports: usize,
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+pub fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
