@@ -1,5 +1,6 @@
 //! Reading with a bound and writing in one step.
 
+use crate::decode::decode;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -23,9 +24,9 @@ impl Stamp {
     }
 }
 
-/// Reads a text file of at most `bytes_max` bytes, without a byte order mark.
+/// Reads a text file of at most `bytes_max` bytes, without a byte order mark, in any encoding that [`decode`] knows.
 ///
-/// Errors: `NotFound`, `FileTooLarge`, `InvalidData` for what is not UTF-8, `InvalidInput` for what is no regular file (a
+/// Errors: `NotFound`, `FileTooLarge`, `InvalidData` for what is no text, `InvalidInput` for what is no regular file (a
 /// pipe or a device is never opened: it could block).
 pub fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
     let (text, whole) = read_start(path, bytes_max)?;
@@ -54,20 +55,12 @@ pub fn read_start(path: &Path, bytes_max: u64) -> io::Result<(String, bool)> {
     let whole = bytes.len() as u64 <= bytes_max;
     if !whole {
         bytes.truncate(bytes_max as usize);
-        let cut = match std::str::from_utf8(&bytes) {
-            Err(error) if error.error_len().is_none() => error.valid_up_to(),
-            _ => bytes.len(),
-        };
-        bytes.truncate(cut);
     }
-    let text = String::from_utf8(bytes)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8 text"))?;
-    Ok((
-        text.strip_prefix('\u{feff}')
-            .map(str::to_owned)
-            .unwrap_or(text),
-        whole,
-    ))
+    let text = decode(&bytes, whole).ok_or_else(|| {
+        let reason = "not text, or in an encoding that is not known";
+        io::Error::new(io::ErrorKind::InvalidData, reason)
+    })?;
+    Ok((text, whole))
 }
 
 /// Whether `path`, with every symbolic link followed, lies inside `root`. False for what does not exist.

@@ -27,11 +27,13 @@ pub mod source;
 pub mod trust;
 pub mod view;
 
+mod decode;
 mod documents;
 mod folders;
 mod jsonc;
 mod merge;
 mod substitute;
+mod yaml;
 
 pub use agent::{Agent, agents, default_agent};
 pub use auth::AuthFile;

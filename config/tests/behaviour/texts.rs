@@ -136,6 +136,31 @@ fn long_files_are_cut_and_too_many_are_skipped() {
 }
 
 #[test]
+fn instructions_in_any_usual_encoding_are_read_and_others_are_named() {
+    let world = World::new();
+    let text = "Verwende größere Schriften. Используй пробелы.";
+    let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let path = world.write("project/AGENTS.md", "");
+    std::fs::write(&path, &wide).unwrap();
+    assert_eq!(collected(&world).files[0].text, text);
+    std::fs::write(&path, [&[0xFF, 0xFE], &wide[..]].concat()).unwrap();
+    assert_eq!(collected(&world).files[0].text, text);
+    std::fs::write(&path, b"Gr\xF6\xDFere \xC4nderungen vorher pr\xFCfen.").unwrap();
+    assert_eq!(
+        collected(&world).files[0].text,
+        "Größere Änderungen vorher prüfen."
+    );
+    std::fs::write(&path, b"\x7fELF\x02\0\0\x01").unwrap();
+    let found = collected(&world);
+    assert_eq!((found.files.len(), &found.skipped[0].0), (0, &path));
+    assert!(
+        found.skipped[0].1.contains("encoding"),
+        "{:?}",
+        found.skipped
+    );
+}
+
+#[test]
 fn instructions_near_a_file_come_once_and_only_from_below() {
     let world = World::new();
     world.write("project/AGENTS.md", "root");

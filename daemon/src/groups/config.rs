@@ -34,6 +34,20 @@ async fn warnings(daemon: Arc<Daemon>, request: Request) -> Answer {
         .iter()
         .filter_map(|warning| serde_json::to_value(warning).ok())
         .collect();
+    let (environment, paths) = (Arc::clone(&daemon.environment), Arc::clone(&daemon.paths));
+    let folder = Arc::clone(&instance.folder);
+    let instructions = daemon
+        .blocking(move || {
+            Ok(kilo_config::instructions::collect(
+                &environment,
+                &paths,
+                &folder.loaded,
+            ))
+        })
+        .await?;
+    warnings.extend(instructions.skipped.iter().map(|(path, reason)| {
+        json!({"path": path, "message": format!("These instructions are left out: {reason}")})
+    }));
     for damage in daemon.engine().await?.store().damage() {
         let sessions: Vec<&str> = damage.sessions.iter().map(|id| id.as_str()).collect();
         warnings.push(json!({

@@ -4,7 +4,7 @@ use crate::Context;
 use crate::exit::Exit;
 use crate::terminal::{line, note};
 use clap::Subcommand;
-use kilo_config::{Loaded, Warning};
+use kilo_config::{Loaded, Paths};
 use serde_json::Value;
 
 /// What `kilo config` takes.
@@ -18,30 +18,33 @@ pub enum ConfigCommand {
 
 /// Runs the command.
 pub fn execute(command: &ConfigCommand, cx: &Context) -> anyhow::Result<Exit> {
-    let paths = kilo_config::Paths::of(&cx.env);
+    let paths = Paths::of(&cx.env);
     let worktree =
         kilo_config::project::worktree_of(&cx.env.cwd).unwrap_or_else(|| cx.env.cwd.clone());
     let loaded = kilo_config::load(&cx.env, &paths, &cx.env.cwd, &worktree);
     match command {
-        ConfigCommand::Check => Ok(check(&loaded, cx)),
+        ConfigCommand::Check => Ok(check(&loaded, &paths, cx)),
         ConfigCommand::Show => show(&loaded, cx),
     }
 }
 
-/// Prints the warnings and the keys that mean nothing; status 1 when there are any.
-fn check(loaded: &Loaded, cx: &Context) -> Exit {
-    let found: Vec<&Warning> = loaded.warnings.iter().chain(&loaded.unknown).collect();
+/// Prints the warnings, the keys that mean nothing and the instructions that are left out; status 1 when there are any.
+fn check(loaded: &Loaded, paths: &Paths, cx: &Context) -> Exit {
+    let warned = loaded.warnings.iter().chain(&loaded.unknown);
+    let mut found: Vec<String> = warned
+        .map(|warning| format!("{}: {}", warning.path, warning.message))
+        .collect();
+    let instructions = kilo_config::instructions::collect(&cx.env, paths, loaded);
+    found.extend(instructions.skipped.iter().map(|(path, reason)| {
+        let path = path.display();
+        format!("{path}: these instructions are left out: {reason}")
+    }));
     if found.is_empty() {
         line("No config warnings.");
         return Exit::OK;
     }
-    for warning in found {
-        line(&format!(
-            "{} {}: {}",
-            cx.terminal.yellow("!"),
-            warning.path,
-            warning.message
-        ));
+    for text in found {
+        line(&format!("{} {text}", cx.terminal.yellow("!")));
     }
     Exit::FAILED
 }
