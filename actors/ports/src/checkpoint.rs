@@ -8,21 +8,96 @@ use std::path::PathBuf;
 /// One file as a session changed it: from which checkpoint to which.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileChange {
-    /// The absolute path.
+    /// The absolute path; of a folder where nothing in it is kept ([`FileChange::left`]).
     pub path: PathBuf,
     /// The checkpoint that has the file as it was before.
     pub before: String,
     /// The checkpoint that has the file as the session left it.
     pub after: String,
+    /// The file itself before and after, where a tool wrote what the checkpoints do not hold ([`Checkpoints::keep`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<Images>,
+    /// Set for a change that nothing holds: an undo names it and leaves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<WhyLeft>,
 }
 
-/// What an undo did to each file.
+impl FileChange {
+    /// A change that the two checkpoints hold.
+    pub fn new(path: PathBuf, before: impl Into<String>, after: impl Into<String>) -> Self {
+        Self {
+            path,
+            before: before.into(),
+            after: after.into(),
+            images: None,
+            left: None,
+        }
+    }
+}
+
+/// One file, kept by itself: words that [`Checkpoints::keep`] gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Images {
+    /// As it was before.
+    pub before: String,
+    /// As the session left it.
+    pub after: String,
+}
+
+/// Why a file is not put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhyLeft {
+    /// Somebody else changed the same lines since, or put something else in its place.
+    ChangedByOthers,
+    /// Git ignores it, so no checkpoint has it.
+    Ignored,
+    /// It is larger than what is kept.
+    TooLarge,
+    /// It is a repository of its own inside the worktree (a submodule, too), or lies in one.
+    Repository,
+    /// It is outside the worktree.
+    Outside,
+    /// It is a pipe, a socket or a device.
+    Special,
+    /// It could not be read when the checkpoint was made, or what was kept of it cannot be read.
+    Unreadable,
+    /// The system did not let it be written.
+    Failed,
+}
+
+impl std::fmt::Display for WhyLeft {
+    /// The end of a sentence that begins with the file: `git ignores it`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::ChangedByOthers => "others changed it in the same place",
+            Self::Ignored => "git ignores it",
+            Self::TooLarge => "it is larger than what is kept",
+            Self::Repository => "it belongs to a repository of its own",
+            Self::Outside => "it is outside the worktree",
+            Self::Special => "it is no file",
+            Self::Unreadable => "it could not be read",
+            Self::Failed => "it could not be written",
+        })
+    }
+}
+
+/// A file that an undo or a redo did not touch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftAlone {
+    /// The absolute path.
+    pub path: PathBuf,
+    /// Why.
+    pub why: WhyLeft,
+}
+
+/// What an undo or a redo did to each file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
     /// Files put back (or merged cleanly with later edits of others).
     pub restored: Vec<PathBuf>,
-    /// Files left alone because somebody else changed the same lines since.
-    pub conflicts: Vec<PathBuf>,
+    /// Files that are as they were, each with the reason. Empty: everything that the session changed went back.
+    pub left: Vec<LeftAlone>,
 }
 
 /// Why a checkpoint could not be made or read.
@@ -34,6 +109,9 @@ pub enum CheckpointError {
     /// No such checkpoint.
     #[error("checkpoint {0} does not exist")]
     Missing(String),
+    /// The one file that was to be kept cannot be.
+    #[error("the file is not kept: {0}")]
+    NotKept(WhyLeft),
     /// Git or the disk failed.
     #[error("{0}")]
     Failed(String),
@@ -42,9 +120,22 @@ pub enum CheckpointError {
 /// Keeps checkpoints. All calls work on the worktree around `directory`; they run on blocking threads, and calls for the
 /// same worktree that wait at the same time share one walk of the files.
 pub trait Checkpoints: Send + Sync + 'static {
-    /// Records the files of the worktree (ignored files and untracked files over 2 MiB left out) and returns the tree's
-    /// hash. Cheap when nothing changed.
+    /// Records the files of the worktree and returns the checkpoint's hash. Left out are ignored files, untracked files
+    /// over 2 MiB, repositories inside, and what is no file; of those only is noted that they changed. Cheap when nothing
+    /// changed.
     fn track(&self, directory: PathBuf) -> BoxFuture<'static, Result<String, CheckpointError>>;
+
+    /// Keeps one file (or link, or that there is none) as it is now, whatever git ignores, up to 16 MiB, and returns its
+    /// image, a word for [`Images`]. For a file that a tool names: to be called before its first write and after its
+    /// last.
+    ///
+    /// Errors: [`CheckpointError::NotKept`] for what an undo will not put back (outside the worktree, too large, a
+    /// folder).
+    fn keep(
+        &self,
+        directory: PathBuf,
+        file: PathBuf,
+    ) -> BoxFuture<'static, Result<String, CheckpointError>>;
 
     /// The files that differ between two checkpoints, with patches; paths relative to the worktree's root.
     fn diff(
@@ -54,15 +145,16 @@ pub trait Checkpoints: Send + Sync + 'static {
         to: String,
     ) -> BoxFuture<'static, Result<Vec<FileDiff>, CheckpointError>>;
 
-    /// Absolute paths of the files that differ between two checkpoints.
+    /// What differs between two checkpoints, each file with these two; what they do not hold but saw change is marked
+    /// as left.
     fn changed(
         &self,
         directory: PathBuf,
         from: String,
         to: String,
-    ) -> BoxFuture<'static, Result<Vec<PathBuf>, CheckpointError>>;
+    ) -> BoxFuture<'static, Result<Vec<FileChange>, CheckpointError>>;
 
-    /// Undoes a session's changes, newest first: each file goes from `after` back to `before`, and only lines that
+    /// Undoes a session's changes, given newest first: each file goes from `after` back to `before`, and only lines that
     /// the session changed move; what others changed since stays.
     fn undo(
         &self,
@@ -70,11 +162,11 @@ pub trait Checkpoints: Send + Sync + 'static {
         changes: Vec<FileChange>,
     ) -> BoxFuture<'static, Result<Restored, CheckpointError>>;
 
-    /// Puts the given files back exactly as the checkpoint has them (unrevert).
-    fn restore(
+    /// Does a session's undone changes again, given oldest first: each file goes from `before` to `after`, beside what
+    /// others changed since.
+    fn redo(
         &self,
         directory: PathBuf,
-        checkpoint: String,
-        files: Vec<PathBuf>,
-    ) -> BoxFuture<'static, Result<(), CheckpointError>>;
+        changes: Vec<FileChange>,
+    ) -> BoxFuture<'static, Result<Restored, CheckpointError>>;
 }

@@ -217,6 +217,14 @@ pub trait ToolHost: Send + Sync + 'static {
         started: Box<dyn FnOnce(SessionId, Value) + Send>,
     ) -> BoxFuture<'static, Result<TaskAnswer, ToolError>>;
 
+    /// To be awaited before each write to a file that the call names: keeps the file as it is, so that an undo brings it
+    /// back even where git ignores it. Never fails; what cannot be kept is named by the undo. A host without checkpoints
+    /// does nothing.
+    fn will_change(&self, path: PathBuf) -> BoxFuture<'static, ()> {
+        let _ = path;
+        Box::pin(std::future::ready(()))
+    }
+
     /// Says that a file was changed (publishes `file.edited`).
     fn file_edited(&self, path: PathBuf);
 

@@ -23,7 +23,7 @@ use crate::surroundings::{Folder, Surroundings, Toolbox};
 use actix::prelude::*;
 use bytes::Bytes;
 use kilo_config::agent::Agent;
-use kilo_ports::checkpoint::{Checkpoints, FileChange};
+use kilo_ports::checkpoint::{Checkpoints, FileChange, LeftAlone};
 use kilo_ports::clock::Clock;
 use kilo_ports::provider::{ModelClient, ModelInfo};
 use kilo_ports::sandbox::Sandbox;

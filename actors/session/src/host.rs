@@ -8,6 +8,7 @@ use crate::runner::RunCall;
 use crate::surroundings::Folder;
 use actix::Addr;
 use kilo_ports::BoxFuture;
+use kilo_ports::checkpoint::{CheckpointError, WhyLeft};
 use kilo_ports::tool::{
     Ask, QuestionAnswer, TaskAgent, TaskAnswer, TaskOrder, ToolError, ToolHost,
 };
@@ -16,6 +17,7 @@ use kilo_protocol::{CallId, SessionId};
 use kilo_runtime::limits::PROGRESS_EVERY;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -34,9 +36,13 @@ pub struct CallHost {
     tracks: bool,
     cancel: CancellationToken,
     before: Arc<Mutex<Option<String>>>,
+    images: Arc<Mutex<BTreeMap<PathBuf, Image>>>,
     folder: Mutex<Option<Arc<Folder>>>,
     progress: Arc<Mutex<Progress>>,
 }
+
+/// A file that the call names, as it was before the call's first write to it.
+pub(crate) type Image = Result<String, WhyLeft>;
 
 #[derive(Default)]
 struct Progress {
@@ -71,6 +77,7 @@ impl CallHost {
             tracks,
             cancel,
             before: Arc::default(),
+            images: Arc::default(),
             folder: Mutex::default(),
             progress: Arc::default(),
         }
@@ -78,6 +85,11 @@ impl CallHost {
 
     pub(crate) fn set_folder(&self, folder: Arc<Folder>) {
         *self.folder.lock() = Some(folder);
+    }
+
+    /// The files that the call named before it wrote to them.
+    pub(crate) fn take_images(&self) -> BTreeMap<PathBuf, Image> {
+        std::mem::take(&mut self.images.lock())
     }
 
     /// The checkpoint from before the call's work.
@@ -209,6 +221,29 @@ impl ToolHost for CallHost {
             self.cancel.clone(),
         );
         Box::pin(async move { engine.task(&parent, order, started, cancel).await })
+    }
+
+    fn will_change(&self, path: PathBuf) -> BoxFuture<'static, ()> {
+        // Without a checkpoint (no repository, switched off) nothing is kept at all.
+        if self.before.lock().is_none() || self.images.lock().contains_key(&path) {
+            return Box::pin(std::future::ready(()));
+        }
+        let keeping = self
+            .engine
+            .checkpoints()
+            .keep(self.directory.clone().into(), path.clone());
+        let images = Arc::clone(&self.images);
+        Box::pin(async move {
+            let image = match keeping.await {
+                Ok(image) => Ok(image),
+                Err(CheckpointError::NotKept(why)) => Err(why),
+                Err(error) => {
+                    tracing::warn!(%error, "a file is changed without an image of it");
+                    Err(WhyLeft::Unreadable)
+                }
+            };
+            images.lock().entry(path).or_insert(image);
+        })
     }
 
     fn file_edited(&self, path: PathBuf) {

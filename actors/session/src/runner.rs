@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::host::CallHost;
 use crate::input::{Input, Stamp, ToolRun};
 use actix::prelude::*;
-use kilo_ports::checkpoint::FileChange;
+use kilo_ports::checkpoint::{CheckpointError, FileChange, Images, WhyLeft};
 use kilo_ports::store::Pos;
 use kilo_ports::tool::{Access, Ask, Tool, ToolCx, ToolError, ToolHost, ToolOutput};
 use kilo_protocol::{CallId, SessionId};
@@ -307,31 +307,60 @@ impl Job {
         let Some(after) = self.engine.track(directory).await else {
             return (Vec::new(), None);
         };
-        if before == after {
-            return (Vec::new(), Some(after));
-        }
         let named: &[PathBuf] = result
             .as_ref()
             .map(|output| output.changed.as_slice())
             .unwrap_or_default();
-        let all = self
-            .engine
-            .checkpoints()
-            .changed(directory.into(), before.clone(), after.clone())
-            .await
-            .unwrap_or_default();
-        let files = all
+        let all = match before == after {
+            true => Vec::new(),
+            false => self
+                .engine
+                .checkpoints()
+                .changed(directory.into(), before.clone(), after.clone())
+                .await
+                .unwrap_or_default(),
+        };
+        let mut files: Vec<FileChange> = all
             .into_iter()
-            .filter(|path| {
-                self.access == Access::Executes || named.is_empty() || named.contains(path)
-            })
-            .map(|path| FileChange {
-                path,
-                before: before.clone(),
-                after: after.clone(),
+            .filter(|file| {
+                self.access == Access::Executes || named.is_empty() || named.contains(&file.path)
             })
             .collect();
+        for (path, image) in host.take_images() {
+            // What the checkpoints hold needs no image.
+            if files
+                .iter()
+                .any(|file| file.path == path && file.left.is_none())
+            {
+                continue;
+            }
+            let change = FileChange::new(path, before.clone(), after.clone());
+            if let Some(change) = self.by_image(directory, change, image).await {
+                files.retain(|file| file.path != change.path);
+                files.push(change);
+            }
+        }
         (files, Some(after))
+    }
+
+    /// The change of a file that the checkpoints do not hold; `None` when it is as it was.
+    async fn by_image(
+        &self,
+        directory: &str,
+        mut change: FileChange,
+        before: crate::host::Image,
+    ) -> Option<FileChange> {
+        let keeping = self
+            .engine
+            .checkpoints()
+            .keep(directory.into(), change.path.clone());
+        match (before, keeping.await) {
+            (Ok(before), Ok(after)) if before == after => return None,
+            (Ok(before), Ok(after)) => change.images = Some(Images { before, after }),
+            (Err(why), _) | (Ok(_), Err(CheckpointError::NotKept(why))) => change.left = Some(why),
+            (Ok(_), Err(_)) => change.left = Some(WhyLeft::Unreadable),
+        }
+        Some(change)
     }
 }
 

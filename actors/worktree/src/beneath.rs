@@ -5,7 +5,7 @@
 
 use crate::stamp::Stamp;
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, fchmod, mkdirat, openat, readlinkat, renameat, statat,
+    AtFlags, Dir, FileType, Mode, OFlags, fchmod, mkdirat, openat, readlinkat, renameat, statat,
     symlinkat, unlinkat,
 };
 use rustix::io::Errno;
@@ -13,8 +13,8 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How the name of a file that is being written begins; it ends in [`TEMPORARY_END`].
@@ -40,6 +40,16 @@ pub(crate) enum Kind {
 pub(crate) struct Content {
     pub kind: Kind,
     pub bytes: Vec<u8>,
+}
+
+/// What a look at a path finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    Nothing,
+    File(Content),
+    Folder,
+    /// Something that is no folder, at this part of the path.
+    Behind(PathBuf),
 }
 
 /// A folder below which files are read and written.
@@ -76,6 +86,79 @@ impl Beneath {
             Ok(_) => true,
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         }
+    }
+
+    /// What is at `path`, or in the way to it.
+    ///
+    /// Errors: it cannot be read, is no file, or is over `bytes_max`.
+    pub fn look(&self, path: &Path, bytes_max: u64) -> io::Result<Found> {
+        let mut above = PathBuf::new();
+        for component in path.parent().into_iter().flat_map(Path::components) {
+            above.push(component);
+            match self.file_type(&above)? {
+                None => return Ok(Found::Nothing),
+                Some(FileType::Directory) => {}
+                Some(_) => return Ok(Found::Behind(above)),
+            }
+        }
+        match self.file_type(path)? {
+            Some(FileType::Directory) => Ok(Found::Folder),
+            Some(_) => Ok(self
+                .read(path, bytes_max)?
+                .map_or(Found::Nothing, Found::File)),
+            None => Ok(Found::Nothing),
+        }
+    }
+
+    fn file_type(&self, path: &Path) -> io::Result<Option<FileType>> {
+        let found = self
+            .parent(path, false)
+            .and_then(|(folder, name)| Ok(statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?));
+        match found {
+            Ok(stat) => Ok(Some(Stamp::of(&stat).file_type())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The paths of everything but folders below the folder `path`, from the root on. Errors: more than `files_max`.
+    pub fn files_below(&self, path: &Path, files_max: usize) -> io::Result<Vec<PathBuf>> {
+        let (mut files, mut open) = (Vec::new(), vec![path.to_path_buf()]);
+        while let Some(at) = open.pop() {
+            let (above, name) = self.parent(&at, false)?;
+            for entry in Dir::read_from(open_folder(above, &name)?)? {
+                let entry = entry?;
+                let name = entry.file_name().to_bytes();
+                if name == b"." || name == b".." {
+                    continue;
+                }
+                let below = at.join(OsStr::from_bytes(name));
+                match self.file_type(&below)? {
+                    Some(FileType::Directory) => open.push(below),
+                    Some(_) => files.push(below),
+                    None => {}
+                }
+                if files.len() + open.len() > files_max {
+                    return Err(io::Error::other("too many files in a folder"));
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    /// Removes the folder `path` if there is nothing in it but folders.
+    pub fn remove_empty(&self, path: &Path) -> io::Result<()> {
+        let (above, name) = self.parent(path, false)?;
+        let names: Vec<OsString> = Dir::read_from(open_folder(&above, &name)?)?
+            .filter_map(|entry| {
+                let name = entry.ok()?.file_name().to_bytes().to_vec();
+                (name != b"." && name != b"..").then(|| OsString::from_vec(name))
+            })
+            .collect();
+        for below in names {
+            self.remove_empty(&path.join(below))?;
+        }
+        Ok(unlinkat(&above, &name, AtFlags::REMOVEDIR)?)
     }
 
     /// Puts `content` at `path` in one step (a new file, then a rename), making folders as needed. An existing file's

@@ -1,29 +1,41 @@
 //! Undoing one session's edits while others go on.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
-use kilo_ports::checkpoint::{Checkpoints, FileChange, Restored};
+use kilo_ports::checkpoint::{
+    CheckpointError, Checkpoints, FileChange, LeftAlone, Restored, WhyLeft,
+};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
-use support::Project;
+use support::{Project, init};
 
 fn done(restored: &[PathBuf]) -> Restored {
     Restored {
         restored: restored.to_vec(),
-        conflicts: Vec::new(),
+        left: Vec::new(),
     }
+}
+
+fn left(paths: &[PathBuf], why: WhyLeft) -> Vec<LeftAlone> {
+    let left = |path: &PathBuf| LeftAlone {
+        path: path.clone(),
+        why,
+    };
+    paths.iter().map(left).collect()
 }
 
 fn refused(conflicts: &[PathBuf]) -> Restored {
     Restored {
         restored: Vec::new(),
-        conflicts: conflicts.to_vec(),
+        left: left(conflicts, WhyLeft::ChangedByOthers),
     }
 }
 
 #[tokio::test]
-async fn several_edits_go_back_and_restore_brings_them_again() {
+async fn several_edits_go_back_and_redo_brings_them_again() {
     let project = Project::with(&[("a.txt", "one\r\ntwo\r\n")]);
     let first = project
         .edit("a.txt", || project.write("a.txt", "one\r\n2\r\n"))
@@ -31,17 +43,10 @@ async fn several_edits_go_back_and_restore_brings_them_again() {
     let second = project
         .edit("a.txt", || project.write("a.txt", "1\r\n2\r\n3"))
         .await;
-    let last = second.after.clone();
-    assert_eq!(
-        project.undo(&[first, second]).await,
-        done(&[project.path("a.txt")])
-    );
+    let changes = [first, second];
+    assert_eq!(project.undo(&changes).await, done(&[project.path("a.txt")]));
     assert_eq!(project.read("a.txt"), "one\r\ntwo\r\n");
-    project
-        .keeper
-        .restore(project.root.clone(), last, vec![project.path("a.txt")])
-        .await
-        .unwrap();
+    assert_eq!(project.redo(&changes).await, done(&[project.path("a.txt")]));
     assert_eq!(project.read("a.txt"), "1\r\n2\r\n3");
 }
 
@@ -54,18 +59,11 @@ async fn new_file_goes_with_the_folders_made_for_it() {
         })
         .await;
     project.write("src/mine.txt", "mine\n");
-    let path = change.path.clone();
-    let after = change.after.clone();
-    assert_eq!(
-        project.undo(&[change]).await,
-        done(std::slice::from_ref(&path))
-    );
+    let (path, changes) = (change.path.clone(), [change]);
+    let path = std::slice::from_ref(&path);
+    assert_eq!(project.undo(&changes).await, done(path));
     assert!(!project.exists("src/new") && project.exists("src/mine.txt"));
-    project
-        .keeper
-        .restore(project.root.clone(), after, vec![path])
-        .await
-        .unwrap();
+    assert_eq!(project.redo(&changes).await, done(path));
     assert_eq!(project.read("src/new/deep/n.txt"), "new\n");
 }
 
@@ -155,7 +153,7 @@ async fn same_line_is_a_conflict_and_nothing_moves() {
         restored,
         Restored {
             restored: vec![project.path("b.txt")],
-            conflicts: vec![project.path("a.txt")]
+            left: left(&[project.path("a.txt")], WhyLeft::ChangedByOthers)
         }
     );
     assert_eq!(
@@ -181,7 +179,7 @@ async fn file_that_somebody_deleted_stays_deleted() {
         restored,
         Restored {
             restored: vec![project.path("new.txt")],
-            conflicts: vec![project.path("a.txt")]
+            left: left(&[project.path("a.txt")], WhyLeft::ChangedByOthers)
         }
     );
     assert!(!project.exists("a.txt") && !project.exists("new.txt"));
@@ -204,25 +202,26 @@ async fn file_that_a_rule_hid_is_never_deleted() {
         .changed(project.root.clone(), before.clone(), after.clone())
         .await
         .unwrap();
+    let changed: Vec<_> = changed.into_iter().map(|change| change.path).collect();
     assert!(
         paths.iter().all(|path| changed.contains(path)),
         "{changed:?}"
     );
     let changes: Vec<_> = paths
         .iter()
-        .map(|path| FileChange {
-            path: path.clone(),
-            before: before.clone(),
-            after: after.clone(),
-        })
+        .map(|path| FileChange::new(path.clone(), before.clone(), after.clone()))
         .collect();
-    let conflicts: Vec<_> = paths.iter().rev().cloned().collect();
-    assert_eq!(project.undo(&changes).await, refused(&conflicts));
-    project
-        .keeper
-        .restore(project.root.clone(), before, paths.to_vec())
-        .await
-        .unwrap();
+    let restored = project.undo(&changes).await;
+    assert!(restored.restored.is_empty());
+    assert_eq!(
+        restored
+            .left
+            .iter()
+            .map(|left| left.path.clone())
+            .collect::<Vec<_>>(),
+        paths.iter().rev().cloned().collect::<Vec<_>>()
+    );
+    assert!(project.redo(&changes).await.restored.is_empty());
     assert!(paths.iter().all(|path| path.exists()));
 }
 
@@ -238,27 +237,15 @@ async fn links_out_of_the_worktree_are_not_followed() {
     fs::remove_dir_all(project.path("dir")).unwrap();
     symlink(&outside, project.path("dir")).unwrap();
     let before = change.before.clone();
-    let path = change.path.clone();
-    assert_eq!(
-        project.undo(&[change]).await,
-        refused(std::slice::from_ref(&path))
-    );
-    assert!(
-        project
-            .keeper
-            .restore(project.root.clone(), before.clone(), vec![path])
-            .await
-            .is_err()
-    );
+    let (path, changes) = (change.path.clone(), [change]);
+    let path = std::slice::from_ref(&path);
+    assert_eq!(project.undo(&changes).await, refused(path));
+    assert_eq!(project.redo(&changes).await, refused(path));
     assert_eq!(fs::read_to_string(outside.join("a.txt")).unwrap(), "two\n");
-    let elsewhere = FileChange {
-        path: outside.join("a.txt"),
-        before: before.clone(),
-        after: before,
-    };
+    let elsewhere = FileChange::new(outside.join("a.txt"), before.clone(), before);
     assert_eq!(
-        project.undo(std::slice::from_ref(&elsewhere)).await,
-        refused(&[elsewhere.path])
+        project.undo(std::slice::from_ref(&elsewhere)).await.left,
+        left(&[elsewhere.path], WhyLeft::Outside)
     );
 }
 
@@ -336,7 +323,7 @@ impl File {
 #[tokio::test]
 async fn undo_of_one_session_leaves_everybody_elses_lines() {
     let project = Project::empty();
-    let mut clean = 0;
+    let (mut clean, mut redone) = (0, 0);
     for seed in 1..=60 {
         let mut dice = Dice(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));
         let lines = (0..12).map(|at| format!("base:{at}")).collect();
@@ -362,10 +349,9 @@ async fn undo_of_one_session_leaves_everybody_elses_lines() {
             }
         }
         let undone = dice.roll(3);
-        let kept = project.track().await;
         let restored = project.undo(&changes[undone]).await;
         let after: Vec<String> = project.read(&name).lines().map(str::to_owned).collect();
-        if !restored.conflicts.is_empty() {
+        if !restored.left.is_empty() {
             assert_eq!(
                 after, file.lines,
                 "seed {seed}: a conflict leaves the file alone"
@@ -389,15 +375,206 @@ async fn undo_of_one_session_leaves_everybody_elses_lines() {
             back.iter().all(|line| after.contains(line)),
             "seed {seed}: what the session took away is back"
         );
-        project
-            .keeper
-            .restore(project.root.clone(), kept, vec![project.path(&name)])
-            .await
-            .unwrap();
-        assert_eq!(project.read(&name), file.text(), "seed {seed}: redo");
+        let undone_text = project.read(&name);
+        let again = project.redo(&changes[undone]).await;
+        if !again.left.is_empty() {
+            assert_eq!(project.read(&name), undone_text, "seed {seed}: left alone");
+            continue;
+        }
+        redone += 1;
+        let mut lines: Vec<String> = project.read(&name).lines().map(str::to_owned).collect();
+        let mut before = file.lines.clone();
+        lines.sort();
+        before.sort();
+        assert_eq!(lines, before, "seed {seed}: every line is there again");
     }
     assert!(
         clean >= 40,
         "only {clean} of 60 were undone without a conflict"
     );
+    assert!(redone >= 38, "only {redone} of {clean} were done again");
+}
+
+/// Files of a project as a text: a line for each, `path -> target` for a link.
+fn files(project: &Project) -> String {
+    let mut lines = Vec::new();
+    let mut open = vec![project.root.clone()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(&project.root).unwrap().display();
+            let about = path.symlink_metadata().unwrap();
+            if name.to_string() == ".git" {
+            } else if about.is_dir() {
+                open.push(path);
+            } else if about.is_symlink() {
+                lines.push(format!(
+                    "{name} -> {}",
+                    fs::read_link(&path).unwrap().display()
+                ));
+            } else {
+                lines.push(format!("{name}: {}", fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    lines.sort();
+    lines.join("\n")
+}
+
+#[tokio::test]
+async fn a_change_of_kind_goes_back_and_comes_again() {
+    let file = |project: &Project| project.write("it", "a file\n");
+    let folder = |project: &Project| {
+        project.write("it/one.txt", "one\n");
+        project.write("it/deep/two.txt", "two\n");
+    };
+    let link = |project: &Project| symlink("elsewhere", project.path("it")).unwrap();
+    type Make<'a> = (&'a str, &'a dyn Fn(&Project));
+    let kinds: [Make; 4] = [
+        ("file", &file),
+        ("folder", &folder),
+        ("link", &link),
+        ("nothing", &|_| {}),
+    ];
+    for (old_name, old) in kinds {
+        for (new_name, new) in kinds {
+            let project = Project::with(&[("elsewhere/mine.txt", "mine\n"), ("b.txt", "b\n")]);
+            old(&project);
+            let before = files(&project);
+            let changes = project
+                .command(|| {
+                    let path = project.path("it");
+                    if path.is_dir() && !path.is_symlink() {
+                        fs::remove_dir_all(path).unwrap();
+                    } else {
+                        let _ = fs::remove_file(path);
+                    }
+                    new(&project);
+                })
+                .await;
+            let after = files(&project);
+            let what = format!("{old_name} to {new_name}");
+            let undone = project.undo(&changes).await;
+            assert_eq!(undone.left, [], "{what}");
+            assert_eq!(files(&project), before, "{what}, undone");
+            assert_eq!(project.redo(&changes).await.left, [], "{what}");
+            assert_eq!(files(&project), after, "{what}, done again");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_cannot_come_back_through_somebody_elses_folder() {
+    let project = Project::with(&[("it", "a file\n")]);
+    let changes = project
+        .command(|| {
+            project.remove("it");
+            project.write("it/one.txt", "one\n");
+        })
+        .await;
+    project.write("it/mine.txt", "mine\n");
+    let before = files(&project);
+    let undone = project.undo(&changes).await;
+    assert!(undone.restored.is_empty());
+    assert_eq!(
+        undone.left,
+        left(
+            &[project.path("it/one.txt"), project.path("it")],
+            WhyLeft::ChangedByOthers
+        )
+    );
+    assert_eq!(files(&project), before, "neither is touched");
+    project.remove("it/mine.txt");
+    fs::create_dir_all(project.path("it/empty/inside")).unwrap();
+    assert_eq!(project.undo(&changes).await.left, []);
+    assert_eq!(
+        files(&project),
+        "it: a file\n",
+        "empty folders are no obstacle"
+    );
+}
+
+#[tokio::test]
+async fn redo_keeps_what_a_person_added_meanwhile() {
+    let project = Project::with(&[("a.txt", "a\n")]);
+    let edited = [project
+        .edit("a.txt", || project.write("a.txt", "a\nsession\n"))
+        .await];
+    let made = [project
+        .edit("new.txt", || project.write("new.txt", "session\n"))
+        .await];
+    project.undo(&edited).await;
+    project.write("a.txt", "a\nperson\n");
+    assert_eq!(project.redo(&edited).await.left, []);
+    assert_eq!(project.read("a.txt"), "a\nsession\nperson\n");
+    // The person's line was there before the undo, which left it.
+    project.write("new.txt", "session\nperson\n");
+    assert_eq!(project.undo(&made).await.left, []);
+    assert_eq!(project.read("new.txt"), "person\n");
+    assert_eq!(project.redo(&made).await.left, []);
+    assert_eq!(project.read("new.txt"), "session\nperson\n");
+}
+
+#[tokio::test]
+async fn a_file_that_a_tool_names_goes_back_whatever_git_ignores() {
+    let project = Project::with(&[(".gitignore", ".env\nbuild/\n")]);
+    project.write(".env", "KEY=1\n");
+    let large = "x".repeat(3 << 20);
+    project.write("large.bin", &large);
+    init(&project.path("vendor"));
+    project.write("vendor/lib.c", "int a;\n");
+    let changes = [
+        project
+            .named(".env", || project.write(".env", "KEY=2\n"))
+            .await,
+        project
+            .named("large.bin", || project.write("large.bin", "small"))
+            .await,
+        project
+            .named("build/out.txt", || project.write("build/out.txt", "new\n"))
+            .await,
+        project
+            .named("vendor/lib.c", || project.write("vendor/lib.c", "int b;\n"))
+            .await,
+    ];
+    let after = files(&project);
+    project.write("build/mine.txt", "mine\n");
+    assert_eq!(project.undo(&changes).await.left, []);
+    assert_eq!(project.read(".env"), "KEY=1\n");
+    assert_eq!(project.read("large.bin"), large);
+    assert_eq!(project.read("vendor/lib.c"), "int a;\n");
+    assert!(!project.exists("build/out.txt") && project.exists("build/mine.txt"));
+    project.remove("build/mine.txt");
+    assert_eq!(project.redo(&changes).await.left, []);
+    assert_eq!(files(&project), after);
+}
+
+#[tokio::test]
+async fn what_is_not_kept_says_why() {
+    let project = Project::with(&[("a.txt", "a\n")]);
+    let keeper = project.keeper.clone().with_limits(kilo_worktree::Limits {
+        named_file_bytes_max: 10,
+        ..Default::default()
+    });
+    let outside = project.data.join("x.txt");
+    fs::create_dir_all(&project.data).unwrap();
+    fs::write(&outside, "x").unwrap();
+    project.write("large.txt", "more than ten bytes");
+    project.write("folder/a.txt", "a");
+    symlink(&project.data, project.path("out")).unwrap();
+    for (path, why) in [
+        (outside, WhyLeft::Outside),
+        (project.path("out/x.txt"), WhyLeft::Outside),
+        (project.path("large.txt"), WhyLeft::TooLarge),
+        (project.path("folder"), WhyLeft::Special),
+        (project.path("a.txt/below"), WhyLeft::Special),
+        (project.path(".git/config"), WhyLeft::Repository),
+    ] {
+        assert_eq!(
+            keeper.keep(project.root.clone(), path.clone()).await,
+            Err(CheckpointError::NotKept(why)),
+            "{}",
+            path.display()
+        );
+    }
 }

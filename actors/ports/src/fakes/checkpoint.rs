@@ -30,7 +30,7 @@ impl Checkpoints for NoCheckpoints {
         directory: PathBuf,
         _: String,
         _: String,
-    ) -> BoxFuture<'static, Result<Vec<PathBuf>, CheckpointError>> {
+    ) -> BoxFuture<'static, Result<Vec<FileChange>, CheckpointError>> {
         none(directory)
     }
     fn undo(
@@ -40,12 +40,18 @@ impl Checkpoints for NoCheckpoints {
     ) -> BoxFuture<'static, Result<Restored, CheckpointError>> {
         none(directory)
     }
-    fn restore(
+    fn redo(
         &self,
         directory: PathBuf,
-        _: String,
-        _: Vec<PathBuf>,
-    ) -> BoxFuture<'static, Result<(), CheckpointError>> {
+        _: Vec<FileChange>,
+    ) -> BoxFuture<'static, Result<Restored, CheckpointError>> {
+        none(directory)
+    }
+    fn keep(
+        &self,
+        directory: PathBuf,
+        _: PathBuf,
+    ) -> BoxFuture<'static, Result<String, CheckpointError>> {
         none(directory)
     }
 }

@@ -17,6 +17,8 @@ pub struct FakeHost {
     pub progress: Mutex<Vec<Map<String, Value>>>,
     /// The todo list.
     pub todos: Mutex<Vec<Todo>>,
+    /// Files that were about to be changed.
+    pub will_change: Mutex<Vec<PathBuf>>,
     /// Files that were changed.
     pub edited: Mutex<Vec<PathBuf>>,
     /// Files that were read.
@@ -84,6 +86,11 @@ impl ToolHost for FakeHost {
             error: None,
             model,
         }))
+    }
+
+    fn will_change(&self, path: PathBuf) -> BoxFuture<'static, ()> {
+        self.will_change.lock().push(path);
+        ready(())
     }
 
     fn file_edited(&self, path: PathBuf) {

@@ -184,7 +184,7 @@ impl Engine {
             return Undone::nothing("unavailable");
         };
         let left_alone = match checkpoints.undo(folder.directory.clone(), changes).await {
-            Ok(restored) => restored.conflicts,
+            Ok(restored) => restored.left,
             Err(error) => {
                 tracing::warn!(%error, "undo failed");
                 return Undone {
@@ -209,28 +209,28 @@ impl Engine {
         Undone {
             snapshot: Some(before),
             diff: Some(diff),
-            workspace: "restored",
+            workspace: match left_alone.is_empty() {
+                true => "restored",
+                false => "unavailable",
+            },
             left_alone,
         }
     }
 
-    /// Says which files an undo did not touch, because somebody else changed the same lines since.
+    /// Says which files an undo or a redo did not touch, each with the reason.
     async fn tell_left_alone(
         self: &Arc<Self>,
         session: &SessionId,
-        files: &[PathBuf],
+        files: &[LeftAlone],
     ) -> Result<(), Fault> {
         if files.is_empty() {
             return Ok(());
         }
         let names: Vec<String> = files
             .iter()
-            .map(|file| file.display().to_string())
+            .map(|file| format!("{} ({})", file.path.display(), file.why))
             .collect();
-        let message = format!(
-            "Left as they are, since the same lines were changed by others: {}",
-            names.join(", ")
-        );
+        let message = format!("Left as they are: {}", names.join(", "));
         self.note(
             session,
             vec![Record::Failed(TurnError::new("UnknownError", message))],
@@ -265,29 +265,24 @@ impl Engine {
             .await?;
         let mut touched: HashSet<&MessageId> = hidden.messages.iter().collect();
         touched.extend(hidden.parts.iter().map(|(message, _)| message));
-        // The undo of the undo: each change once more, oldest first, from `before` to `after`.
         let again: Vec<FileChange> = view
             .changes
             .iter()
             .filter(|change| touched.contains(&change.message))
             .flat_map(|change| change.files.clone())
-            .map(|change| FileChange {
-                path: change.path,
-                before: change.after,
-                after: change.before,
-            })
             .collect();
         let folder = self.folder(&view.info.directory).await?;
-        if revert.workspace.as_deref() == Some("restored") {
+        // An undo that left a file is not `restored`, but what it did is to be done again.
+        if revert.snapshot.is_some() {
             let undone = self
                 .parts
                 .checkpoints
-                .undo(folder.directory.clone(), again)
+                .redo(folder.directory.clone(), again)
                 .await;
             let restored = undone.map_err(|error| {
                 Fault::unknown(format!("the files could not be put back: {error}"))
             })?;
-            self.tell_left_alone(session, &restored.conflicts).await?;
+            self.tell_left_alone(session, &restored.left).await?;
         }
         self.change_head(session, true, Box::new(|info| info.revert = None))
             .await
@@ -302,8 +297,8 @@ struct Undone {
     diff: Option<String>,
     /// The word on the wire.
     workspace: &'static str,
-    /// Files that others changed in the same lines.
-    left_alone: Vec<PathBuf>,
+    /// What is as it was.
+    left_alone: Vec<LeftAlone>,
 }
 
 impl Undone {

@@ -177,6 +177,7 @@ impl Machine {
             .iter()
             .filter(|change| change.message == *answer)
             .flat_map(|change| &change.files)
+            .filter(|file| file.left.is_none())
             .map(|file| file.path.display().to_string())
             .collect();
         self.change_answer(cx, answer, |message| {

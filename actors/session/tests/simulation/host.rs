@@ -147,11 +147,7 @@ impl Job {
 
     fn ends(&self, result: Result<(), ToolError>) -> Input {
         let files = if self.wrote {
-            vec![FileChange {
-                path: "/work/a".into(),
-                before: "h0".into(),
-                after: "h1".into(),
-            }]
+            vec![FileChange::new("/work/a".into(), "h0", "h1")]
         } else {
             Vec::new()
         };

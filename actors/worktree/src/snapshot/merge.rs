@@ -17,8 +17,14 @@ struct Hunk<'a> {
     lines: Vec<&'a [u8]>,
 }
 
-/// Applies to `base` both what `ours` and what `theirs` changed; nothing if they changed the same lines, put different
-/// lines at the same place, or are not text.
+impl Hunk<'_> {
+    fn is_addition(&self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// Applies to `base` both what `ours` and what `theirs` changed; nothing if they changed the same lines or are not text.
+/// Where both added lines at the same place, `theirs` come first.
 pub(super) fn merge(base: &[u8], ours: &[u8], theirs: &[u8]) -> Option<Vec<u8>> {
     if [base, ours, theirs]
         .iter()
@@ -26,13 +32,18 @@ pub(super) fn merge(base: &[u8], ours: &[u8], theirs: &[u8]) -> Option<Vec<u8>> 
     {
         return None;
     }
-    let mut hunks = hunks(base, ours)?;
-    hunks.extend(self::hunks(base, theirs)?);
-    hunks.sort();
-    hunks.dedup(); // both did the same
+    let mut hunks = self::hunks(base, theirs)?;
+    for hunk in self::hunks(base, ours)? {
+        if !hunks.contains(&hunk) {
+            hunks.push(hunk); // what both did is done once
+        }
+    }
+    // A stable sort: of two additions at one place the one that was put in first stays first.
+    hunks.sort_by_key(|hunk| (hunk.start, hunk.end));
     let clash = |pair: &[Hunk<'_>]| {
         let (first, second) = (&pair[0], &pair[1]);
-        second.start < first.end || (first.start == second.start && first.end == second.end)
+        second.start < first.end
+            || (first.start == second.start && first.end == second.end && !first.is_addition())
     };
     if hunks.windows(2).any(clash) {
         return None;
@@ -133,7 +144,16 @@ mod tests {
             merged("a\nb\n", "a\nx\n", "a\nx\n").as_deref(),
             Some("a\nx\n")
         );
-        assert_eq!(merged("a\n", "a\nx\n", "a\ny\n"), None);
+    }
+
+    #[test]
+    fn lines_added_at_the_same_place_are_both_kept() {
+        assert_eq!(
+            merged("a\n", "a\nx\n", "a\ny\n").as_deref(),
+            Some("a\ny\nx\n")
+        );
+        assert_eq!(merged("", "x\n", "y").as_deref(), Some("y\nx\n"));
+        assert_eq!(merged("a\n", "a\nx\n", "a\nx\n").as_deref(), Some("a\nx\n"));
     }
 
     #[test]

@@ -4,8 +4,11 @@
 //! `walk` is one walk (`scan` finds what changed, `seal` writes it); `undo` takes a session's lines out again.
 
 mod ignores;
+mod image;
 mod merge;
 mod omitted;
+mod paths;
+mod plan;
 mod prune;
 mod scan;
 mod seal;
@@ -26,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use undo::Direction;
 use worktree::Worktree;
 
 pub use prune::PruneReport;
@@ -44,6 +48,8 @@ pub struct Limits {
     pub untracked_file_bytes_max: u64,
     /// A changed tracked file over this is left out (64 MiB).
     pub tracked_file_bytes_max: u64,
+    /// A file that a tool names is kept up to this, ignored or not (16 MiB).
+    pub named_file_bytes_max: u64,
     /// Files of a worktree; over it `track` fails (500,000).
     pub files_max: usize,
     /// Bytes that one walk reads; over it `track` fails before it reads any (1 GiB).
@@ -61,6 +67,7 @@ impl Default for Limits {
         Self {
             untracked_file_bytes_max: 2 << 20,
             tracked_file_bytes_max: 64 << 20,
+            named_file_bytes_max: 16 << 20,
             files_max: 500_000,
             walk_bytes_max: 1 << 30,
             store_bytes_max: 4 << 30,
@@ -138,7 +145,7 @@ impl GitCheckpoints {
     }
 
     /// Drops what neither `keep` nor a checkpoint younger than `age` needs from the store of the worktree around
-    /// `directory`, and packs the rest. Checkpoints that are not in `keep` may be missing afterwards.
+    /// `directory`, and packs the rest. Checkpoints and images that are not in `keep` may be missing afterwards.
     ///
     /// Errors: as the port's.
     pub async fn prune(
@@ -207,7 +214,7 @@ impl Checkpoints for GitCheckpoints {
         directory: PathBuf,
         from: String,
         to: String,
-    ) -> BoxFuture<'static, Result<Vec<PathBuf>, CheckpointError>> {
+    ) -> BoxFuture<'static, Result<Vec<FileChange>, CheckpointError>> {
         self.reading(directory, move |worktree| worktree.changed(&from, &to))
     }
 
@@ -216,17 +223,29 @@ impl Checkpoints for GitCheckpoints {
         directory: PathBuf,
         changes: Vec<FileChange>,
     ) -> BoxFuture<'static, Result<Restored, CheckpointError>> {
-        self.writing(directory, move |worktree| undo::undo(worktree, &changes))
+        self.writing(directory, move |worktree| {
+            undo::go(worktree, &changes, Direction::Undo)
+        })
     }
 
-    fn restore(
+    fn redo(
         &self,
         directory: PathBuf,
-        checkpoint: String,
-        files: Vec<PathBuf>,
-    ) -> BoxFuture<'static, Result<(), CheckpointError>> {
+        changes: Vec<FileChange>,
+    ) -> BoxFuture<'static, Result<Restored, CheckpointError>> {
         self.writing(directory, move |worktree| {
-            undo::restore(worktree, &checkpoint, &files)
+            undo::go(worktree, &changes, Direction::Redo)
+        })
+    }
+
+    fn keep(
+        &self,
+        directory: PathBuf,
+        file: PathBuf,
+    ) -> BoxFuture<'static, Result<String, CheckpointError>> {
+        let bytes_max = self.shared.limits.named_file_bytes_max;
+        self.reading(directory, move |worktree| {
+            image::keep(worktree, &file, bytes_max)
         })
     }
 }

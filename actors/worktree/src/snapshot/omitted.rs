@@ -8,7 +8,7 @@ use super::failed;
 use super::scan::{Folder, Left, Node};
 use super::store::Store;
 use git2::{ObjectType, Odb, Oid, Repository};
-use kilo_ports::checkpoint::CheckpointError;
+use kilo_ports::checkpoint::{CheckpointError, WhyLeft};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -106,8 +106,12 @@ pub(super) struct Omitted {
 }
 
 impl Omitted {
-    /// Whether the checkpoint did not look at `path`.
-    pub fn covers(&self, path: &Path) -> bool {
+    /// Why the checkpoint did not look at `path`, if it did not.
+    pub fn why(&self, path: &Path) -> Option<WhyLeft> {
+        self.covers(path).then_some(WhyLeft::Ignored)
+    }
+
+    fn covers(&self, path: &Path) -> bool {
         let bytes = path.as_os_str().as_bytes();
         self.paths.contains(bytes)
             || bytes

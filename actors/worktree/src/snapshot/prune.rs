@@ -2,7 +2,7 @@
 
 use super::store::{Store, list};
 use super::worktree::Worktree;
-use super::{failed, omitted};
+use super::{failed, image, omitted};
 use crate::stamp::{Stamp, kernel_now_ns};
 use git2::{ObjectType, Odb, Oid, Repository};
 use kilo_ports::checkpoint::CheckpointError;
@@ -50,7 +50,8 @@ pub(super) fn prune(
     let bytes_before = store.recount();
     let repo = store.writer()?;
     let odb = repo.odb().map_err(failed)?;
-    let lists = omitted::prune(store, &roots)?;
+    let mut lists = omitted::prune(store, &roots)?;
+    lists.extend(keep.iter().filter_map(|image| image::blob(image)));
     let kept = reachable(&odb, &roots, lists);
     let all = all_objects(&odb)?;
     let loose = loose_objects(store, since_ns);

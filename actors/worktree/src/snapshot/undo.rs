@@ -1,209 +1,216 @@
-//! Takes a session's changes out of files again, and puts files back.
+//! Takes a session's changes out of files again, or does them once more.
+//!
+//! First all files are looked at and a [`Plan`] is made; only then is anything changed. So a file that became a folder
+//! (or the other way round) is one change: what has to go for the other to come back is known before either is touched.
 
+use super::merge;
 use super::omitted::{Lists, Omitted};
+use super::paths::{relative, resolved};
+use super::plan::{Plan, Planned};
 use super::worktree::Worktree;
-use super::{failed, merge, store};
-use crate::beneath::{Beneath, Content, Kind};
+use super::{failed, image, store};
+use crate::beneath::{Beneath, Content, Found, Kind};
 use git2::{Repository, Tree};
-use kilo_ports::checkpoint::{CheckpointError, FileChange, Restored};
+use kilo_ports::checkpoint::{CheckpointError, FileChange, Restored, WhyLeft};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::rc::Rc;
 use tracing::warn;
 
 /// A file over this is left alone.
-const FILE_BYTES_MAX: u64 = 256 << 20;
+pub(super) const FILE_BYTES_MAX: u64 = 256 << 20;
 
-/// The file cannot be put back without losing what somebody else did.
-struct Conflict;
-
-/// A checkpoint's tree and what it left out.
-struct Checkpoint<'repo> {
-    tree: Tree<'repo>,
-    omitted: Omitted,
+/// Which way changes are gone through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// From `after` to `before`.
+    Undo,
+    /// From `before` to `after`.
+    Redo,
 }
 
-impl Checkpoint<'_> {
-    /// The content of `path`; a conflict if the checkpoint cannot tell.
-    fn content(&self, repo: &Repository, path: &Path) -> Result<Option<Content>, Conflict> {
-        match store::content(repo, &self.tree, path) {
-            Ok(None) if self.omitted.covers(path) => Err(Conflict),
-            Ok(content) => Ok(content),
-            Err(error) => {
-                warn!(%error, "a checkpoint's file cannot be read");
-                Err(Conflict)
-            }
-        }
-    }
-}
-
-/// Undoes `changes`, newest first. A file with several changes is put back through all of them or left alone.
-pub(super) fn undo(
+/// Goes through `changes` in the order given. A file with several changes goes through all of them or is left alone.
+#[tracing::instrument(level = "debug", skip(worktree, changes), fields(changes = changes.len()))]
+pub(super) fn go(
     worktree: &Worktree,
     changes: &[FileChange],
+    direction: Direction,
 ) -> Result<Restored, CheckpointError> {
     let _still = worktree.walk.lock(); // a caller that gave up no longer holds its turn
     let beneath = Beneath::open(&worktree.place.root).map_err(failed)?;
     worktree.store()?.read(|repo| {
-        let hashes = changes
-            .iter()
-            .flat_map(|change| [&change.before, &change.after]);
-        let checkpoints = load(worktree, repo, hashes)?;
-        let mut restored = Restored::default();
-        for (path, changes) in by_file(changes) {
-            match undo_file(worktree, repo, &beneath, &checkpoints, path, &changes) {
-                Ok(true) => restored.restored.push(path.to_path_buf()),
-                Ok(false) => {}
-                Err(Conflict) => restored.conflicts.push(path.to_path_buf()),
+        let mut past = Past::new(worktree, repo)?;
+        let mut plan = Plan::default();
+        for (file, changes) in by_file(changes) {
+            match plan_file(worktree, &beneath, &mut past, file, &changes, direction) {
+                Ok(Some(planned)) => plan.add(file, Ok(planned)),
+                Ok(None) => {}
+                Err(why) => plan.add(file, Err(why)),
             }
         }
-        Ok(restored)
+        plan.settle(&beneath);
+        Ok(plan.carry_out(&beneath))
     })
 }
 
-/// Puts `files` back exactly as the checkpoint `hash` has them. Files that it left out stay as they are.
-pub(super) fn restore(
+/// What one file is to become; `None` when its changes changed nothing.
+fn plan_file<'repo>(
     worktree: &Worktree,
-    hash: &str,
-    files: &[PathBuf],
-) -> Result<(), CheckpointError> {
-    let _still = worktree.walk.lock();
-    let beneath = Beneath::open(&worktree.place.root).map_err(failed)?;
-    worktree.store()?.read(|repo| {
-        let checkpoints = load(worktree, repo, [&hash.to_owned()].into_iter())?;
-        let checkpoint = checkpoints
-            .get(hash)
-            .ok_or_else(|| CheckpointError::Missing(hash.to_owned()))?;
-        let mut first_failure = None;
-        for file in files {
-            if let Err(error) = restore_file(worktree, repo, &beneath, checkpoint, file) {
-                first_failure.get_or_insert(error);
-            }
-        }
-        first_failure.map_or(Ok(()), Err)
-    })
-}
-
-fn restore_file(
-    worktree: &Worktree,
-    repo: &Repository,
     beneath: &Beneath,
-    checkpoint: &Checkpoint<'_>,
+    past: &mut Past<'repo>,
     file: &Path,
-) -> Result<(), CheckpointError> {
-    let Some(path) = relative(&worktree.place.root, file) else {
-        return Err(CheckpointError::Failed(format!(
-            "{} is not in the worktree",
-            file.display()
-        )));
-    };
-    let wanted = store::content(repo, &checkpoint.tree, &path)?;
-    if wanted.is_none() && checkpoint.omitted.covers(&path) {
-        return Ok(());
-    }
-    let at_path =
-        |error: std::io::Error| CheckpointError::Failed(format!("{}: {error}", file.display()));
-    if beneath.read(&path, FILE_BYTES_MAX).map_err(at_path)? == wanted {
-        return Ok(());
-    }
-    put(beneath, &path, wanted.as_ref(), &checkpoint.tree).map_err(at_path)
-}
-
-/// Undoes one file's changes; says whether there was anything to undo.
-fn undo_file(
-    worktree: &Worktree,
-    repo: &Repository,
-    beneath: &Beneath,
-    checkpoints: &HashMap<String, Checkpoint<'_>>,
-    path: &Path,
     changes: &[&FileChange],
-) -> Result<bool, Conflict> {
-    let path = relative(&worktree.place.root, path).ok_or(Conflict)?;
-    let current = beneath.read(&path, FILE_BYTES_MAX).map_err(|_| Conflict)?;
-    let mut wanted = current.clone();
-    let mut oldest = None;
-    for change in changes {
-        let before = checkpoints.get(&change.before).ok_or(Conflict)?;
-        let after = checkpoints.get(&change.after).ok_or(Conflict)?;
-        let (old, new) = (before.content(repo, &path)?, after.content(repo, &path)?);
-        if old != new {
-            wanted = step(wanted, old, new)?;
-            oldest = Some(before);
-        }
+    direction: Direction,
+) -> Result<Option<Planned<'repo>>, WhyLeft> {
+    if let Some(why) = changes.iter().find_map(|change| change.left) {
+        return Err(why);
     }
-    let Some(oldest) = oldest else {
-        return Ok(false);
+    let root = &worktree.place.root;
+    let path = match changes.iter().any(|change| change.images.is_some()) {
+        true => resolved(root, file)?,
+        false => relative(root, file)?,
     };
-    if wanted != current {
-        let still = beneath.read(&path, FILE_BYTES_MAX).map_err(|_| Conflict)?;
-        if still != current {
-            return Err(Conflict); // somebody wrote to it just now
+    let found = beneath.look(&path, FILE_BYTES_MAX).map_err(|error| {
+        warn!(%error, "a changed file cannot be looked at");
+        match error.kind() {
+            std::io::ErrorKind::PermissionDenied => WhyLeft::Unreadable,
+            _ => WhyLeft::ChangedByOthers,
         }
-        put(beneath, &path, wanted.as_ref(), &oldest.tree).map_err(|error| {
-            warn!(%error, "a file cannot be put back");
-            Conflict
-        })?;
+    })?;
+    let mut wanted = match &found {
+        Found::File(content) => Some(content.clone()),
+        // For the file itself that is nothing; whether it can come back there is the plan's to say.
+        Found::Nothing | Found::Folder | Found::Behind(_) => None,
+    };
+    let mut last = None;
+    for change in changes {
+        let (before, after) = past.states(change, &path)?;
+        if before == after {
+            continue;
+        }
+        (wanted, last) = match direction {
+            Direction::Undo => (
+                step(wanted, after, before, direction)?,
+                Some(&change.before),
+            ),
+            Direction::Redo => (step(wanted, before, after, direction)?, Some(&change.after)),
+        };
     }
-    Ok(true)
+    let Some(last) = last else { return Ok(None) };
+    Ok(Some(Planned {
+        path,
+        found,
+        wanted,
+        tree: Rc::clone(&past.checkpoint(last)?.tree),
+    }))
 }
 
-/// Takes the step from `before` to `after` out of `current`.
+/// Takes the step from `from` to `to` in `current`, which others may have changed since it was `from`.
 fn step(
     current: Option<Content>,
-    before: Option<Content>,
-    after: Option<Content>,
-) -> Result<Option<Content>, Conflict> {
-    if current == after || current == before {
-        return Ok(before);
+    from: Option<Content>,
+    to: Option<Content>,
+    direction: Direction,
+) -> Result<Option<Content>, WhyLeft> {
+    if current == from || current == to {
+        return Ok(to);
     }
-    let (Some(current), Some(after)) = (current, after) else {
-        return Err(Conflict);
+    let current = current.ok_or(WhyLeft::ChangedByOthers)?;
+    let from = match from {
+        Some(from) => from,
+        // A new file is made again where an undo left others' lines under its name: they are an addition to nothing.
+        None if direction == Direction::Redo => Content {
+            kind: current.kind,
+            bytes: Vec::new(),
+        },
+        None => return Err(WhyLeft::ChangedByOthers),
     };
-    let before_kind = before.as_ref().map_or(after.kind, |before| before.kind);
-    if [current.kind, before_kind, after.kind].contains(&Kind::Link) {
-        return Err(Conflict);
+    let to_kind = to.as_ref().map_or(from.kind, |to| to.kind);
+    if [current.kind, from.kind, to_kind].contains(&Kind::Link) {
+        return Err(WhyLeft::ChangedByOthers);
     }
-    let kind = if current.kind == after.kind {
-        before_kind
+    let kind = if current.kind == from.kind {
+        to_kind
     } else {
         current.kind
     };
-    let goes_away = before.is_none();
-    let old = before.map(|before| before.bytes).unwrap_or_default();
-    let bytes = if current.bytes == after.bytes {
-        old
+    let goes_away = to.is_none();
+    let to = to.map(|to| to.bytes).unwrap_or_default();
+    let bytes = if current.bytes == from.bytes {
+        to
     } else {
-        merge::merge(&after.bytes, &current.bytes, &old).ok_or(Conflict)?
+        merge::merge(&from.bytes, &current.bytes, &to).ok_or(WhyLeft::ChangedByOthers)?
     };
     Ok((!goes_away || !bytes.is_empty()).then_some(Content { kind, bytes }))
 }
 
-fn put(
-    beneath: &Beneath,
-    path: &Path,
-    wanted: Option<&Content>,
-    tree: &Tree<'_>,
-) -> std::io::Result<()> {
-    match wanted {
-        Some(content) => beneath.replace(path, content),
-        None => beneath.remove(path, |folder| tree.get_path(folder).is_ok()),
-    }
+/// The checkpoints that changes name, each read once.
+struct Past<'repo> {
+    repo: &'repo Repository,
+    lists: Lists,
+    checkpoints: HashMap<String, Checkpoint<'repo>>,
 }
 
-fn load<'repo, 'a>(
-    worktree: &Worktree,
-    repo: &'repo Repository,
-    hashes: impl Iterator<Item = &'a String>,
-) -> Result<HashMap<String, Checkpoint<'repo>>, CheckpointError> {
-    let mut checkpoints = HashMap::new();
-    let lists = Lists::read(worktree.store()?);
-    for hash in hashes {
-        if !checkpoints.contains_key(hash) {
-            let tree = store::tree(repo, hash)?;
-            let omitted = lists.of(repo, hash);
-            checkpoints.insert(hash.clone(), Checkpoint { tree, omitted });
+/// A checkpoint's tree and what it left out.
+struct Checkpoint<'repo> {
+    tree: Rc<Tree<'repo>>,
+    omitted: Omitted,
+}
+
+impl<'repo> Past<'repo> {
+    fn new(worktree: &Worktree, repo: &'repo Repository) -> Result<Self, CheckpointError> {
+        Ok(Self {
+            repo,
+            lists: Lists::read(worktree.store()?),
+            checkpoints: HashMap::new(),
+        })
+    }
+
+    fn checkpoint(&mut self, hash: &str) -> Result<&Checkpoint<'repo>, WhyLeft> {
+        if !self.checkpoints.contains_key(hash) {
+            let tree = store::tree(self.repo, hash).map_err(|error| {
+                warn!(%error, "a checkpoint cannot be read");
+                WhyLeft::Unreadable
+            })?;
+            let checkpoint = Checkpoint {
+                tree: Rc::new(tree),
+                omitted: self.lists.of(self.repo, hash),
+            };
+            self.checkpoints.insert(hash.to_owned(), checkpoint);
+        }
+        self.checkpoints.get(hash).ok_or(WhyLeft::Unreadable)
+    }
+
+    /// The file before and after `change`.
+    fn states(
+        &mut self,
+        change: &FileChange,
+        path: &Path,
+    ) -> Result<(Option<Content>, Option<Content>), WhyLeft> {
+        match &change.images {
+            Some(images) => Ok((
+                image::content(self.repo, &images.before)?,
+                image::content(self.repo, &images.after)?,
+            )),
+            None => Ok((
+                self.content(&change.before, path)?,
+                self.content(&change.after, path)?,
+            )),
         }
     }
-    Ok(checkpoints)
+
+    fn content(&mut self, hash: &str, path: &Path) -> Result<Option<Content>, WhyLeft> {
+        let repo = self.repo;
+        let checkpoint = self.checkpoint(hash)?;
+        match store::content(repo, &checkpoint.tree, path) {
+            Ok(None) => checkpoint.omitted.why(path).map_or(Ok(None), Err),
+            Ok(content) => Ok(content),
+            Err(error) => {
+                warn!(%error, "a checkpoint's file cannot be read");
+                Err(WhyLeft::Unreadable)
+            }
+        }
+    }
 }
 
 /// The changes of each file, in the order given.
@@ -218,17 +225,4 @@ fn by_file(changes: &[FileChange]) -> Vec<(&Path, Vec<&FileChange>)> {
         files[at].1.push(change);
     }
     files
-}
-
-/// `path` relative to `root`, also if it names `root` by way of a link; nothing if it is elsewhere or in `.git`.
-fn relative(root: &Path, path: &Path) -> Option<PathBuf> {
-    let found = match path.strip_prefix(root) {
-        Ok(found) => found.to_path_buf(),
-        Err(_) => path.ancestors().skip(1).find_map(|above| {
-            let real = above.canonicalize().ok()?;
-            let inside = real.strip_prefix(root).ok()?;
-            Some(inside.join(path.strip_prefix(above).ok()?))
-        })?,
-    };
-    (!found.starts_with(".git") && !found.as_os_str().is_empty()).then_some(found)
 }

@@ -5,7 +5,7 @@ use super::walk::Walk;
 use super::{Limits, Shared, failed};
 use crate::patch;
 use crate::place::Place;
-use kilo_ports::checkpoint::CheckpointError;
+use kilo_ports::checkpoint::{CheckpointError, FileChange};
 use kilo_protocol::model::FileDiff;
 use parking_lot::Mutex;
 use std::ffi::OsStr;
@@ -113,7 +113,7 @@ impl Worktree {
         })
     }
 
-    pub fn changed(&self, from: &str, to: &str) -> Result<Vec<PathBuf>, CheckpointError> {
+    pub fn changed(&self, from: &str, to: &str) -> Result<Vec<FileChange>, CheckpointError> {
         self.store()?.read(|repo| {
             let (old, new) = (store::tree(repo, from)?, store::tree(repo, to)?);
             let mut options = patch::options(0);
@@ -127,7 +127,9 @@ impl Worktree {
                     .or(delta.old_file().path_bytes())
             });
             Ok(paths
-                .map(|path| self.place.root.join(OsStr::from_bytes(path)))
+                .map(|path| {
+                    FileChange::new(self.place.root.join(OsStr::from_bytes(path)), from, to)
+                })
                 .collect())
         })
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use git2::{IndexAddOption, Oid, Repository, RepositoryInitOptions, Signature};
-use kilo_ports::checkpoint::{Checkpoints, FileChange, Restored};
+use kilo_ports::checkpoint::{Checkpoints, FileChange, Images, Restored};
 use kilo_worktree::GitCheckpoints;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -101,11 +101,39 @@ impl Project {
     pub async fn edit(&self, path: &str, edit: impl FnOnce()) -> FileChange {
         let before = self.track().await;
         edit();
+        FileChange::new(self.path(path), before, self.track().await)
+    }
+
+    /// Makes an edit as `bash` does: all that differs afterwards counts.
+    pub async fn command(&self, command: impl FnOnce()) -> Vec<FileChange> {
+        let before = self.track().await;
+        command();
+        let after = self.track().await;
+        let changed = self.keeper.changed(self.root.clone(), before, after);
+        changed.await.unwrap()
+    }
+
+    /// Makes an edit as `write` does to a file that it names.
+    pub async fn named(&self, path: &str, edit: impl FnOnce()) -> FileChange {
+        let keep = || self.keeper.keep(self.root.clone(), self.path(path));
+        let before = self.track().await;
+        let image = keep().await.unwrap();
+        edit();
+        let after = self.track().await;
         FileChange {
-            path: self.path(path),
-            before,
-            after: self.track().await,
+            images: Some(Images {
+                before: image,
+                after: keep().await.unwrap(),
+            }),
+            ..FileChange::new(self.path(path), before, after)
         }
+    }
+
+    pub async fn redo(&self, changes: &[FileChange]) -> Restored {
+        self.keeper
+            .redo(self.root.clone(), changes.to_vec())
+            .await
+            .unwrap()
     }
 
     pub async fn undo(&self, changes: &[FileChange]) -> Restored {

@@ -269,10 +269,8 @@ impl Bench {
                 let files = files
                     .split(',')
                     .filter(|path| !path.is_empty())
-                    .map(|path| FileChange {
-                        path: path.into(),
-                        before: "h0".into(),
-                        after: option("snapshot=").unwrap_or("h1").into(),
+                    .map(|path| {
+                        FileChange::new(path.into(), "h0", option("snapshot=").unwrap_or("h1"))
                     });
                 let output = ToolOutput {
                     title: "Title".into(),
