@@ -106,3 +106,30 @@ async fn once_is_for_one_call() {
         ran(&api, &session).await;
     }
 }
+
+#[tokio::test]
+async fn what_a_session_or_a_saved_answer_denies_no_search_shows() {
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::with(&model, &json!({"permission": {"bash": "ask"}}));
+    project.write("notes.txt", "needle in notes\n");
+    project.write("secret.txt", "needle in secret\n");
+    let daemon = Daemon::start(&home);
+    let api = daemon.api(&project);
+    let denial = json!([{"permission": "read", "pattern": "secret.txt", "action": "deny"}]);
+    let session = api
+        .post("/session", &json!({"permission": denial}))
+        .await
+        .ok()["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let search = Turn::call("grep", &json!({"pattern": "needle"}));
+    model.script("search", [search, Turn::text("done")]);
+    api.prompt(&session, "go [[search]]").await.ok();
+    let call = api.tools(&session).await.pop().expect("a call");
+    let found = call["state"]["output"].as_str().unwrap_or_default();
+    assert!(
+        found.contains("in notes") && !found.contains("in secret"),
+        "{found}"
+    );
+}

@@ -12,7 +12,7 @@ use kilo_ports::checkpoint::{CheckpointError, WhyLeft};
 use kilo_ports::tool::{
     Ask, QuestionAnswer, TaskAgent, TaskAnswer, TaskOrder, ToolError, ToolHost,
 };
-use kilo_protocol::model::{Rule, Todo};
+use kilo_protocol::model::{Action, Rule, Todo};
 use kilo_protocol::{CallId, SessionId};
 use kilo_runtime::limits::PROGRESS_EVERY;
 use parking_lot::Mutex;
@@ -275,13 +275,19 @@ impl ToolHost for CallHost {
 
     fn rules(&self) -> Vec<Rule> {
         let folder = self.folder.lock().clone();
-        folder
-            .and_then(|folder| {
-                folder
-                    .agent(&self.agent)
-                    .map(|agent| agent.permission.clone())
-            })
-            .unwrap_or_default()
+        let mut rules = folder
+            .as_ref()
+            .and_then(|folder| folder.agent(&self.agent))
+            .map(|agent| agent.permission.clone())
+            .unwrap_or_default();
+        // A subagent's inherited denials are rules of its session.
+        let session = self.engine.session(&self.session).ok();
+        rules.extend(session.and_then(|info| info.permission).unwrap_or_default());
+        // Of what users saved only denials: an "always" counts for requests, and never against a denying rule.
+        let saved = folder.map(|folder| self.engine.saved_rules(&folder.project));
+        let saved = saved.iter().flat_map(|rules| rules.iter());
+        rules.extend(saved.filter(|rule| rule.action == Action::Deny).cloned());
+        rules
     }
 
     fn skills(&self) -> Vec<(String, String, PathBuf)> {

@@ -102,7 +102,8 @@ impl Machine {
             .find(|call| call.id == *id)
     }
 
-    /// What the rules say: agent and session rules decide; what users saved decides only where those ask.
+    /// What the rules say: agent and session rules decide; what users allowed for the project counts only where those ask,
+    /// what they denied counts always.
     fn judge(&self, permission: &str, pattern: &str, saved: &[Rule]) -> Judged {
         let agent: &[Rule] = self
             .run
@@ -111,12 +112,18 @@ impl Machine {
             .unwrap_or_default();
         let session: &[Rule] = self.state.info.permission.as_deref().unwrap_or_default();
         let judged = evaluate(permission, pattern, &[agent, session]);
+        let by_answer = evaluate(permission, pattern, &[saved]);
+        if judged.action != Action::Deny && by_answer.action == Action::Deny {
+            return Judged {
+                layer: 2,
+                ..by_answer
+            };
+        }
         // Answers were given under rules that a broken configuration does not show any more: a denial may be among them.
         let counts_saved = self.run.as_ref().is_none_or(|run| run.counts_saved);
         if judged.action != Action::Ask || !counts_saved {
             return judged;
         }
-        let by_answer = evaluate(permission, pattern, &[saved]);
         if by_answer.action == Action::Ask {
             judged
         } else {

@@ -455,3 +455,32 @@ fn under_a_broken_configuration_saved_answers_do_not_count() {
         "#,
     );
 }
+
+#[test]
+fn a_saved_denial_holds_where_the_others_allow_and_a_saved_allowance_does_not_where_they_deny() {
+    let outcome = script(
+        r#"
+        rules bash:allow read:deny
+        saved bash:x*:deny read:allow
+        prompt 'go'
+        call c1 bash {"command":"x"}
+        call c2 read {"filePath":"b"}
+        call c3 bash {"command":"y"}
+        finish tool-calls
+        ask c1 bash 'x'
+        ask c2 read 'b'
+        ask c3 bash 'y'
+        "#,
+    );
+    outcome.since(
+        "ask c1",
+        r#"
+            - ask c1 bash 'x'
+            effect answer c1 denied: A rule denies this: permission bash for "x" (rule bash "x*" deny).
+            - ask c2 read 'b'
+            effect answer c2 denied: A rule denies this: permission read for "b" (rule read "*" deny).
+            - ask c3 bash 'y'
+            effect answer c3 allowed
+        "#,
+    );
+}

@@ -73,6 +73,7 @@ impl Bench {
     fn setting(&mut self, words: &[&str]) -> bool {
         match words {
             ["rules", rules @ ..] => self.rules = rules.iter().map(|text| rule(text)).collect(),
+            ["saved", rules @ ..] => self.saved = rules.iter().map(|text| rule(text)).collect(),
             ["configuration", "broken"] => self.counts_saved = false,
             ["compact", "at", tokens] => self.compact_at = Some(number(tokens)),
             ["steps", steps] => self.steps_max = Some(number(steps) as u32),
