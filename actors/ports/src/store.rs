@@ -2,6 +2,11 @@
 //!
 //! A record's body is JSON that only the session crate understands. The store adds the place: `pos`, the daemon-wide
 //! append position (increasing, never reused within an epoch), and `seq`, gapless per session from 0.
+//!
+//! **Formats.** Records and views carry a format number beside their body, so that a reader knows what it has before it
+//! reads it: 0 is what was written before there were numbers. A view in a format that its reader does not know, or that
+//! does not parse, costs nothing: [`Store::load_whole`] gives the records to fold it anew. A record that cannot be read
+//! is a loss, and [`Store::report`] shows it to the user as any other damage.
 
 use crate::BoxFuture;
 use bytes::Bytes;
@@ -20,9 +25,10 @@ pub enum RecordKind {
     Plain,
     /// As `Plain`; its entry also carries the session's new head.
     Head,
-    /// Superseded by a later record of the session once a view covers it (text deltas, live output): rewriting a
-    /// segment may drop it, and only it.
-    Passing,
+    /// Superseded by a later record of the session before any view covers it (a text delta by the whole part, live output
+    /// by the call's end): rewriting a segment may drop it once a view does, and only it. A fold of all other records
+    /// must come to the same state, for a view can turn out unreadable.
+    Transient,
 }
 
 /// One record to append.
@@ -30,6 +36,8 @@ pub enum RecordKind {
 pub struct Entry {
     /// How long it must be kept.
     pub kind: RecordKind,
+    /// The format of `body`; see the module.
+    pub format: u16,
     /// The record's JSON.
     pub body: Bytes,
     /// The session's head as JSON; present exactly when `kind` is `Head`. Stored with the record (it must survive a
@@ -48,6 +56,8 @@ pub struct Stored {
     pub seq: Seq,
     /// When it was appended.
     pub at: Millis,
+    /// The format of `body`.
+    pub format: u16,
     /// The record's JSON.
     pub body: Bytes,
 }
@@ -63,18 +73,39 @@ pub struct Appended {
     pub first_seq: Seq,
 }
 
+/// A folded view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedView {
+    /// It folds all records up to and including this one.
+    pub seq: Seq,
+    /// The format of `body`.
+    pub format: u16,
+    /// The folded state's JSON.
+    pub body: Bytes,
+}
+
 /// A session as the store has it: the newest folded view and the records after it.
 #[derive(Clone, Debug, Default)]
 pub struct SessionLog {
-    /// `(seq, body)`: the view folds all records up to and including `seq`.
-    pub view: Option<(Seq, Bytes)>,
-    /// The records after the view, in order.
+    /// The view; `None` when there is none or it is damaged.
+    pub view: Option<SavedView>,
+    /// The records after the view, in order; without a view all that are left. Numbers that are left out belong to
+    /// transient records that were dropped, or to damage, which is reported.
     pub tail: Vec<Stored>,
     /// Bytes of `tail`'s bodies.
     pub tail_bytes: u64,
 }
 
-/// Something that was found broken when the store was opened. Shown to the user; never silent.
+/// Something whose bytes are whole and that its reader does not understand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// The session's newest view.
+    View,
+    /// The record at a position.
+    Record(Pos),
+}
+
+/// Something that was found broken. Shown to the user; never silent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
     /// The file.
@@ -207,11 +238,19 @@ pub trait Store: Send + Sync + 'static {
     /// Reads a session: its newest view and what came after it. `NoSession` when unknown or deleted.
     fn load(&self, session: &SessionId) -> Result<SessionLog, StoreError>;
 
+    /// Reads a session without its view: all of its records that are left, from the first on. For when the view cannot
+    /// be read. Transient records that a view covers may be gone, which changes nothing (see [`RecordKind::Transient`]).
+    fn load_whole(&self, session: &SessionId) -> Result<SessionLog, StoreError>;
+
     /// Reads up to `records_max` records after `pos`, in order of position, deleted sessions left out.
     fn after(&self, pos: Pos, records_max: usize) -> Result<Vec<Stored>, StoreError>;
 
-    /// Keeps `body` as the folded view of all records up to and including `seq`, in place of the one before.
-    fn save_view(&self, session: &SessionId, seq: Seq, body: &[u8]) -> Result<(), StoreError>;
+    /// Keeps a folded view in place of the one before.
+    fn save_view(&self, session: &SessionId, view: &SavedView) -> Result<(), StoreError>;
+
+    /// Takes a report of something that cannot be understood, once: it is set aside and shown as [`Store::damage`] until
+    /// the user has read it. `why` is for people, lowercase, without the session's content.
+    fn report(&self, session: &SessionId, what: Unreadable, why: &str);
 
     /// The newest head of a session.
     fn head(&self, session: &SessionId) -> Option<Bytes>;
@@ -240,7 +279,7 @@ pub trait Store: Send + Sync + 'static {
     /// Reads a large value.
     fn get_blob(&self, name: &str) -> Result<Option<Bytes>, StoreError>;
 
-    /// What was found broken when the store was opened.
+    /// What was found broken and nobody has acknowledged.
     fn damage(&self) -> Vec<Damage>;
 
     /// Sizes.

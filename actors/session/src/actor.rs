@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::input::{Effect, Input, Opened, Stamp};
 use crate::machine::{Decision, Hidden, Machine};
 use crate::project::{self, Address};
-use crate::record::{Logged, Record};
+use crate::record::{FORMAT, Logged, Record};
 use crate::runner::{StopCalls, ToolRunner};
 use crate::state::{Entry, State};
 use actix::prelude::*;
@@ -329,12 +329,17 @@ pub(crate) fn outgoing_of(address: &Address, logged: &Logged, open: bool) -> Out
             RecordKind::Head,
             Some(crate::catalog::head_bytes(info, open)),
         ),
-        Record::PartDelta(_) => (RecordKind::Passing, None),
-        record if record.running_call().is_some() => (RecordKind::Passing, None),
+        Record::PartDelta(_) => (RecordKind::Transient, None),
+        record if record.running_call().is_some() => (RecordKind::Transient, None),
         _ => (RecordKind::Plain, None),
     };
     Outgoing {
-        entry: StoreEntry { kind, body, head },
+        entry: StoreEntry {
+            kind,
+            format: FORMAT,
+            body,
+            head,
+        },
         frames: project::frames(address, logged),
     }
 }

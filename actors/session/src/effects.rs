@@ -6,14 +6,14 @@ use crate::engine::Engine;
 use crate::input::{Input, ModelCall, Opened, Stamp};
 use crate::machine::STRUCTURED;
 use crate::record::TurnKind;
-use crate::state::{Entry, State, StepChanges};
+use crate::state::{Entry, State, StepChanges, VIEW_FORMAT};
 use crate::surroundings::Folder;
 use actix::prelude::*;
 use kilo_config::agent::Agent;
 use kilo_ports::provider::{
     Chunk, ErrorClass, ModelInfo, ModelMessage, ModelRequest, ProviderError, ToolOffer, UserContent,
 };
-use kilo_ports::store::{Pos, Seq};
+use kilo_ports::store::{Pos, SavedView, Seq};
 use kilo_ports::tool::Access;
 use kilo_protocol::model::{FileDiff, ModelRef, Rule, UserMessage};
 use kilo_protocol::{MessageId, QuestionId};
@@ -513,10 +513,15 @@ pub(crate) fn save_view(actor: &mut SessionActor, seq: Seq) {
         let saved = serde_json::to_vec(&state)
             .map_err(|error| error.to_string())
             .and_then(|body| {
+                let view = SavedView {
+                    seq,
+                    format: VIEW_FORMAT,
+                    body: body.into(),
+                };
                 engine
                     .journal()
                     .store()
-                    .save_view(&session, seq, &body)
+                    .save_view(&session, &view)
                     .map_err(|error| error.to_string())
             });
         if let Err(error) = saved {

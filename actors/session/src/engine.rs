@@ -17,7 +17,7 @@ use crate::catalog::{Catalog, Filter, info_json};
 use crate::input::{Input, Prompt, Reply};
 use crate::prepare::{self, PromptBody};
 use crate::project::{Address, frames};
-use crate::record::{Logged, Record};
+use crate::record::{FORMAT, Logged, Record};
 use crate::state::{Entry, State};
 use crate::surroundings::{Folder, Surroundings, Toolbox};
 use actix::prelude::*;
@@ -27,7 +27,7 @@ use kilo_ports::checkpoint::{Checkpoints, FileChange, LeftAlone};
 use kilo_ports::clock::Clock;
 use kilo_ports::provider::{ModelClient, ModelInfo};
 use kilo_ports::sandbox::Sandbox;
-use kilo_ports::store::{Entry as StoreEntry, RecordKind, Store, StoreError, Stored};
+use kilo_ports::store::{Entry as StoreEntry, RecordKind, SavedView, Store, StoreError, Stored};
 use kilo_ports::tool::{QuestionAnswer, TaskAnswer, TaskOrder, ToolError};
 use kilo_protocol::model::{
     Action, FileDiff, MessageWithParts, ModelRef, Revert, Rule, Session, SessionModel, SessionTime,
@@ -278,7 +278,7 @@ impl Engine {
                 let mut next_seq = 0;
                 let mut view_bytes = 0;
                 let start = match &log.view {
-                    Some((seq, body)) => {
+                    Some(SavedView { seq, body, .. }) => {
                         let mut state: State = serde_json::from_slice(body).map_err(|error| {
                             Fault::unknown(format!(
                                 "view of session {session} cannot be read: {error}"
@@ -507,6 +507,7 @@ impl Engine {
             .unwrap_or_default();
         let entry = StoreEntry {
             kind: RecordKind::Plain,
+            format: FORMAT,
             body,
             head: None,
         };

@@ -12,6 +12,9 @@ use kilo_protocol::{CallId, EventId, MessageId, Millis, PartId, PermissionId, Qu
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// The format of the records that are written now. Those of format 0 came before there were numbers and look the same.
+pub const FORMAT: u16 = 1;
+
 /// A record with the event id that it has on the wire.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Logged {

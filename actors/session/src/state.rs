@@ -29,6 +29,9 @@ pub struct StepChanges {
     pub files: Vec<FileChange>,
 }
 
+/// The format of the views that are written now. Those of format 0 came before there were numbers and look the same.
+pub const VIEW_FORMAT: u16 = 1;
+
 /// A session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct State {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a bench may stop at the first fault")]
 
 use kilo_ports::store::Store;
-use kilo_ports::suite::store::{headed, passing, plain, session};
+use kilo_ports::suite::store::{headed, plain, session, transient, view};
 use kilo_store::{LogStore, Options};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -57,7 +57,7 @@ fn per(begun: Instant, count: u64) -> String {
 fn small_appends(folder: &Path) {
     const COUNT: u64 = 200_000;
     let store = open(folder);
-    let entry = [passing(vec![b'x'; 120])];
+    let entry = [transient(vec![b'x'; 120])];
     let begun = Instant::now();
     for number in 0..COUNT {
         store.append(&session(number % 8), number, &entry).unwrap();
@@ -130,12 +130,12 @@ fn long_session(folder: &Path) {
             .append(
                 &session(2 + number % 50),
                 number,
-                &[passing(vec![b'q'; 120])],
+                &[transient(vec![b'q'; 120])],
             )
             .unwrap();
     }
     store
-        .save_view(&session(1), 19_500, &vec![b'v'; 200 << 10])
+        .save_view(&session(1), &view(19_500, vec![b'v'; 200 << 10]))
         .unwrap();
     let begun = Instant::now();
     for _ in 0..20 {

@@ -1,5 +1,5 @@
 //! Rewriting a closed segment without its dead records: those of deleted sessions, older views, superseded small values,
-//! and passing records that a view covers.
+//! and transient records that a view covers.
 //!
 //! Crash-safe: the new generation is written under a temporary name, synced, renamed; then the index learns of it; then
 //! the old file goes. A start that finds both generations keeps the one that the index knows.
@@ -198,7 +198,7 @@ impl Shared {
                         offset,
                     })
             }
-            Kind::Passing => keep.covered.is_none_or(|covered| record.seq > covered),
+            Kind::Transient => keep.covered.is_none_or(|covered| record.seq > covered),
             _ => true,
         };
         if live {
@@ -305,13 +305,13 @@ impl Rewriting {
                 segment: self.segment.number,
                 last: offset,
                 bytes: 0,
-                passing: 0,
+                transient: 0,
             };
             let chain = self.chains.entry(id).or_insert(first);
             record.back = offset - chain.last;
             chain.last = offset;
             chain.bytes += bytes;
-            chain.passing += if record.kind == Kind::Passing {
+            chain.transient += if record.kind == Kind::Transient {
                 bytes
             } else {
                 0

@@ -6,6 +6,7 @@ use kilo_ports::store::Damage;
 use kilo_protocol::SessionId;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -24,12 +25,15 @@ pub(crate) struct Broken {
     pub(crate) offset: u64,
     pub(crate) bytes: u64,
     pub(crate) sessions: BTreeSet<SessionId>,
-    pub(crate) what: &'static str,
+    pub(crate) what: Cow<'static, str>,
     /// Whether the bytes are there to be copied.
     pub(crate) present: bool,
     /// Whether each later start finds it again, so that it is the same damage then. Bytes that are gone from an end are
     /// gone anew each time.
     pub(crate) lasting: bool,
+    /// The bytes are as they were written; it is their reader who does not understand them. Such a record is known by
+    /// its name and its session, for a rewriting moves it.
+    pub(crate) whole: bool,
 }
 
 impl Broken {
@@ -79,6 +83,9 @@ impl Damages {
     pub(crate) fn report(&self, broken: Broken, segment: Option<&Segment>) -> bool {
         let mut reports = self.reports.lock();
         let same = |report: &&mut Report| {
+            if broken.whole {
+                return report.what == broken.what && report.sessions.iter().eq(&broken.sessions);
+            }
             (broken.lasting || broken.present)
                 && report.file == broken.file
                 && report.offset == broken.offset
@@ -92,14 +99,14 @@ impl Damages {
         let set_aside = segment
             .filter(|_| broken.present && broken.bytes > 0)
             .and_then(|s| self.set_aside(s, &broken));
-        tracing::warn!(file = %broken.file.display(), offset = broken.offset, bytes = broken.bytes, what = broken.what,
+        tracing::warn!(file = %broken.file.display(), offset = broken.offset, bytes = broken.bytes, what = %broken.what,
             sessions = broken.sessions.len(), "log is damaged");
         reports.push(Report {
             file: broken.file,
             offset: broken.offset,
             bytes: broken.bytes,
             sessions: broken.sessions.into_iter().take(SESSIONS_MAX).collect(),
-            what: broken.what.to_owned(),
+            what: broken.what.into_owned(),
             set_aside,
             read: false,
             fleeting: false,

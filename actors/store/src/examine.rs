@@ -34,7 +34,7 @@ impl Examiner {
             file,
             offset,
             bytes,
-            what,
+            what: what.into(),
             present: true,
             ..Broken::default()
         });

@@ -33,6 +33,7 @@ mod open;
 mod read;
 mod record;
 mod replay;
+mod report;
 mod segment;
 mod state;
 mod verify;

@@ -135,7 +135,7 @@ fn set_aside(folders: &Folders, path: PathBuf, aside: &Path) -> Broken {
     Broken {
         file: path,
         bytes,
-        what: "a copy of another segment stood in this one's place",
+        what: "a copy of another segment stood in this one's place".into(),
         ..Broken::default()
     }
 }

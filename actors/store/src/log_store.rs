@@ -13,8 +13,8 @@ use crate::writer::SyncQueue;
 use bytes::Bytes;
 use kilo_ports::BoxFuture;
 use kilo_ports::store::{
-    Appended, Damage, Entry, Pos, RecordKind, Seq, SessionLog, Store, StoreError, StoreStats,
-    Stored,
+    Appended, Damage, Entry, Pos, RecordKind, SavedView, SessionLog, Store, StoreError, StoreStats,
+    Stored, Unreadable,
 };
 use kilo_protocol::{Millis, SessionId};
 use parking_lot::Mutex;
@@ -330,7 +330,7 @@ fn fits(key: &str, bytes: usize) -> Result<(), StoreError> {
 fn kind_of(entry: &Entry) -> Kind {
     match entry.kind {
         _ if entry.head.is_some() => Kind::Head,
-        RecordKind::Passing => Kind::Passing,
+        RecordKind::Transient => Kind::Transient,
         RecordKind::Plain | RecordKind::Head => Kind::Plain,
     }
 }
@@ -373,6 +373,7 @@ impl Store for LogStore {
                     pos: first_pos + number,
                     seq: first_seq + number,
                     at,
+                    format: entry.format,
                     key: session.as_str(),
                     head: entry.head.as_deref().unwrap_or_default(),
                     body: &entry.body,
@@ -410,23 +411,31 @@ impl Store for LogStore {
         self.shared.after(pos, records_max)
     }
 
-    fn save_view(&self, session: &SessionId, seq: Seq, body: &[u8]) -> Result<(), StoreError> {
-        fits(session.as_str(), body.len())?;
+    fn load_whole(&self, session: &SessionId) -> Result<SessionLog, StoreError> {
+        self.shared.load_whole(session)
+    }
+
+    fn save_view(&self, session: &SessionId, view: &SavedView) -> Result<(), StoreError> {
+        fits(session.as_str(), view.body.len())?;
         self.shared.write(|state| {
             state.existing(session)?;
-            let (pos, key) = (state.newest, session.as_str());
-            let view = Record {
+            let record = Record {
                 kind: Kind::View,
                 back: 0,
-                pos,
-                seq,
+                pos: state.newest,
+                seq: view.seq,
                 at: 0,
-                key,
+                format: view.format,
+                key: session.as_str(),
                 head: &[],
-                body,
+                body: &view.body,
             };
-            state.write(Some(session), &mut [view])
+            state.write(Some(session), &mut [record])
         })
+    }
+
+    fn report(&self, session: &SessionId, what: Unreadable, why: &str) {
+        self.shared.report_unreadable(session, what, why);
     }
 
     fn head(&self, session: &SessionId) -> Option<Bytes> {
@@ -447,6 +456,7 @@ impl Store for LogStore {
                 pos,
                 seq,
                 at,
+                format: 0,
                 key,
                 head: &[],
                 body: &[],
@@ -470,6 +480,7 @@ impl Store for LogStore {
                 pos,
                 seq: 0,
                 at,
+                format: 0,
                 key: table,
                 head,
                 body: value,
@@ -501,6 +512,7 @@ impl Store for LogStore {
                 pos,
                 seq: 0,
                 at,
+                format: 0,
                 key: table,
                 head,
                 body: &[],

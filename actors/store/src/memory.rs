@@ -4,13 +4,15 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use kilo_ports::BoxFuture;
 use kilo_ports::store::{
-    Appended, Damage, Entry, Pos, Seq, SessionLog, Store, StoreError, StoreStats, Stored,
+    Appended, Damage, Entry, Pos, SavedView, Seq, SessionLog, Store, StoreError, StoreStats,
+    Stored, Unreadable,
 };
 use kilo_protocol::{Millis, SessionId};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 
-/// A store in memory. Everything is gone with it; every sync succeeds at once; there is never damage.
+/// A store in memory. Everything is gone with it; every sync succeeds at once; there is no damage but what
+/// is reported to it.
 #[derive(Default)]
 pub struct MemoryStore {
     inner: Mutex<Inner>,
@@ -23,6 +25,7 @@ struct Inner {
     sessions: BTreeMap<SessionId, Session>,
     tables: BTreeMap<String, BTreeMap<String, Bytes>>,
     blobs: BTreeMap<String, Bytes>,
+    reports: Vec<Damage>,
 }
 
 #[derive(Default)]
@@ -30,7 +33,7 @@ struct Session {
     positions: Vec<Pos>,
     next_seq: Seq,
     head: Option<Bytes>,
-    view: Option<(Seq, Bytes)>,
+    view: Option<SavedView>,
     deleted: bool,
 }
 
@@ -45,6 +48,22 @@ impl Inner {
     fn session(&mut self, id: &SessionId) -> Result<&mut Session, StoreError> {
         let found = self.sessions.get_mut(id).filter(|session| !session.deleted);
         found.ok_or_else(|| StoreError::NoSession(id.clone()))
+    }
+
+    fn log(&mut self, id: &SessionId, view: Option<SavedView>) -> Result<SessionLog, StoreError> {
+        let positions = self.session(id)?.positions.clone();
+        let floor = view.as_ref().map(|view| view.seq);
+        let all = positions.iter().filter_map(|pos| self.order.get(pos));
+        let tail: Vec<Stored> = all
+            .filter(|stored| floor.is_none_or(|seq| stored.seq > seq))
+            .cloned()
+            .collect();
+        let tail_bytes = tail.iter().map(|stored| stored.body.len() as u64).sum();
+        Ok(SessionLog {
+            view,
+            tail,
+            tail_bytes,
+        })
     }
 }
 
@@ -86,6 +105,7 @@ impl Store for MemoryStore {
                 session: session.clone(),
                 seq: known.next_seq,
                 at,
+                format: entry.format,
                 body: entry.body.clone(),
             };
             order.insert(*newest, stored);
@@ -112,20 +132,12 @@ impl Store for MemoryStore {
 
     fn load(&self, session: &SessionId) -> Result<SessionLog, StoreError> {
         let mut inner = self.inner.lock();
-        let known = inner.session(session)?;
-        let (view, positions) = (known.view.clone(), known.positions.clone());
-        let floor = view.as_ref().map(|(seq, _)| *seq);
-        let all = positions.iter().filter_map(|pos| inner.order.get(pos));
-        let tail: Vec<Stored> = all
-            .filter(|stored| floor.is_none_or(|seq| stored.seq > seq))
-            .cloned()
-            .collect();
-        let tail_bytes = tail.iter().map(|stored| stored.body.len() as u64).sum();
-        Ok(SessionLog {
-            view,
-            tail,
-            tail_bytes,
-        })
+        let view = inner.session(session)?.view.clone();
+        inner.log(session, view)
+    }
+
+    fn load_whole(&self, session: &SessionId) -> Result<SessionLog, StoreError> {
+        self.inner.lock().log(session, None)
     }
 
     fn after(&self, pos: Pos, records_max: usize) -> Result<Vec<Stored>, StoreError> {
@@ -137,9 +149,28 @@ impl Store for MemoryStore {
             .collect())
     }
 
-    fn save_view(&self, session: &SessionId, seq: Seq, body: &[u8]) -> Result<(), StoreError> {
-        self.inner.lock().session(session)?.view = Some((seq, Bytes::copy_from_slice(body)));
+    fn save_view(&self, session: &SessionId, view: &SavedView) -> Result<(), StoreError> {
+        self.inner.lock().session(session)?.view = Some(view.clone());
         Ok(())
+    }
+
+    fn report(&self, session: &SessionId, what: Unreadable, why: &str) {
+        let offset = match what {
+            Unreadable::View => 0,
+            Unreadable::Record(pos) => pos,
+        };
+        let damage = Damage {
+            file: "memory".into(),
+            offset,
+            bytes: 0,
+            sessions: vec![session.clone()],
+            what: why.to_owned(),
+            set_aside: None,
+        };
+        let mut inner = self.inner.lock();
+        if !inner.reports.contains(&damage) {
+            inner.reports.push(damage);
+        }
     }
 
     fn head(&self, session: &SessionId) -> Option<Bytes> {
@@ -234,7 +265,7 @@ impl Store for MemoryStore {
     }
 
     fn damage(&self) -> Vec<Damage> {
-        Vec::new()
+        self.inner.lock().reports.clone()
     }
 
     fn stats(&self) -> StoreStats {

@@ -19,7 +19,7 @@ pub(crate) struct Chain {
     pub(crate) last: u32,
     pub(crate) bytes: u64,
     /// Of these, records that a view may make needless.
-    pub(crate) passing: u64,
+    pub(crate) transient: u64,
 }
 
 /// Where the view is.
@@ -71,7 +71,7 @@ impl SessionMeta {
                 },
             );
             out.extend_from_slice(&chain.bytes.to_le_bytes());
-            out.extend_from_slice(&chain.passing.to_le_bytes());
+            out.extend_from_slice(&chain.transient.to_le_bytes());
         }
         out
     }
@@ -89,12 +89,12 @@ impl SessionMeta {
         let mut chains = Vec::new();
         while reader.at + 24 <= bytes.len() {
             let spot = reader.spot();
-            let (bytes, passing) = (reader.u64(), reader.u64());
+            let (bytes, transient) = (reader.u64(), reader.u64());
             chains.push(Chain {
                 segment: spot.segment,
                 last: spot.offset,
                 bytes,
-                passing,
+                transient,
             });
         }
         Self {

@@ -66,7 +66,7 @@ impl Witnesses<'_> {
                 file: self.folders.log.join(file_name(number, generation)),
                 offset,
                 bytes: expected.saturating_sub(offset),
-                what,
+                what: what.into(),
                 ..Broken::default()
             })
         };
@@ -100,7 +100,7 @@ impl Witnesses<'_> {
         };
         Some(Broken {
             file: self.folders.state_file(),
-            what,
+            what: what.into(),
             ..Broken::default()
         })
     }
@@ -122,7 +122,7 @@ impl Witnesses<'_> {
                     number: *number,
                     file: slot.segment.path.clone(),
                     offset: slot.info.len,
-                    what: "records are missing at the end of segment",
+                    what: "records are missing at the end of segment".into(),
                     ..Broken::default()
                 };
                 gaps.push(gap.lasting());
@@ -156,7 +156,7 @@ pub(crate) fn blame_lost_sessions(
         None => broken.push(Broken {
             file: log.to_owned(),
             sessions: lost,
-            what: "sessions have lost records that the index knew",
+            what: "sessions have lost records that the index knew".into(),
             ..Broken::default()
         }),
     }

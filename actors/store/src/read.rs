@@ -9,7 +9,7 @@ use crate::meta::{Chain, SessionMeta, Spot};
 use crate::record::{self, Kind, Parse, Record};
 use crate::segment::{Found, HEADER_BYTES, Segment};
 use bytes::Bytes;
-use kilo_ports::store::{Pos, Seq, SessionLog, StoreError, Stored};
+use kilo_ports::store::{Pos, SavedView, Seq, SessionLog, StoreError, Stored};
 use kilo_protocol::SessionId;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -32,6 +32,17 @@ struct Places {
 
 /// A walk backwards came to something that is not the session's record.
 struct BrokenChain;
+
+/// Reads again when a segment was rewritten under way, or the index made anew.
+fn again<T>(read: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    for _ in 1..TRIES {
+        match read() {
+            Err(StoreError::Unreadable { .. }) => {}
+            done => return done,
+        }
+    }
+    read()
+}
 
 /// Makes the reader begin again, with an index that was made anew.
 fn moved(segment: &Segment) -> StoreError {
@@ -68,32 +79,48 @@ impl Shared {
 
     /// See [`kilo_ports::store::Store::load`].
     pub(crate) fn load(&self, id: &SessionId) -> Result<SessionLog, StoreError> {
-        let mut failure = None;
-        for _ in 0..TRIES {
-            match self.load_once(id) {
-                Ok(log) => return Ok(log),
-                Err(StoreError::Unreadable { what, source }) => {
-                    failure = Some(StoreError::Unreadable { what, source });
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Err(failure.unwrap_or_else(|| StoreError::NoSession(id.clone())))
+        again(|| {
+            let places = self.places(id)?;
+            let view = match places.meta.view {
+                Some(view) => self.view(&places, id, view.spot)?,
+                None => None,
+            };
+            self.log(id, &places, view)
+        })
     }
 
-    fn load_once(&self, id: &SessionId) -> Result<SessionLog, StoreError> {
-        let places = self.places(id)?;
-        let view = match places.meta.view {
-            Some(view) => self
-                .entry(&places, id, view.spot)?
-                .filter(|found| found.kind == Kind::View),
-            None => None,
-        };
-        let view = view.map(|found| (found.stored.seq, found.stored.body));
-        let floor = view.as_ref().map(|(seq, _)| *seq);
+    /// See [`kilo_ports::store::Store::load_whole`].
+    pub(crate) fn load_whole(&self, id: &SessionId) -> Result<SessionLog, StoreError> {
+        again(|| self.log(id, &self.places(id)?, None))
+    }
+
+    fn view(
+        &self,
+        places: &Places,
+        id: &SessionId,
+        spot: Spot,
+    ) -> Result<Option<SavedView>, StoreError> {
+        let found = self.entry(places, id, spot)?;
+        Ok(found
+            .filter(|found| found.kind == Kind::View)
+            .map(|found| SavedView {
+                seq: found.stored.seq,
+                format: found.stored.format,
+                body: found.stored.body,
+            }))
+    }
+
+    /// The view and the records after it.
+    fn log(
+        &self,
+        id: &SessionId,
+        places: &Places,
+        view: Option<SavedView>,
+    ) -> Result<SessionLog, StoreError> {
+        let floor = view.as_ref().map(|view| view.seq);
         let mut tail = Vec::new();
         for chain in places.meta.chains.iter().rev() {
-            if self.chain(&places, id, chain, floor, &mut tail)?.is_break() {
+            if self.chain(places, id, chain, floor, &mut tail)?.is_break() {
                 break;
             }
         }
@@ -161,10 +188,7 @@ impl Shared {
 
     /// See [`kilo_ports::store::Store::head`].
     pub(crate) fn head(&self, id: &SessionId) -> Result<Option<Bytes>, StoreError> {
-        self.head_once(id).or_else(|error| match error {
-            StoreError::Unreadable { .. } => self.head_once(id),
-            other => Err(other),
-        })
+        again(|| self.head_once(id))
     }
 
     fn head_once(&self, id: &SessionId) -> Result<Option<Bytes>, StoreError> {
@@ -340,6 +364,7 @@ fn own(record: &Record<'_>) -> Stored {
         session: SessionId::from_wire(record.key),
         seq: record.seq,
         at: record.at,
+        format: record.format,
         body: Bytes::copy_from_slice(record.body),
     }
 }

@@ -2,9 +2,12 @@
 //!
 //! ```text
 //! 0  magic 2 | kind 1 | key bytes 1 | record bytes 4     8  crc 4 (of everything else)
-//! 12 back 4 | head bytes 4                               20 pos 8 | seq 8 | at 8
+//! 12 back 4 | head bytes 4                               20 pos 8 | seq 8 | at 6 | body format 2
 //! 44 key | head | body
 //! ```
+//!
+//! The body's format is the writer's number, 0 in logs from before there was one: `at` had 8 bytes then, of which two
+//! were 0.
 //!
 //! `back` is the distance to the session's record before this one in the same segment, 0 for the first one there. A
 //! chain never leaves its segment, so that a segment can be rewritten alone.
@@ -18,6 +21,9 @@ pub(crate) const VERSION: u32 = 1;
 pub(crate) const HEAD_BYTES: usize = 44;
 /// The largest record, all included.
 pub(crate) const RECORD_BYTES_MAX: usize = 48 << 20;
+/// Bits of a record's time: enough for 8,900 years.
+const AT_BITS: u32 = 48;
+const AT_MAX: Millis = (1 << AT_BITS) - 1;
 const MAGIC: [u8; 2] = [0xC5, 0x1C];
 
 /// What a record is to the store.
@@ -29,7 +35,7 @@ pub(crate) enum Kind {
     /// The same, with the session's new head.
     Head = 1,
     /// The same, droppable once a view covers it.
-    Passing = 2,
+    Transient = 2,
     /// A folded view; `seq` is the last record it covers. Takes no position of its own.
     View = 3,
     /// The session is deleted.
@@ -45,7 +51,7 @@ impl Kind {
         Some(match byte {
             0 => Self::Plain,
             1 => Self::Head,
-            2 => Self::Passing,
+            2 => Self::Transient,
             3 => Self::View,
             4 => Self::Tombstone,
             5 => Self::Put,
@@ -56,7 +62,7 @@ impl Kind {
 
     /// Whether sessions see it as a record of theirs.
     pub(crate) fn is_entry(self) -> bool {
-        matches!(self, Self::Plain | Self::Head | Self::Passing)
+        matches!(self, Self::Plain | Self::Head | Self::Transient)
     }
 }
 
@@ -68,6 +74,8 @@ pub(crate) struct Record<'a> {
     pub(crate) pos: Pos,
     pub(crate) seq: Seq,
     pub(crate) at: Millis,
+    /// The body's format, for whoever reads it.
+    pub(crate) format: u16,
     /// The session's id, or the table's name.
     pub(crate) key: &'a str,
     pub(crate) head: &'a [u8],
@@ -93,7 +101,8 @@ impl Record<'_> {
         out.extend_from_slice(&(self.head.len() as u32).to_le_bytes());
         out.extend_from_slice(&self.pos.to_le_bytes());
         out.extend_from_slice(&self.seq.to_le_bytes());
-        out.extend_from_slice(&self.at.to_le_bytes());
+        let at = self.at.min(AT_MAX) | u64::from(self.format) << AT_BITS;
+        out.extend_from_slice(&at.to_le_bytes());
         out.extend_from_slice(self.key.as_bytes());
         out.extend_from_slice(self.head);
         out.extend_from_slice(self.body);
@@ -159,6 +168,7 @@ fn parse_v1(bytes: &[u8], left: u64) -> Parse<'_> {
         return Parse::Bad;
     };
     let (pos, seq, at) = (u64_at(bytes, 20), u64_at(bytes, 28), u64_at(bytes, 36));
+    let (at, format) = (at & AT_MAX, (at >> AT_BITS) as u16);
     Parse::Whole(
         Record {
             kind,
@@ -166,6 +176,7 @@ fn parse_v1(bytes: &[u8], left: u64) -> Parse<'_> {
             pos,
             seq,
             at,
+            format,
             key,
             head,
             body,

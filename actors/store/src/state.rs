@@ -391,12 +391,12 @@ impl State {
                     dead(old.spot.segment, old.bytes);
                 }
                 for chain in &mut meta.chains {
-                    dead(chain.segment, std::mem::take(&mut chain.passing));
+                    dead(chain.segment, std::mem::take(&mut chain.transient));
                 }
                 meta.next_seq = meta.next_seq.max(record.seq + 1);
             }
             _ => {
-                let passing = if record.kind == Kind::Passing {
+                let transient = if record.kind == Kind::Transient {
                     bytes
                 } else {
                     0
@@ -409,13 +409,13 @@ impl State {
                     Some(chain) => {
                         chain.last = spot.offset;
                         chain.bytes += bytes;
-                        chain.passing += passing;
+                        chain.transient += transient;
                     }
                     None => meta.chains.push(Chain {
                         segment: spot.segment,
                         last: spot.offset,
                         bytes,
-                        passing,
+                        transient,
                     }),
                 }
                 if record.kind == Kind::Head {

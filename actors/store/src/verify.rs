@@ -59,7 +59,7 @@ impl Shared {
             file: segment.path.clone(),
             offset: u64::from(spot.offset),
             sessions: [id.clone()].into(),
-            what: "records are not where the index has them; the segment may be another one",
+            what: "records are not where the index has them; the segment may be another one".into(),
             ..Broken::default()
         };
         self.damages.report(mismatch.lasting(), None);

@@ -11,7 +11,7 @@ mod common;
 
 use common::{fast_temp, options};
 use kilo_ports::store::{RecordKind, Store};
-use kilo_ports::suite::store::{Dice, headed, passing, plain, session};
+use kilo_ports::suite::store::{Dice, headed, plain, session, transient, view};
 use kilo_store::LogStore;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -47,7 +47,7 @@ fn torture(folder: &Path) {
         let entries: Vec<_> = (first..first + count)
             .map(|seq| match seq % 5 {
                 0 => headed(body(number, seq), format!("h{seq}")),
-                1 | 2 => passing(body(number, seq)),
+                1 | 2 => transient(body(number, seq)),
                 _ => plain(body(number, seq)),
             })
             .collect();
@@ -62,7 +62,7 @@ fn torture(folder: &Path) {
         let mut line = format!("ack {number} {} {}\n", first + count - 1, done.last_pos);
         if dice.below(50) == 0 {
             store
-                .save_view(&session(number), first + count - 1, b"view")
+                .save_view(&session(number), &view(first + count - 1, "view"))
                 .unwrap();
         }
         if dice.below(20) == 0 {
@@ -81,7 +81,7 @@ fn next_seq(store: &LogStore, number: u64) -> u64 {
     let Ok(log) = store.load(&session(number)) else {
         return 0;
     };
-    let viewed = log.view.map_or(0, |(seq, _)| seq + 1);
+    let viewed = log.view.map_or(0, |view| view.seq + 1);
     log.tail.last().map_or(viewed, |last| last.seq + 1)
 }
 
@@ -163,7 +163,7 @@ fn check(folder: &Path, acknowledged: &Acknowledged, cycle: u64) {
     assert!(store.newest() >= acknowledged.pos, "cycle {cycle}");
     for (number, last) in &acknowledged.seqs {
         let log = store.load(&session(*number)).unwrap();
-        let floor = log.view.map_or(0, |(seq, _)| seq + 1);
+        let floor = log.view.map_or(0, |view| view.seq + 1);
         for (stored, seq) in log.tail.iter().zip(floor..) {
             assert_eq!(
                 (stored.seq, &stored.body[..]),

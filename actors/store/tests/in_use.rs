@@ -5,7 +5,7 @@ mod common;
 
 use common::{copy_folder, fast_temp, options};
 use kilo_ports::store::{Store, StoreError};
-use kilo_ports::suite::store::{headed, plain, session};
+use kilo_ports::suite::store::{headed, plain, session, view};
 use kilo_store::LogStore;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -101,7 +101,7 @@ fn the_next_write_is_refused() {
                 assert!(is_refused(store.append(&session(9), 2, &[plain("x")])));
                 assert!(is_refused(store.put("table", "key", b"value", 2)));
                 assert!(is_refused(store.delete(&session(1), 2)));
-                assert!(is_refused(store.save_view(&session(1), 1, b"view")));
+                assert!(is_refused(store.save_view(&session(1), &view(1, "view"))));
             }
             assert!(!store.damage().is_empty(), "{what}: it is said");
             drop(store);

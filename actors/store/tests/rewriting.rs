@@ -5,7 +5,7 @@ mod common;
 
 use common::{fast_temp, options};
 use kilo_ports::store::Store;
-use kilo_ports::suite::store::{Dice, headed, passing, plain, random_operations, session};
+use kilo_ports::suite::store::{Dice, headed, plain, random_operations, session, transient, view};
 use kilo_store::LogStore;
 use std::fs;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use std::sync::Arc;
 const SEGMENT_BYTES: u64 = 32 << 10;
 
 #[test]
-fn passing_records_go_once_a_view_covers_them() {
+fn transient_records_go_once_a_view_covers_them() {
     let temp = fast_temp();
     let store = LogStore::open(options(temp.path(), SEGMENT_BYTES)).unwrap();
     let id = session(1);
     store.append(&id, 1, &[headed("begin", "head")]).unwrap();
     for _ in 0..400 {
-        store.append(&id, 2, &[passing(vec![b'd'; 200])]).unwrap();
+        store.append(&id, 2, &[transient(vec![b'd'; 200])]).unwrap();
     }
     store.append(&id, 3, &[plain("all of it")]).unwrap();
     store.rotate().unwrap();
@@ -29,7 +29,7 @@ fn passing_records_go_once_a_view_covers_them() {
         0,
         "without a view all of it is live"
     );
-    store.save_view(&id, 401, b"folded").unwrap();
+    store.save_view(&id, &view(401, "folded")).unwrap();
     assert!(store.compact().unwrap() >= 3);
     assert!(
         store.stats().log_bytes < before / 5,
@@ -38,8 +38,15 @@ fn passing_records_go_once_a_view_covers_them() {
     );
     for _ in 0..2 {
         let log = store.load(&id).unwrap();
-        assert_eq!((log.view.unwrap().0, log.tail.len()), (401, 0));
+        assert_eq!((log.view.unwrap().seq, log.tail.len()), (401, 0));
     }
+    let whole = store.load_whole(&id).unwrap().tail;
+    let left: Vec<_> = whole.iter().map(|s| (s.seq, &s.body[..])).collect();
+    assert_eq!(
+        left,
+        [(0, b"begin".as_slice()), (401, b"all of it")],
+        "enough to fold the view anew"
+    );
     let left: Vec<_> = store
         .after(0, 1_000)
         .unwrap()

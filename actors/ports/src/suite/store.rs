@@ -3,7 +3,7 @@
 //! [`passes`] runs all of it. `reopen` takes a store away and gives it back as a restart would find it; a store without
 //! a disk gives back what it got. The random parts print their seed when they fail.
 
-use crate::store::{Entry, RecordKind, Seq, Store, StoreError, Stored};
+use crate::store::{Entry, RecordKind, SavedView, Seq, Store, StoreError, Stored, Unreadable};
 use bytes::Bytes;
 use kilo_protocol::SessionId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +21,7 @@ pub async fn passes(make: Make<'_>, reopen: Reopen<'_>) {
     small_values_are_kept(make(), reopen);
     blobs_are_named_by_content(make(), reopen);
     views_shorten_the_tail(make(), reopen);
+    reports_from_above_are_damage(make(), reopen);
     many_sessions_write_at_once(make(), reopen);
     syncs_are_answered(make()).await;
     for seed in 1..=6 {
@@ -32,15 +33,17 @@ pub async fn passes(make: Make<'_>, reopen: Reopen<'_>) {
 pub fn plain(body: impl Into<Bytes>) -> Entry {
     Entry {
         kind: RecordKind::Plain,
+        format: 1,
         body: body.into(),
         head: None,
     }
 }
 
 /// A record that a view makes needless.
-pub fn passing(body: impl Into<Bytes>) -> Entry {
+pub fn transient(body: impl Into<Bytes>) -> Entry {
     Entry {
-        kind: RecordKind::Passing,
+        kind: RecordKind::Transient,
+        format: 1,
         body: body.into(),
         head: None,
     }
@@ -50,8 +53,18 @@ pub fn passing(body: impl Into<Bytes>) -> Entry {
 pub fn headed(body: impl Into<Bytes>, head: impl Into<Bytes>) -> Entry {
     Entry {
         kind: RecordKind::Head,
+        format: 1,
         body: body.into(),
         head: Some(head.into()),
+    }
+}
+
+/// A view of all records up to `seq`.
+pub fn view(seq: Seq, body: impl Into<Bytes>) -> SavedView {
+    SavedView {
+        seq,
+        format: 1,
+        body: body.into(),
     }
 }
 
@@ -104,7 +117,7 @@ fn numbers_and_positions(store: Arc<dyn Store>, reopen: Reopen<'_>) {
         .append(&one, 10, &[headed("a", "{}"), plain("b")])
         .expect("append");
     let other = store.append(&two, 11, &[plain("c")]).expect("append");
-    let third = store.append(&one, 12, &[passing("d")]).expect("append");
+    let third = store.append(&one, 12, &[transient("d")]).expect("append");
     assert_eq!(
         (first.first_pos, first.last_pos, first.first_seq),
         (1, 2, 0)
@@ -125,6 +138,7 @@ fn numbers_and_positions(store: Arc<dyn Store>, reopen: Reopen<'_>) {
         session: session.clone(),
         seq,
         at,
+        format: 1,
         body: Bytes::from_static(body.as_bytes()),
     };
     let all = vec![
@@ -158,7 +172,7 @@ fn deleting_hides_a_session(store: Arc<dyn Store>, reopen: Reopen<'_>) {
     for _ in 0..2 {
         assert!(is_unknown(store.load(&gone)));
         assert!(is_unknown(store.append(&gone, 4, &[plain("x")])));
-        assert!(is_unknown(store.save_view(&gone, 0, b"v")));
+        assert!(is_unknown(store.save_view(&gone, &view(0, "v"))));
         assert!(is_unknown(store.delete(&gone, 5)));
         assert_eq!(store.head(&gone), None);
         assert_eq!(
@@ -216,18 +230,18 @@ fn blobs_are_named_by_content(store: Arc<dyn Store>, reopen: Reopen<'_>) {
 
 fn views_shorten_the_tail(store: Arc<dyn Store>, reopen: Reopen<'_>) {
     let id = session(7);
-    assert!(is_unknown(store.save_view(&id, 0, b"v")));
+    assert!(is_unknown(store.save_view(&id, &view(0, "v"))));
     for number in 0..10 {
         store
             .append(&id, number, &[plain(format!("r{number}"))])
             .expect("append");
     }
-    store.save_view(&id, 3, b"first").expect("view");
-    store.save_view(&id, 6, b"second").expect("view");
+    store.save_view(&id, &view(3, "first")).expect("view");
+    store.save_view(&id, &view(6, "second")).expect("view");
     let mut store = store;
     for _ in 0..2 {
         let log = store.load(&id).expect("load");
-        assert_eq!(log.view, Some((6, Bytes::from_static(b"second"))));
+        assert_eq!(log.view, Some(view(6, "second")));
         let tail: Vec<_> = log
             .tail
             .iter()
@@ -240,8 +254,41 @@ fn views_shorten_the_tail(store: Arc<dyn Store>, reopen: Reopen<'_>) {
         assert_eq!(log.tail_bytes, 6);
         store = reopen(store);
     }
+    let whole = store.load_whole(&id).expect("load");
+    let bodies: Vec<_> = whole.tail.into_iter().map(|stored| stored.body).collect();
+    let all: Vec<Bytes> = (0..10).map(|number| format!("r{number}").into()).collect();
+    assert_eq!((whole.view, bodies), (None, all));
     let next = store.append(&id, 20, &[plain("r10")]).expect("append");
     assert_eq!((next.first_seq, next.first_pos), (10, 11));
+}
+
+/// What is reported from above is damage: said once, by session, restarts included.
+fn reports_from_above_are_damage(store: Arc<dyn Store>, reopen: Reopen<'_>) {
+    let (one, two) = (session(1), session(2));
+    for id in [&one, &two, &one] {
+        store.append(id, 1, &[plain("record")]).expect("append");
+    }
+    store.save_view(&one, &view(0, "view")).expect("view");
+    let mut store = store;
+    for _ in 0..2 {
+        for _ in 0..2 {
+            store.report(&one, Unreadable::View, "unknown format 7");
+            store.report(&one, Unreadable::Record(3), "no JSON");
+            store.report(&two, Unreadable::Record(2), "no JSON");
+        }
+        let sessions: Vec<_> = store.damage().into_iter().map(|d| d.sessions).collect();
+        assert_eq!(
+            sessions,
+            [vec![one.clone()], vec![one.clone()], vec![two.clone()]]
+        );
+        assert_eq!(store.load(&one).expect("load").tail.len(), 1);
+        store = reopen(store);
+    }
+    // What is not there is still a report, and no panic.
+    store.report(&session(9), Unreadable::View, "gone");
+    store.report(&two, Unreadable::Record(99), "gone");
+    assert_eq!(store.damage().len(), 5);
+    store.append(&one, 1, &[plain("goes on")]).expect("append");
 }
 
 /// 1,000 sessions, written by several threads at once: numbers without gaps, positions without doubles.
@@ -317,7 +364,7 @@ struct Model {
 struct Known {
     next_seq: Seq,
     head: Option<Bytes>,
-    view: Option<(Seq, Bytes)>,
+    view: Option<SavedView>,
 }
 
 /// Random appends, views, heads, deletes, values and restarts; after each restart everything is compared.
@@ -356,9 +403,12 @@ impl Model {
             let body = dice.bytes(size);
             entries.push(match dice.below(4) {
                 0 => headed(body, dice.bytes(100)),
-                1 => passing(body),
+                1 => transient(body),
                 _ => plain(body),
             });
+        }
+        for entry in &mut entries {
+            entry.format = dice.below(1 << 16) as u16;
         }
         let done = store.append(id, at, &entries);
         if self.deleted.contains(id) {
@@ -383,9 +433,11 @@ impl Model {
                 session: id.clone(),
                 seq,
                 at,
+                format: entry.format,
                 body,
             };
-            self.order.push((stored, entry.kind == RecordKind::Passing));
+            self.order
+                .push((stored, entry.kind == RecordKind::Transient));
             known.next_seq += 1;
             if entry.head.is_some() {
                 known.head.clone_from(&entry.head);
@@ -398,13 +450,18 @@ impl Model {
             return;
         };
         // Views only move on.
-        let least = known.view.as_ref().map_or(0, |(seq, _)| *seq);
+        let least = known.view.as_ref().map_or(0, |view| view.seq);
         let (seq, body) = (
             least + dice.below(known.next_seq - least),
             dice.bytes(2_000),
         );
-        store.save_view(id, seq, &body).expect("view");
-        known.view = Some((seq, body.into()));
+        let view = SavedView {
+            seq,
+            format: dice.below(1 << 16) as u16,
+            body: body.into(),
+        };
+        store.save_view(id, &view).expect("view");
+        known.view = Some(view);
     }
 
     fn delete(&mut self, store: &dyn Store, id: &SessionId) {
@@ -433,7 +490,7 @@ impl Model {
             return;
         };
         let log = store.load(id).expect("load");
-        let floor = known.view.as_ref().map(|(seq, _)| *seq);
+        let floor = known.view.as_ref().map(|view| view.seq);
         let own = self
             .order
             .iter()
@@ -463,11 +520,11 @@ impl Model {
         self.expect_after(store, pos, limit, seed);
     }
 
-    /// All records after `pos` are there, in order; only passing ones that a view covers may be left out.
+    /// All records after `pos` are there, in order; only transient ones that a view covers may be left out.
     fn expect_after(&self, store: &dyn Store, pos: u64, limit: usize, seed: u64) {
         let got = store.after(pos, limit).expect("after");
         let mut next = got.iter().peekable();
-        for (stored, passing) in self.order.iter().filter(|(stored, _)| stored.pos > pos) {
+        for (stored, transient) in self.order.iter().filter(|(stored, _)| stored.pos > pos) {
             if next.peek() == Some(&stored) {
                 next.next();
                 continue;
@@ -476,7 +533,7 @@ impl Model {
                 .sessions
                 .get(&stored.session)
                 .and_then(|known| known.view.as_ref());
-            let needless = *passing && view.is_some_and(|(seq, _)| stored.seq <= *seq);
+            let needless = *transient && view.is_some_and(|view| stored.seq <= view.seq);
             let is_full = got.len() == limit && next.peek().is_none();
             assert!(
                 needless || is_full,

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use kilo_ports::store::{Store, StoreError};
-use kilo_ports::suite::store::{Dice, headed, passing, plain, session};
+use kilo_ports::suite::store::{Dice, headed, plain, session, transient};
 use kilo_protocol::SessionId;
 use kilo_store::{LogStore, Options};
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,7 +68,7 @@ impl Sample {
             let entry = match dice.below(4) {
                 _ if *seq == 0 => headed(body.clone(), "first head"),
                 0 => headed(body.clone(), format!("head {seq}")),
-                1 => passing(body.clone()),
+                1 => transient(body.clone()),
                 _ => plain(body.clone()),
             };
             let head_bytes = entry.head.as_ref().map_or(0, Bytes::len);
