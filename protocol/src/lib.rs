@@ -8,6 +8,7 @@ pub mod endpoints;
 pub mod event;
 pub mod fault;
 pub mod ids;
+pub mod json;
 pub mod model;
 pub mod openapi;
 

@@ -10,6 +10,7 @@ pub mod openai_chat;
 
 use crate::errors;
 use kilo_ports::provider::{Chunk, ModelRequest, Protocol, ProviderError};
+use serde::Deserialize;
 
 /// A request, ready to send.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +87,26 @@ impl Decoder {
             Self::Anthropic(decoder) => decoder.finish(batch),
         }
     }
+}
+
+/// Reads an event of a protocol; what it borrows lies in `data`, or in `mended` where `data` had to be mended first.
+///
+/// Errors: the provider's own if it sent one that is no event of the protocol, else `Malformed`.
+fn read<'a, T: Deserialize<'a>>(
+    data: &'a [u8],
+    mended: &'a mut Vec<u8>,
+) -> Result<T, ProviderError> {
+    let first = match serde_json::from_slice(data) {
+        Ok(event) => return Ok(event),
+        Err(error) => error,
+    };
+    if let Some(better) = kilo_protocol::json::mend(data) {
+        *mended = better;
+        if let Ok(event) = serde_json::from_slice(mended) {
+            return Ok(event);
+        }
+    }
+    Err(errors::instead_of_answer(data).unwrap_or_else(|| errors::malformed(data, &first)))
 }
 
 /// Chunks of a read that stay as the provider sent them. A reader sees them one by one, as at reading speed; what comes

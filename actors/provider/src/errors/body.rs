@@ -2,6 +2,31 @@
 
 use serde_json::Value;
 
+/// Where codes and types stand, in an error or beside it.
+const CODE_KEYS: [&str; 7] = [
+    "code",
+    "type",
+    "status",
+    "error_type",
+    "status_code",
+    "statusCode",
+    "error_code",
+];
+
+/// Where the sentence stands, the likeliest first.
+const MESSAGE_KEYS: [&str; 10] = [
+    "message",
+    "detail",
+    "error_description",
+    "error",
+    "msg",
+    "errors",
+    "error_message",
+    "errorMessage",
+    "error_msg",
+    "status_msg",
+];
+
 /// The sentence and the codes of an error.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
@@ -25,18 +50,13 @@ pub(super) fn read(body: &str) -> Facts {
     }
 }
 
-/// Reads an error object (or text) by itself.
-pub(super) fn read_error(raw: &str) -> Facts {
-    let value: Value = serde_json::from_str(raw).unwrap_or(Value::Null);
-    facts(serde_json::json!({"error": value}))
-}
-
-fn facts(whole: Value) -> Facts {
+/// Reads an error that came as JSON.
+pub(super) fn facts(whole: Value) -> Facts {
     let value = &whole;
     let error = value.get("error").unwrap_or(value);
     let mut code = Vec::new();
     for object in [error, value] {
-        for key in ["code", "type", "status", "error_type"] {
+        for key in CODE_KEYS {
             match object.get(key) {
                 Some(Value::String(text)) if !text.is_empty() => code.push(text.clone()),
                 Some(Value::Number(number)) => code.push(number.to_string()),
@@ -53,28 +73,23 @@ fn facts(whole: Value) -> Facts {
 }
 
 fn message(value: &Value) -> Option<String> {
-    if let Value::String(text) = value {
-        return text_of(text);
+    match value {
+        Value::String(text) => sentence(text),
+        Value::Array(list) => list.first().and_then(message),
+        Value::Object(map) => MESSAGE_KEYS
+            .iter()
+            .find_map(|key| map.get(*key).and_then(message)),
+        _ => None,
     }
-    for key in [
-        "message",
-        "detail",
-        "error_description",
-        "error",
-        "msg",
-        "errors",
-    ] {
-        let found = match value.get(key) {
-            Some(Value::String(text)) => text_of(text),
-            Some(Value::Array(list)) => list.first().and_then(message),
-            Some(object @ Value::Object(_)) => message(object),
-            _ => None,
-        };
-        if found.is_some() {
-            return found;
-        }
-    }
-    None
+}
+
+/// A text; where a gateway passes on another's body as text, the sentence in that.
+fn sentence(text: &str) -> Option<String> {
+    let inner = || match text.trim_start().as_bytes().first() {
+        Some(b'{' | b'[') => message(&serde_json::from_str(text).ok()?),
+        _ => None,
+    };
+    inner().or_else(|| text_of(text))
 }
 
 /// Gateways wrap what the provider behind them said.

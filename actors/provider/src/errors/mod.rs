@@ -2,11 +2,13 @@
 
 mod body;
 mod class;
+mod instead;
 mod overflow;
 mod redact;
 mod wait;
 
 use class::class;
+pub use instead::{from_text, instead_of_answer};
 pub use overflow::is_overflow;
 pub use redact::redact;
 pub use wait::retry_after_ms;
@@ -60,24 +62,6 @@ pub fn request_id(headers: &HeaderMap) -> Option<String> {
         .iter()
         .find_map(|name| headers.get(*name)?.to_str().ok())?;
     Some(cut(id, 200))
-}
-
-/// The error object that a provider sends in the middle of a stream that began well.
-pub fn in_stream(raw: &str) -> ProviderError {
-    let facts = body::read_error(raw);
-    let message = facts
-        .message
-        .unwrap_or_else(|| "the provider broke off with an error".into());
-    let status = facts
-        .code
-        .iter()
-        .find_map(|code| code.parse().ok())
-        .filter(|s| (400..600).contains(s));
-    let mut error = ProviderError::new(class(status, &facts.code, &message, false), message);
-    error.status = status;
-    error.message = cut(&redact(&error.message, None), 2_000);
-    error.body = Some(cut(&redact(raw, None), BODY_BYTES_MAX));
-    error
 }
 
 /// A chunk that is no JSON of the protocol.
@@ -287,7 +271,9 @@ mod tests {
             (r#""it broke""#, ErrorClass::Unknown),
         ];
         for (raw, class) in table {
-            assert_eq!(in_stream(raw).class, class, "{raw}");
+            let event = format!("{{\"error\":{raw}}}");
+            let error = instead_of_answer(event.as_bytes()).expect("an error");
+            assert_eq!(error.class, class, "{raw}");
         }
     }
 }

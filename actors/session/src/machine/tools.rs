@@ -34,7 +34,11 @@ impl Machine {
         } else {
             raw.as_str()
         };
-        let parsed = match serde_json::from_str::<Value>(text) {
+        let parsed = match serde_json::from_str::<Value>(text).or_else(|error| {
+            // Half a character must not cost the call.
+            let mended = kilo_protocol::json::mend(text.as_bytes());
+            serde_json::from_slice(&mended.ok_or(error)?)
+        }) {
             Ok(input @ Value::Object(_)) => Ok(input),
             Ok(other) => Err((
                 json!({"value": other}),

@@ -19,10 +19,12 @@ impl Machine {
             return;
         }
         let began = run.first_chunk.is_some();
+        let called = !run.calls.is_empty();
         cx.durable();
         match error.class {
             ErrorClass::Aborted => {}
-            ErrorClass::ContextOverflow if !began => self.overflow(cx, error),
+            // Local servers notice in the middle of an answer that it no longer fits.
+            ErrorClass::ContextOverflow if !called => self.overflow(cx, error),
             ErrorClass::Network if !began => self.go_offline(cx, error),
             _ if error.is_retryable() && !began && run.tries < RETRIES_MAX => {
                 run.tries += 1;

@@ -1,11 +1,12 @@
 //! Reads an answer of the Messages protocol.
 
-use crate::adapters::Batch;
 use crate::adapters::lenient::{Count, Text};
+use crate::adapters::{self, Batch};
 use crate::errors;
 use kilo_ports::provider::{Chunk, ProviderError};
 use kilo_protocol::model::{CacheTokens, Tokens};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -24,8 +25,8 @@ struct Event<'a> {
     message: Option<Message>,
     #[serde(default)]
     usage: Option<Usage>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
+    #[serde(default)]
+    error: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -119,9 +120,11 @@ impl Decoder {
         if data.is_empty() || data == b"[DONE]" || self.done {
             return Ok(());
         }
-        let event: Event = serde_json::from_slice(data).map_err(|e| errors::malformed(data, &e))?;
-        if let Some(error) = event.error {
-            return Err(errors::in_stream(error.get()));
+        let mut mended = Vec::new();
+        let event: Event = adapters::read(data, &mut mended)?;
+        let doubtful = event.error.is_some() || matches!(event.kind.0.as_ref(), "" | "error");
+        if doubtful && let Some(error) = errors::instead_of_answer(data) {
+            return Err(error);
         }
         let index = event.index.or_zero();
         match event.kind.0.as_ref() {

@@ -1,10 +1,10 @@
 //! Reads a chat answer: the strict stream of the original and the sloppy ones of its imitators.
 
 use super::details;
-use super::event::{CallDelta, Delta, Event};
+use super::event::{CallDelta, Delta, Event, FunctionDelta};
 use super::usage::Usage;
-use crate::adapters::Batch;
-use crate::adapters::lenient::Text;
+use crate::adapters::lenient::{Count, Text};
+use crate::adapters::{self, Batch};
 use crate::errors;
 use kilo_ports::provider::{Chunk, ProviderError};
 use kilo_protocol::model::Tokens;
@@ -30,6 +30,9 @@ struct OpenCall {
 /// The most calls in one answer; what goes beyond is left out.
 const CALLS_MAX: usize = 256;
 
+/// The index of a call that has none, since it is the only one.
+const LEGACY: u64 = u64::MAX;
+
 /// Reads one chat answer.
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -39,6 +42,8 @@ pub struct Decoder {
     finish: Option<String>,
     usage: Option<Usage>,
     said_something: bool,
+    /// The model's own refusal stands in a field of its own; the finish that follows is an ordinary one.
+    refused: bool,
     done: bool,
 }
 
@@ -53,9 +58,12 @@ impl Decoder {
         if data.is_empty() || self.done {
             return Ok(());
         }
-        let event: Event = serde_json::from_slice(data).map_err(|e| errors::malformed(data, &e))?;
-        if let Some(error) = event.error {
-            return Err(errors::in_stream(error.get()));
+        let mut mended = Vec::new();
+        let event: Event = adapters::read(data, &mut mended)?;
+        if event.is_doubtful()
+            && let Some(error) = errors::instead_of_answer(data)
+        {
+            return Err(error);
         }
         self.usage = event
             .usage
@@ -90,6 +98,7 @@ impl Decoder {
         self.close(batch);
         self.end_calls(batch);
         let reason = match self.finish.as_deref().unwrap_or("unknown") {
+            _ if self.refused => "content-filter",
             "stop" | "unknown" if !self.calls.is_empty() => "tool-calls",
             reason => reason,
         };
@@ -124,11 +133,17 @@ impl Decoder {
         if let Some(details) = delta.reasoning_details {
             self.reasoning_details(details.get(), reasoned, batch);
         }
+        self.refused |= !delta.refusal.is_empty();
         for text in [&delta.content.text, &delta.refusal] {
             if !text.is_empty() {
                 self.turn_to(Open::Text, batch);
                 batch.text(&text.0);
             }
+        }
+        if let Some(function) = delta.function_call
+            && delta.tool_calls.is_none()
+        {
+            self.legacy_call(function, batch);
         }
         let alone = delta
             .tool_calls
@@ -184,6 +199,20 @@ impl Decoder {
         };
         let piece = arguments_text(arguments.get());
         batch.arguments(index, &piece);
+    }
+
+    /// A call from before there could be several: without index and id, and there is only one in an answer.
+    fn legacy_call(&mut self, function: FunctionDelta, batch: &mut Batch) {
+        let others = |call: &OpenCall| call.wire_index != Some(LEGACY);
+        if self.calls.iter().any(others) {
+            return; // a server that sends the same call both ways
+        }
+        let call = CallDelta {
+            index: Count(Some(LEGACY)),
+            id: Text::default(),
+            function: Some(function),
+        };
+        self.call(call, true, batch);
     }
 
     /// The call that a delta goes on with: by its index, else by its id, else the last one if the delta has no name.
@@ -279,10 +308,19 @@ impl Decoder {
 /// Arguments come as pieces of a JSON text, or from weak servers as the object itself.
 fn arguments_text(raw: &str) -> std::borrow::Cow<'_, str> {
     match raw.as_bytes().first() {
-        Some(b'"') => serde_json::from_str::<Text>(raw).unwrap_or_default().0,
+        Some(b'"') => match serde_json::from_str::<Text>(raw) {
+            Ok(text) => text.0,
+            Err(_) => mended_text(raw).into(),
+        },
         Some(b'{' | b'[') => raw.into(),
         _ => "".into(),
     }
+}
+
+/// A text with half a character in it, as it can be when a server cuts arguments anywhere.
+fn mended_text(raw: &str) -> String {
+    let mended = kilo_protocol::json::mend(raw.as_bytes()).unwrap_or_default();
+    serde_json::from_slice(&mended).unwrap_or_default()
 }
 
 /// An id for a call that came without one. It is chance, so that no two calls of a session share it.

@@ -4,6 +4,7 @@ use super::content::Content;
 use super::usage::Usage;
 use crate::adapters::lenient::{Count, First, Text};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 /// What is read of one event. Everything else is skipped over.
@@ -13,10 +14,22 @@ pub(super) struct Event<'a> {
     pub choices: First<Choice<'a>>,
     #[serde(default)]
     pub usage: Option<Usage>,
-    #[serde(borrow, default)]
-    pub error: Option<&'a RawValue>,
+    #[serde(default)]
+    pub error: Option<IgnoredAny>,
     #[serde(default)]
     pub x_groq: Option<Groq>,
+}
+
+impl Event<'_> {
+    /// It may be an error: it has one, or nothing of an answer. Then it deserves a closer look.
+    pub fn is_doubtful(&self) -> bool {
+        let no_answer = self.usage.is_none() && self.x_groq.is_none();
+        self.error.is_some()
+            || match &self.choices.0 {
+                None => no_answer,
+                Some(choice) => choice.is_doubtful(),
+            }
+    }
 }
 
 #[derive(Deserialize)]
@@ -36,6 +49,19 @@ pub(super) struct Choice<'a> {
     pub finish_reason: Text<'a>,
     #[serde(default)]
     pub usage: Option<Usage>,
+    #[serde(default)]
+    pub error: Option<IgnoredAny>,
+}
+
+impl Choice<'_> {
+    fn is_doubtful(&self) -> bool {
+        let deltas = [&self.delta, &self.message];
+        self.error.is_some()
+            || deltas
+                .into_iter()
+                .flatten()
+                .any(|delta| delta.error.is_some())
+    }
 }
 
 #[derive(Deserialize)]
@@ -54,6 +80,11 @@ pub(super) struct Delta<'a> {
     pub refusal: Text<'a>,
     #[serde(borrow, default)]
     pub tool_calls: Option<Vec<CallDelta<'a>>>,
+    /// What calls were before there could be several.
+    #[serde(borrow, default)]
+    pub function_call: Option<FunctionDelta<'a>>,
+    #[serde(default)]
+    pub error: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]

@@ -49,6 +49,49 @@ fn a_client_has_the_conversation_summarised() {
 }
 
 #[test]
+fn a_conversation_that_outgrows_the_model_within_an_answer_is_summarised_as_well() {
+    let outcome = script(
+        "
+        prompt 'one'
+        text 'half'
+        fail overflow 'full'
+        ",
+    );
+    outcome.since(
+        "fail",
+        "
+            - fail overflow 'full'
+            record failed ContextOverflowError 'full'
+            record part m2.p3 text 'half' ended
+            record message m2 answers m1 ContextOverflowError complete
+            record message m3 user code
+            record part m3.p4 compaction overflow
+            record turn went on m3 summary, then m1
+            record message m4 answers m3 summary
+            record status busy
+            record part m4.p5 step-start -
+            effect call_model m4 for m3 compaction
+        ",
+    );
+}
+
+#[test]
+fn an_answer_that_called_tools_is_not_begun_again_for_want_of_room() {
+    let outcome = script(
+        "
+        prompt 'one'
+        call c1 read {}
+        fail overflow 'full'
+        ",
+    );
+    assert!(
+        outcome
+            .lines
+            .contains(&"record turn closed error".to_string())
+    );
+}
+
+#[test]
 fn a_conversation_that_does_not_fit_is_summarised_and_the_prompt_goes_on_in_the_same_turn() {
     let outcome = script(
         "
