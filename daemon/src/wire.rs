@@ -203,6 +203,11 @@ impl Running {
         matches!(&*self.readiness.borrow(), Readiness::Ready(engine) if !engine.statuses().is_empty())
     }
 
+    /// Tells whether a turn that is over still has something to store, such as the session's title.
+    pub fn is_finishing(&self) -> bool {
+        self.engine().is_some_and(|engine| engine.is_finishing())
+    }
+
     /// The engine, for programs that hold the daemon in their own process.
     pub fn engine(&self) -> Option<Arc<Engine>> {
         match &*self.readiness.borrow() {

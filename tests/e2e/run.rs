@@ -1,7 +1,9 @@
 //! The command line against a scripted model: what it prints, how it ends.
 
-use kilo_tests::{Home, Model, Project, Step, Turn};
+use kilo_tests::{Ended, Home, Model, Project, Step, Turn};
 use serde_json::{Value, json};
+use std::io::Read;
+use std::process::Stdio;
 
 fn lines(text: &str) -> Vec<Value> {
     text.lines()
@@ -184,4 +186,114 @@ fn run_uses_the_daemon_that_is_there() {
         home.run(project.path(), &["daemon", "status"]).code,
         Some(1)
     );
+}
+
+#[test]
+fn text_reaches_a_pipe_as_it_comes() {
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    let steps = ["\n\none ", "two\n"].map(|text| Step::Text(text.into()));
+    let [first, last] = steps;
+    model.script("k", [Turn::of([first, Step::Gate("g".into()), last])]);
+    let mut run = home
+        .kilo(&["run", "go [[k]]"])
+        .current_dir(project.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a run");
+    let mut out = run.stdout.take().expect("its output");
+    let mut piece = [0; 3];
+    out.read_exact(&mut piece).expect("the first piece");
+    assert_eq!(&piece, b"one");
+    model.open("g");
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).expect("the rest");
+    assert_eq!(rest, " two\n");
+    assert_eq!(run.wait().expect("an end").code(), Some(0));
+}
+
+#[test]
+fn an_open_input_that_stays_silent_does_not_hold_the_prompt() {
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    let mut silent = home
+        .kilo(&["run", "go [[k]]"])
+        .current_dir(project.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a run");
+    let held = silent.stdin.take();
+    let ended = Ended::from(silent.wait_with_output().expect("an end"));
+    assert_eq!(
+        (ended.code, ended.out.as_str()),
+        (Some(0), "echo of k\n"),
+        "{}",
+        ended.err
+    );
+    assert!(
+        ended.err.contains("nothing came from standard input"),
+        "{}",
+        ended.err
+    );
+    drop(held);
+}
+
+#[test]
+fn the_title_is_stored_when_the_command_ends() {
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    let look = json!({"command": "echo hi", "description": "look"});
+    model.script("k", [Turn::call("bash", &look), Turn::text("done")]);
+    let ended = home.run(project.path(), &["run", "go [[k]]"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let listed = home.run(project.path(), &["session", "list", "--format", "json"]);
+    assert!(!listed.out.contains("New session"), "{}", listed.out);
+}
+
+#[test]
+fn a_provider_that_is_not_there_is_said_once() {
+    let (home, model) = (Home::new(), Model::start());
+    let away = json!({"provider": {"test": {
+        "npm": "@ai-sdk/openai-compatible",
+        "options": {"baseURL": "http://127.0.0.1:9/v1"},
+        "models": {"test-model": {}},
+    }}});
+    let project = Project::with(&model, &away);
+    let ended = home.run(project.path(), &["run", "go"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert_eq!(
+        ended.err.matches("Cannot connect").count(),
+        1,
+        "{}",
+        ended.err
+    );
+}
+
+#[test]
+fn a_summary_of_the_conversation_is_no_answer() {
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    let first = home.run(project.path(), &["run", "first [[a]]"]);
+    assert_eq!(first.code, Some(0), "{}", first.err);
+    let overflow =
+        "This model's maximum context length is 10 tokens. Reduce the length of the messages.";
+    model.script("k", [Turn::error(400, overflow), Turn::text("the answer")]);
+    for format in ["default", "json"] {
+        let ended = home.run(
+            project.path(),
+            &["run", "-c", "--format", format, "go [[k]]"],
+        );
+        assert_eq!(ended.code, Some(0), "{} {}", ended.out, ended.err);
+        let texts = match format {
+            "default" => vec![ended.out.trim().to_owned()],
+            _ => lines(&ended.out)
+                .iter()
+                .filter_map(|line| line["part"]["text"].as_str().map(str::to_owned))
+                .collect(),
+        };
+        assert_eq!(texts, ["the answer"], "{}", ended.err);
+        model.script("k", [Turn::error(400, overflow), Turn::text("the answer")]);
+    }
 }

@@ -351,7 +351,7 @@ pub(crate) fn make_title(actor: &SessionActor, ctx: &mut Context<SessionActor>) 
     let session = actor.address.session.to_string();
     let provider = state.info.model.clone();
     let address = ctx.address();
-    actor.engine.spawn(async move {
+    actor.engine.spawn_finishing(async move {
         let Some(model) = provider else { return };
         let Ok(folder) = engine.folder(&directory).await else {
             return;
@@ -436,7 +436,7 @@ pub(crate) fn make_diff(actor: &SessionActor, prompt: MessageId, ctx: &mut Conte
         .cloned()
         .collect();
     let address = ctx.address();
-    actor.engine.spawn(async move {
+    actor.engine.spawn_finishing(async move {
         let turn = diff_of(&engine, &directory, &of_turn).await;
         let session = if of_turn.len() == all.len() {
             turn.clone()

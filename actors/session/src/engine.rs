@@ -45,6 +45,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -84,6 +85,15 @@ pub struct Engine {
     saved: Mutex<HashMap<ProjectId, Arc<Vec<Rule>>>>,
     seen: Mutex<HashMap<SessionId, (String, BTreeSet<PathBuf>)>>,
     locks: Vec<tokio::sync::Mutex<()>>,
+    finishing: AtomicUsize,
+}
+
+struct Finishing(Arc<Engine>);
+
+impl Drop for Finishing {
+    fn drop(&mut self) {
+        self.0.finishing.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// The sequence of facts about deleted sessions.
@@ -124,6 +134,7 @@ impl Engine {
             saved: Mutex::default(),
             seen: Mutex::default(),
             locks: (0..LOCKS).map(|_| tokio::sync::Mutex::new(())).collect(),
+            finishing: AtomicUsize::new(0),
         };
         Ok((Arc::new(engine), open))
     }
@@ -204,6 +215,26 @@ impl Engine {
     /// Runs a task on the tokio pool.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.parts.handle.spawn(task);
+    }
+
+    /// As [`Engine::spawn`], for what a turn leaves to be done after its end: its title, its diff. A process that only
+    /// ran this turn waits for it.
+    pub(crate) fn spawn_finishing(
+        self: &Arc<Self>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.finishing.fetch_add(1, Ordering::SeqCst);
+        let engine = Arc::clone(self);
+        self.spawn(async move {
+            // Counted down also when the task panics or is dropped.
+            let _counted = Finishing(engine);
+            task.await;
+        });
+    }
+
+    /// Whether a closed turn still has something to store.
+    pub fn is_finishing(&self) -> bool {
+        self.finishing.load(Ordering::SeqCst) > 0
     }
 
     pub(crate) fn spawn_blocking(&self, task: impl FnOnce() + Send + 'static) {

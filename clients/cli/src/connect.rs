@@ -16,6 +16,9 @@ const HEALTH_MAX: Duration = Duration::from_secs(1);
 const ATTEMPTS_MAX: u32 = 40;
 const ATTEMPT_STEP: Duration = Duration::from_millis(100);
 const BUSY_STEP: Duration = Duration::from_millis(100);
+/// How long a title or a diff may take once the turn is over.
+const FINISH_MAX: Duration = Duration::from_secs(10);
+const FINISH_STEP: Duration = Duration::from_millis(5);
 
 /// A client, and the engine behind it when that runs in this process.
 pub struct Link {
@@ -25,18 +28,13 @@ pub struct Link {
 }
 
 impl Link {
-    /// Stops the engine if it runs in this process, once no other process has a turn running in it; Ctrl-C stops it at
-    /// once.
+    /// Stops the engine if it runs in this process, once no other process has a turn running in it and what turns left
+    /// behind (a title, a diff) is stored; Ctrl-C stops it at once.
     pub async fn close(self) {
         let Some(engine) = self.engine else { return };
-        if engine.is_busy()
-            && let Ok(mut signals) = Signals::listen()
-        {
-            note(
-                "another program uses this process's engine; waiting until it is done (Ctrl-C stops both)",
-            );
+        if let Ok(mut signals) = Signals::listen() {
             tokio::select! {
-                () = idle(&engine) => {}
+                () = done(&engine) => {}
                 _ = signals.next() => {}
             }
         }
@@ -94,10 +92,23 @@ pub async fn open(cx: &Context, remote: &Remote, directory: &str) -> anyhow::Res
     anyhow::bail!("another process holds the data folder and does not answer")
 }
 
-async fn idle(engine: &Engine) {
+/// Waits until nothing runs in the engine of this process and nothing is left to store.
+async fn done(engine: &Engine) {
+    if engine.is_busy() {
+        note(
+            "another program uses this process's engine; waiting until it is done (Ctrl-C stops both)",
+        );
+    }
     while engine.is_busy() {
         tokio::time::sleep(BUSY_STEP).await;
     }
+    // A model that never gives the title must not hold a person for long.
+    let stored = async {
+        while engine.is_finishing() {
+            tokio::time::sleep(FINISH_STEP).await;
+        }
+    };
+    let _ = tokio::time::timeout(FINISH_MAX, stored).await;
 }
 
 /// A client for the background daemon, if it is there and healthy.

@@ -136,6 +136,11 @@ impl Engine {
         self.running.is_busy()
     }
 
+    /// Whether a turn that is over still has something to store, such as the session's title.
+    pub fn is_finishing(&self) -> bool {
+        self.running.is_finishing()
+    }
+
     /// Stops it, within 0.9 s.
     pub async fn stop(self) {
         if tokio::time::timeout(STOP_MAX, self.running.stop())

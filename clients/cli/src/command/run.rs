@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 /// What `kilo run` takes.
 #[derive(Args, Clone, Debug, Default)]
 pub struct RunArgs {
-    /// What to say; piped text is appended.
+    /// What to say; piped text is appended. A `-` waits for piped text however long it takes.
     #[arg(value_name = "MESSAGE")]
     pub message: Vec<String>,
     /// Run this configured command; the message is its arguments.
@@ -81,7 +81,7 @@ pub enum Format {
 
 /// Runs the prompt. Status 0 when the turn ended well, 1 when it failed or something was refused, 130 after Ctrl-C.
 pub async fn execute(args: &RunArgs, cx: &Context) -> anyhow::Result<Exit> {
-    let said = input::message(&args.message)?;
+    let said = input::message(&args.message, args.command.is_some())?;
     if said.trim().is_empty() && args.command.is_none() {
         anyhow::bail!("there is nothing to say: give a message, or pipe one in");
     }

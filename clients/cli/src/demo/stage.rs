@@ -203,6 +203,10 @@ impl Audience for DemoAudience {
         self.answer(request).boxed()
     }
 
+    fn waited(&mut self, call: &str, ms: u64) {
+        self.people.waited(call, ms);
+    }
+
     fn waits_for_network(&self) -> bool {
         false
     }

@@ -44,7 +44,8 @@ pub async fn follow(
         session,
         show,
         family: HashSet::from([session.id.to_string()]),
-        users: HashSet::new(),
+        others: HashSet::new(),
+        first: None,
         shown: HashSet::new(),
         reasoning: HashMap::new(),
         refused: false,
@@ -63,8 +64,10 @@ struct Turn<'a> {
     show: &'a mut dyn Audience,
     /// This session and the sessions of its tasks.
     family: HashSet<String>,
-    /// Messages that are the user's own.
-    users: HashSet<String>,
+    /// Messages that are no answer: the user's own, summaries of the conversation.
+    others: HashSet<String>,
+    /// The first message of this run: what is before it was there already.
+    first: Option<String>,
     /// Parts that were shown.
     shown: HashSet<String>,
     /// Whether a part is reasoning.
@@ -142,7 +145,8 @@ impl Turn<'_> {
             return exit;
         }
         if self.refused {
-            let why = "something was refused because nobody was here to ask; --auto allows what is not denied";
+            let why =
+                "a call was refused, so this may be incomplete; --auto allows what is not denied";
             self.show
                 .error(self.session.id.as_str(), Value::String(why.into()));
             return Exit::FAILED;
@@ -195,11 +199,17 @@ impl Turn<'_> {
 
     /// Shows what happened while nobody listened, and answers what was asked.
     async fn catch_up(&mut self) -> Result<(), ClientError> {
+        // Without a first message nothing can have been missed; the answer itself comes with the end of the call.
+        let first = self.first.clone();
         for message in self.client.messages(&self.session.id).await? {
-            if message.info.assistant().is_some() {
+            // Ids rise with time.
+            let is_new = |first: &String| message.info.id().as_str() >= first.as_str();
+            if first.as_ref().is_some_and(is_new) {
                 self.message(&message);
             }
         }
+        // Pieces of what grows now may be missing: the finished part brings them all.
+        self.reasoning.clear();
         for request in self.client.permissions().await? {
             self.permission(request).await?;
         }
@@ -207,6 +217,9 @@ impl Turn<'_> {
     }
 
     fn message(&mut self, message: &MessageWithParts) {
+        if message.info.assistant().is_none_or(|answer| answer.summary) {
+            return;
+        }
         for part in &message.parts {
             if let Ok(part) = serde_json::to_value(part) {
                 self.part(&part);
@@ -245,9 +258,17 @@ impl Turn<'_> {
                 }
             }
             "session.drained" if own => self.drained |= text(fields, "/token") == self.token,
-            "message.updated" if own && text(fields, "/info/role") == "user" => {
-                self.users.insert(text(fields, "/info/id").to_owned());
+            "message.updated" if own => {
+                let is_summary = fields.pointer("/info/summary") == Some(&Value::Bool(true));
+                let id = text(fields, "/info/id");
+                if is_summary || text(fields, "/info/role") == "user" {
+                    self.others.insert(id.to_owned());
+                }
+                self.first.get_or_insert_with(|| id.to_owned());
             }
+            "session.compacted" if own => self
+                .show
+                .notice("the conversation was summarised, for it did not fit the model any more"),
             "message.part.updated" if own => {
                 if let Some(part) = fields.get("part") {
                     self.part(part);
@@ -272,7 +293,7 @@ impl Turn<'_> {
 
     fn part(&mut self, part: &Value) {
         let id = text(part, "/id");
-        if self.users.contains(text(part, "/messageID")) || self.shown.contains(id) {
+        if self.others.contains(text(part, "/messageID")) || self.shown.contains(id) {
             return;
         }
         match part.get("type").and_then(Value::as_str) {
@@ -330,7 +351,13 @@ impl Turn<'_> {
         if !self.family.contains(request.session_id.as_str()) {
             return Ok(());
         }
-        let reply = match self.show.judge(&request).await {
+        let asked = Instant::now();
+        let verdict = self.show.judge(&request).await;
+        if let Some(call) = &request.tool {
+            let waited = asked.elapsed().as_millis() as u64;
+            self.show.waited(call.call_id.as_str(), waited);
+        }
+        let reply = match verdict {
             Verdict::Settled => return Ok(()),
             Verdict::Allow => Reply::Once,
             Verdict::Refuse => Reply::Reject,
@@ -348,10 +375,7 @@ impl Turn<'_> {
             self.offline = Some((request.id, Instant::now() + OFFLINE_MAX));
             return Ok(());
         }
-        self.show.notice(&format!(
-            "the provider cannot be reached: {}",
-            request.message
-        ));
+        // The turn's error will say that the provider cannot be reached; once is enough.
         settle(self.client.reply_network(&request.id, false).await)
     }
 

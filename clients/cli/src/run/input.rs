@@ -1,21 +1,38 @@
 //! What is said: words of the command line, piped text, attached files.
 
+use crate::terminal::note;
 use anyhow::{Context as _, bail};
 use kilo_protocol::model::ModelRef;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Read};
 use std::path::Path;
+use std::time::Duration;
 
 const PIPED_BYTES_MAX: u64 = 10 << 20;
 
+/// How long standard input may stay silent when there is something to say without it.
+pub const SILENCE_MAX: Duration = Duration::from_millis(200);
+/// The word that waits for standard input however long it stays silent.
+const WAIT: &str = "-";
+
 /// The message: the words, then what is piped in, a newline between them.
+///
+/// An editor or a job runner may leave standard input open and never write to it. So where there are words (or
+/// `is_enough`), an input that stays silent for [`SILENCE_MAX`] is none; `-` among the words, or no words at all, waits
+/// for its end. What has begun is always read to its end.
 ///
 /// # Errors
 /// When what is piped in is over 10 MiB or cannot be read.
-pub fn message(words: &[String]) -> anyhow::Result<String> {
-    let said = words.join(" ");
-    let piped = piped()?;
+pub fn message(words: &[String], is_enough: bool) -> anyhow::Result<String> {
+    let said: Vec<&str> = words
+        .iter()
+        .map(String::as_str)
+        .filter(|word| *word != WAIT)
+        .collect();
+    let said = said.join(" ");
+    let piped = piped(patience(words, is_enough))?;
     Ok(match (said.is_empty(), piped.trim().is_empty()) {
         (_, true) => said,
         (true, false) => piped,
@@ -23,9 +40,24 @@ pub fn message(words: &[String]) -> anyhow::Result<String> {
     })
 }
 
-fn piped() -> anyhow::Result<String> {
+/// How long standard input may stay silent; `None` for ever.
+fn patience(words: &[String], is_enough: bool) -> Option<Duration> {
+    let waits = words.iter().any(|word| word == WAIT);
+    (!waits && (is_enough || !words.is_empty())).then_some(SILENCE_MAX)
+}
+
+fn piped(patience: Option<Duration>) -> anyhow::Result<String> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
+        return Ok(String::new());
+    }
+    if let Some(patience) = patience
+        && !speaks_within(&stdin, patience)
+    {
+        note(&format!(
+            "nothing came from standard input within {} s, so the prompt goes without it; `-` among the words waits for it",
+            patience.as_secs_f32()
+        ));
         return Ok(String::new());
     }
     let mut bytes = Vec::new();
@@ -41,6 +73,16 @@ fn piped() -> anyhow::Result<String> {
         );
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Whether something can be read, or the end is reached, within that time.
+fn speaks_within(stdin: &std::io::Stdin, patience: Duration) -> bool {
+    let timeout = Timespec {
+        tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(patience.subsec_nanos()),
+    };
+    let ready = poll(&mut [PollFd::new(stdin, PollFlags::IN)], Some(&timeout));
+    !matches!(ready, Ok(0))
 }
 
 /// `PROVIDER/MODEL` as the protocol has it; the model's id may hold slashes itself.
@@ -131,6 +173,19 @@ fn mime(path: &Path) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_input_that_something_can_be_said_without_may_be_silent() {
+        let words = |text: &str| {
+            text.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(patience(&words("fix it"), false), Some(SILENCE_MAX));
+        assert_eq!(patience(&[], true), Some(SILENCE_MAX));
+        assert_eq!(patience(&[], false), None);
+        assert_eq!(patience(&words("fix it -"), true), None);
+    }
 
     #[test]
     fn a_model_is_a_provider_and_the_rest() {

@@ -7,8 +7,9 @@ use crate::terminal::{self, Terminal, harmless};
 use crate::time::{duration, now};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
-use kilo_protocol::model::{PermissionRequest, Session, ToolPart, TurnError};
+use kilo_protocol::model::{PermissionRequest, Session, ToolPart, ToolState, TurnError};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::io::{Stdout, stdout};
 
 /// How a request for permission is answered.
@@ -27,6 +28,8 @@ pub enum Verdict {
 pub trait Audience {
     /// Answers a request for permission.
     fn judge<'a>(&'a mut self, request: &'a PermissionRequest) -> BoxFuture<'a, Verdict>;
+    /// A call waited so long for the answer to a request for permission: no time of its own.
+    fn waited(&mut self, _call: &str, _ms: u64) {}
     /// Whether it has the patience to wait for a network that is gone.
     fn waits_for_network(&self) -> bool;
     /// The run begins.
@@ -112,7 +115,18 @@ pub struct People {
     side: Terminal,
     wishes: Wishes,
     /// The part whose pieces are being shown.
-    open: Option<String>,
+    open: Option<Open>,
+    /// How long calls waited for permission.
+    waits: HashMap<String, u64>,
+}
+
+/// A part that grows.
+struct Open {
+    id: String,
+    /// How much of its text came, in bytes.
+    bytes: usize,
+    /// Some of it can be seen: blanks at its beginning are left out.
+    is_visible: bool,
 }
 
 impl People {
@@ -123,6 +137,7 @@ impl People {
             side,
             wishes,
             open: None,
+            waits: HashMap::new(),
         }
     }
 
@@ -152,24 +167,38 @@ impl People {
     }
 
     fn finished_text(&mut self, part: &Value, text: &str, reasoning: bool) {
-        let shown = self
-            .open
-            .take()
-            .is_some_and(|open| part.get("id").and_then(Value::as_str) == Some(&open));
-        if shown {
+        let id = part.get("id").and_then(Value::as_str);
+        let open = self.open.take().filter(|open| Some(open.id.as_str()) == id);
+        if let Some(open) = open.filter(|open| open.is_visible) {
+            // Pieces may have been lost with a connection; the rest is known only now.
+            self.flow(reasoning, text.get(open.bytes..).unwrap_or_default());
             self.screen.end_text();
         } else if reasoning {
             for line in text.trim().lines() {
                 let line = self.paint().dim(&format!("  {}", harmless(line)));
                 self.aside(&line);
             }
-        } else if !text.trim().is_empty() {
-            let text = if self.live() {
-                harmless(text)
-            } else {
-                text.to_owned()
-            };
-            self.screen.line(text.trim_end_matches('\n'));
+        } else {
+            self.flow(reasoning, text.trim());
+            self.screen.end_text();
+        }
+    }
+
+    /// Shows running text on standard output.
+    fn flow(&mut self, reasoning: bool, text: &str) {
+        if !self.live() {
+            return self.screen.text(text);
+        }
+        let text = harmless(text);
+        if reasoning {
+            // Line ends stay outside of the colour, or they could not be held back.
+            let lines: Vec<String> = text
+                .split('\n')
+                .map(|line| self.screen.terminal.dim(line))
+                .collect();
+            self.screen.text(&lines.join("\n"));
+        } else {
+            self.screen.text(&text);
         }
     }
 }
@@ -185,10 +214,14 @@ impl Audience for People {
         let (verdict, words) = if self.wishes.auto {
             (Verdict::Allow, "allowed, for --auto was given")
         } else {
-            (Verdict::Refuse, "refused, for nobody is here to ask")
+            (Verdict::Refuse, "refused, for nobody is here to be asked")
         };
         self.aside(&format!("{} {asked}: {words}", paint.yellow("!")));
         ready(verdict).boxed()
+    }
+
+    fn waited(&mut self, call: &str, ms: u64) {
+        *self.waits.entry(call.to_owned()).or_default() += ms;
     }
 
     fn waits_for_network(&self) -> bool {
@@ -202,20 +235,27 @@ impl Audience for People {
     }
 
     fn piece(&mut self, id: &str, reasoning: bool, text: &str) {
-        if !self.live() || (reasoning && !self.wishes.thinking) {
+        // Into a pipe goes the answer alone; thoughts follow on the side when they are whole.
+        if reasoning && !(self.live() && self.wishes.thinking) {
             return;
         }
-        if self.open.as_deref() != Some(id) {
+        if self.open.as_ref().is_none_or(|open| open.id != id) {
             self.screen.end_text();
-            self.open = Some(id.to_owned());
+            self.open = Some(Open {
+                id: id.to_owned(),
+                bytes: 0,
+                is_visible: false,
+            });
         }
-        let text = harmless(text);
-        let text = if reasoning {
-            self.screen.terminal.dim(&text)
-        } else {
+        let Some(open) = &mut self.open else { return };
+        open.bytes += text.len();
+        let text = if open.is_visible {
             text
+        } else {
+            text.trim_start()
         };
-        self.screen.text(&text);
+        open.is_visible |= !text.is_empty();
+        self.flow(reasoning, text);
     }
 
     fn running(&mut self, call: &ToolPart) {
@@ -228,9 +268,11 @@ impl Audience for People {
             Some("text") => self.finished_text(part, text, false),
             Some("reasoning") if self.wishes.thinking => self.finished_text(part, text, true),
             Some("tool_use") => {
-                let Ok(call) = serde_json::from_value::<ToolPart>(part.clone()) else {
+                let Ok(mut call) = serde_json::from_value::<ToolPart>(part.clone()) else {
                     return;
                 };
+                let waited = self.waits.remove(call.call_id.as_str()).unwrap_or(0);
+                without_wait(&mut call.state, waited);
                 for line in tool::lines(&call, self.wishes.detail, self.paint()) {
                     self.aside(&line);
                 }
@@ -270,6 +312,13 @@ impl Audience for People {
                 .dim(&format!("  {}", duration(took_ms)));
             self.screen.line(&line);
         }
+    }
+}
+
+/// Moves the start of a finished call on by the time that it waited for a person.
+fn without_wait(state: &mut ToolState, waited_ms: u64) {
+    if let ToolState::Completed { time, .. } | ToolState::Error { time, .. } = state {
+        time.start = (time.start + waited_ms).min(time.end);
     }
 }
 

@@ -11,6 +11,8 @@ pub struct Screen<W: Write> {
     /// What the output can show.
     pub terminal: Terminal,
     at_line_start: bool,
+    /// Line ends at the end of running text: written once more text comes, so that a text never ends in blank lines.
+    held_ends: usize,
     spinner: Option<String>,
     spinner_shown: bool,
     frame: usize,
@@ -23,20 +25,24 @@ impl<W: Write> Screen<W> {
             out,
             terminal,
             at_line_start: true,
+            held_ends: 0,
             spinner: None,
             spinner_shown: false,
             frame: 0,
         }
     }
 
-    /// Writes a piece of running text.
+    /// Writes a piece of running text. Line ends at its end wait for the next piece.
     pub fn text(&mut self, piece: &str) {
-        if piece.is_empty() {
-            return;
+        let body = piece.trim_end_matches('\n');
+        let ends = piece.len() - body.len();
+        if !body.is_empty() {
+            self.hide();
+            let held = "\n".repeat(std::mem::take(&mut self.held_ends));
+            self.put(&format!("{held}{body}"));
+            self.at_line_start = false;
         }
-        self.hide();
-        self.at_line_start = piece.ends_with('\n');
-        self.put(piece);
+        self.held_ends += ends;
     }
 
     /// Writes a whole line, on a line of its own.
@@ -50,6 +56,7 @@ impl<W: Write> Screen<W> {
     /// Ends running text with a newline, if it needs one.
     pub fn end_text(&mut self) {
         self.hide();
+        self.held_ends = 0;
         if !self.at_line_start {
             self.put("\n");
             self.at_line_start = true;
@@ -125,6 +132,18 @@ mod tests {
             screen.text("done\n");
         });
         assert_eq!(out, "half a sentence\na line\ndone\n");
+    }
+
+    #[test]
+    fn blank_lines_stay_between_texts_and_not_at_their_end() {
+        let out = shown(Terminal::plain(), |screen| {
+            for piece in ["one\n", "\n", "two", "\n\n", "\n"] {
+                screen.text(piece);
+            }
+            screen.end_text();
+            screen.line("a line");
+        });
+        assert_eq!(out, "one\n\ntwo\na line\n");
     }
 
     #[test]
