@@ -458,6 +458,7 @@ impl Opening {
             models: Arc::new(models),
             toolbox: Arc::clone(&daemon.toolbox) as _,
             sandbox,
+            files: Arc::new(kilo_files::Disk::default()),
             checkpoints,
             clock: Arc::clone(&daemon.clock),
             surroundings: Arc::new(EngineFolders(Arc::clone(&daemon.folders))),

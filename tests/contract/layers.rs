@@ -29,13 +29,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("actors/provider", SEAMS),
     ("actors/tool", ASKING_PEERS),
     ("actors/sandbox", SEAMS),
+    ("actors/files", SEAMS),
     ("actors/worktree", SEAMS),
     ("daemon/edge", &["protocol", "config"]),
     (
         "daemon",
         &[
             "protocol", "config", "ports", "runtime", "session", "store", "provider", "tool",
-            "shell", "sandbox", "worktree", "edge",
+            "shell", "sandbox", "files", "worktree", "edge",
         ],
     ),
     ("clients/client", &["protocol"]),
@@ -53,6 +54,7 @@ const SERVICE: &[&str] = &["protocol", "config", "edge", "client", "kit"];
 /// own tests stand on the harness of the whole-program tests.
 const IN_TESTS: &[(&str, &str)] = &[
     ("actors/tool", "sandbox"),
+    ("actors/tool", "files"),
     ("actors/session", "store"),
     ("daemon", "tests"),
 ];

@@ -5,6 +5,7 @@
 
 pub mod checkpoint;
 pub mod clock;
+pub mod files;
 pub mod guarded;
 pub mod provider;
 pub mod sandbox;

@@ -1,6 +1,7 @@
 //! What a model may call, and what a tool may ask of the session that runs it.
 
 use crate::BoxFuture;
+use crate::files::Files;
 use crate::guarded::Guarded;
 use crate::sandbox::Sandbox;
 use kilo_protocol::model::{Rule, Todo};
@@ -140,6 +141,8 @@ pub struct ToolCx {
     pub host: Arc<dyn ToolHost>,
     /// Where child processes run.
     pub sandbox: Arc<dyn Sandbox>,
+    /// The disk on which those work, for tools that use files themselves.
+    pub files: Arc<dyn Files>,
 }
 
 /// An agent that the `task` tool may start.

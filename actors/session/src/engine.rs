@@ -25,6 +25,7 @@ use bytes::Bytes;
 use kilo_config::agent::Agent;
 use kilo_ports::checkpoint::{Checkpoints, FileChange, LeftAlone};
 use kilo_ports::clock::Clock;
+use kilo_ports::files::Files;
 use kilo_ports::provider::{ModelClient, ModelInfo};
 use kilo_ports::sandbox::Sandbox;
 use kilo_ports::store::{Entry as StoreEntry, RecordKind, SavedView, Store, StoreError, Stored};
@@ -59,6 +60,8 @@ pub struct Parts {
     pub toolbox: Arc<dyn Toolbox>,
     /// Runs child processes.
     pub sandbox: Arc<dyn Sandbox>,
+    /// The disk that file tools use.
+    pub files: Arc<dyn Files>,
     /// Keeps checkpoints.
     pub checkpoints: Arc<dyn Checkpoints>,
     /// Tells the time.
@@ -202,6 +205,10 @@ impl Engine {
     /// Runs child processes.
     pub fn sandbox(&self) -> &Arc<dyn Sandbox> {
         &self.parts.sandbox
+    }
+
+    pub(crate) fn files(&self) -> &Arc<dyn Files> {
+        &self.parts.files
     }
 
     pub(crate) fn output_dir(&self) -> &Path {

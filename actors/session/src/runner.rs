@@ -291,6 +291,7 @@ impl Job {
             cancel: self.cancel.clone(),
             host,
             sandbox: Arc::clone(self.engine.sandbox()),
+            files: Arc::clone(self.engine.files()),
         })
     }
 

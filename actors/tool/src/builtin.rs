@@ -14,6 +14,7 @@ pub mod webfetch;
 pub mod write;
 
 use crate::place::Place;
+use kilo_ports::files::Kind;
 use kilo_ports::tool::ToolError;
 use std::path::Path;
 
@@ -43,15 +44,10 @@ fn folder_or_here(path: Option<&str>) -> &str {
 
 /// Fails when a search's folder is none. It blocks for a moment.
 fn expect_folder(place: &Place) -> Result<(), ToolError> {
-    match place.real.metadata() {
-        Ok(facts) if facts.is_dir() => Ok(()),
-        Ok(_) => Err(ToolError::failed(format!(
-            "{} is not a folder",
-            place.shown()
-        ))),
-        Err(_) => Err(ToolError::failed(format!(
-            "Folder not found: {}",
-            place.shown()
-        ))),
+    let shown = place.shown();
+    match place.spot.facts().map(|facts| facts.kind) {
+        Ok(Kind::Folder) => Ok(()),
+        Ok(Kind::File | Kind::Other) => Err(ToolError::failed(format!("{shown} is not a folder"))),
+        _ => Err(ToolError::failed(format!("Folder not found: {shown}"))),
     }
 }

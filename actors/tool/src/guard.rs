@@ -6,7 +6,6 @@ use crate::text::TextFile;
 use kilo_ports::guarded::{Guarded, changes_install_hooks};
 use kilo_ports::tool::{Ask, ToolCx, ToolError};
 use serde_json::{Map, Value, json};
-use std::path::Path;
 
 /// A file that a call is about to change.
 pub struct Wanted<'a> {
@@ -77,23 +76,10 @@ fn mark(guarded: &Guarded, wanted: &Wanted<'_>) -> Option<Mark> {
     }
     // Whoever removes one of a file's names changes none of the others.
     let new = (*new)?;
-    if file.names > 1 {
+    if file.facts.names > 1 {
         return Some(LINKED);
     }
     changes_install_hooks(&place.real, &file.text, new).then_some(HOOKS)
-}
-
-/// Whether `path` lies in the data of a bare repository, or makes a folder one: git takes a folder for a repository by
-/// its `HEAD`, whatever it is called.
-pub fn is_in_repository(path: &Path) -> bool {
-    let makes_one = path
-        .file_name()
-        .is_some_and(|name| name.eq_ignore_ascii_case("HEAD"));
-    makes_one
-        || path
-            .ancestors()
-            .skip(1)
-            .any(|folder| folder.join("HEAD").is_file())
 }
 
 #[cfg(test)]

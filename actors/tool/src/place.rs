@@ -1,19 +1,20 @@
 //! Where a path really is: the one judgement that every file tool makes before it touches anything.
 
 use crate::call;
+use kilo_ports::files::{Kind, Spot};
 use kilo_ports::tool::{Ask, ToolCx, ToolError};
 use serde_json::{Map, Value};
 use std::path::{Component, Path, PathBuf};
-
-/// How many symbolic links a path may lead through.
-const LINKS_MAX: usize = 40;
+use std::sync::Arc;
 
 /// A path of a call, judged.
 ///
 /// Links are resolved through the longest part of the path that exists, so that a new file below a link that leads out
-/// of the project counts as outside. Tools open [`Place::real`], never what the model wrote.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// of the project counts as outside. Tools use [`Place::spot`], never a path: what was judged is what they get.
+#[derive(Clone, Debug)]
 pub struct Place {
+    /// The place itself, held since it was judged.
+    pub spot: Arc<dyn Spot>,
     /// The path as it was meant: absolute, without `.` and `..`.
     pub absolute: PathBuf,
     /// The path without links.
@@ -38,16 +39,19 @@ impl Place {
     /// [`Place::find`] for code that already runs where it may block.
     pub fn of(cx: &ToolCx, path: &str) -> Result<Self, ToolError> {
         let absolute = expand(cx, path)?;
-        let real = resolve(&absolute).map_err(|error| {
+        let spot = cx.files.find(&absolute).map_err(|error| {
             ToolError::failed(format!("Cannot follow {}: {error}", absolute.display()))
         })?;
-        let roots = [cx.worktree.as_path(), cx.directory.as_path()];
-        let real_roots = roots.map(|root| resolve(root).unwrap_or_else(|_| root.to_path_buf()));
+        let real = spot.real().to_path_buf();
+        let roots = roots(cx);
+        let real_roots: Vec<PathBuf> = roots.iter().map(|root| real_root(cx, root)).collect();
         let inside = real_roots.iter().any(|root| holds(root, &real));
-        let external = (!inside).then(|| folder_pattern(&real));
+        let external = (!inside).then(|| folder_pattern(&*spot));
         let relative = relative_to(&absolute, &roots);
-        let real_relative = relative_to(&real, &real_roots.each_ref().map(PathBuf::as_path));
+        let real_roots: Vec<&Path> = real_roots.iter().map(PathBuf::as_path).collect();
+        let real_relative = relative_to(&real, &real_roots);
         Ok(Self {
+            spot,
             absolute,
             real,
             relative,
@@ -70,13 +74,19 @@ impl Place {
         }
     }
 
-    /// A real path below [`Place::real`] as it is called below [`Place::absolute`].
-    pub fn named(&self, real: &Path) -> PathBuf {
-        match real.strip_prefix(&self.real) {
-            Ok(below) if below.as_os_str().is_empty() => self.absolute.clone(),
-            Ok(below) => self.absolute.join(below),
-            Err(_) => real.to_path_buf(),
+    /// What lies at `below` this place, as it is called below [`Place::absolute`].
+    pub fn named(&self, below: &Path) -> PathBuf {
+        if below.as_os_str().is_empty() {
+            self.absolute.clone()
+        } else {
+            self.absolute.join(below)
         }
+    }
+
+    /// Whether a folder is there.
+    pub async fn is_folder(&self) -> Result<bool, ToolError> {
+        let spot = self.spot.clone();
+        call::blocking(move || Ok(spot.facts().is_ok_and(|facts| facts.kind == Kind::Folder))).await
     }
 
     /// What a permission is asked for: the path, and where it leads when that is elsewhere.
@@ -153,41 +163,6 @@ fn flatten(path: &Path) -> PathBuf {
     flat
 }
 
-/// Follows every link of `path`, as far as it exists; the rest is kept as written.
-fn resolve(path: &Path) -> std::io::Result<PathBuf> {
-    let mut waiting: Vec<PathBuf> = vec![path.to_path_buf()];
-    let mut links = 0;
-    let mut tail: Vec<std::ffi::OsString> = Vec::new();
-    while let Some(current) = waiting.pop() {
-        if let Ok(real) = current.canonicalize() {
-            return Ok(tail.iter().rev().fold(real, |path, name| path.join(name)));
-        }
-        if let Ok(target) = std::fs::read_link(&current) {
-            links += 1;
-            if links > LINKS_MAX {
-                return Err(std::io::Error::other("too many links"));
-            }
-            let parent = current.parent().unwrap_or(Path::new("/"));
-            waiting.push(flatten_through(parent, &target));
-            continue;
-        }
-        let Some(parent) = current.parent() else {
-            break;
-        };
-        tail.extend(current.file_name().map(std::ffi::OsStr::to_owned));
-        waiting.push(parent.to_path_buf());
-    }
-    Ok(path.to_path_buf())
-}
-
-/// A dangling link's target; its folder's own links are followed before `..` is.
-fn flatten_through(folder: &Path, target: &Path) -> PathBuf {
-    let folder = folder
-        .canonicalize()
-        .unwrap_or_else(|_| folder.to_path_buf());
-    flatten(&folder.join(target))
-}
-
 /// Whether `path` is `root` or below it. A root that is the whole disk holds nothing: no project is that large.
 fn holds(root: &Path, path: &Path) -> bool {
     root.parent().is_some() && path.starts_with(root)
@@ -201,13 +176,27 @@ fn relative_to(path: &Path, roots: &[&Path]) -> String {
     shown.display().to_string()
 }
 
-fn folder_pattern(real: &Path) -> String {
-    let folder = if real.is_dir() {
-        real
-    } else {
-        real.parent().unwrap_or(real)
+fn folder_pattern(spot: &dyn Spot) -> String {
+    let real = spot.real();
+    let folder = match spot.facts() {
+        Ok(facts) if facts.kind == Kind::Folder => real,
+        _ => real.parent().unwrap_or(real),
     };
     format!("{}/*", folder.display().to_string().trim_end_matches('/'))
+}
+
+/// The session's folder counts by itself only where it is not below the worktree's root: a command may put a link in its
+/// place, and then where that leads is no part of the project.
+fn roots(cx: &ToolCx) -> Vec<&Path> {
+    let mut roots = vec![cx.worktree.as_path()];
+    if !holds(&cx.worktree, &cx.directory) {
+        roots.push(&cx.directory);
+    }
+    roots
+}
+
+fn real_root(cx: &ToolCx, root: &Path) -> PathBuf {
+    cx.files.real(root).unwrap_or_else(|_| root.to_path_buf())
 }
 
 #[cfg(test)]
@@ -245,6 +234,17 @@ mod tests {
         );
         assert_eq!(external("/etc/hostname"), Some("/etc/*".into()));
         assert_eq!(external("/"), Some("/*".into()));
+    }
+
+    #[test]
+    fn a_session_folder_that_became_a_link_does_not_widen_the_project() {
+        let mut stage = Stage::new();
+        let outside = tempfile::tempdir().unwrap();
+        let out = outside.path().canonicalize().unwrap();
+        symlink(&out, stage.path("sub")).unwrap();
+        stage.cx.directory = stage.path("sub");
+        let place = Place::of(&stage.cx, "new.txt").unwrap();
+        assert_eq!(place.external, Some(format!("{}/*", out.display())));
     }
 
     #[test]

@@ -1,23 +1,18 @@
-//! Walks a tree the way ripgrep does: ignore files honoured, hidden files seen, `.git` left out, links not followed.
+//! What searches share: permits, the walk, the order of what was found.
 
 mod pattern;
 
 pub use pattern::{PathPattern, split_base};
 
 use crate::call;
-use ignore::{DirEntry, WalkBuilder, WalkState};
+use crate::place::Place;
+use kilo_ports::files::Facts;
 use kilo_ports::tool::{ToolCx, ToolError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::UNIX_EPOCH;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-
-/// Threads of one search.
-const THREADS_MAX: usize = 4;
-/// Files looked at by one search.
-const FILES_MAX: usize = 2_000_000;
 
 /// Permits for searches; all sessions share them.
 #[derive(Clone)]
@@ -46,51 +41,21 @@ impl Searches {
     }
 }
 
-/// A walk over the files below a folder, on several threads.
-pub struct Walk<'a> {
-    /// Where it starts; a path without links.
-    pub base: &'a Path,
-    /// Stops it.
-    pub cancel: &'a CancellationToken,
-}
-
-impl Walk<'_> {
-    /// Calls `visit` for every file; `false` ends the walk. Tells whether it got through.
-    ///
-    /// Errors: [`ToolError::Aborted`] when the call was stopped.
-    pub fn each(&self, visit: impl Fn(&DirEntry) -> bool + Sync) -> Result<bool, ToolError> {
-        let seen = AtomicUsize::new(0);
-        let ended = AtomicBool::new(false);
-        let walker = WalkBuilder::new(self.base)
-            .hidden(false)
-            .follow_links(false)
-            .threads(THREADS_MAX)
-            .filter_entry(|entry| entry.depth() == 0 || entry.file_name() != ".git")
-            .build_parallel();
-        walker.run(|| {
-            Box::new(|entry| {
-                if self.cancel.is_cancelled() {
-                    return WalkState::Quit;
-                }
-                // A folder that cannot be read is left out, as any search would.
-                let Ok(entry) = entry else {
-                    return WalkState::Continue;
-                };
-                if !entry.file_type().is_some_and(|kind| kind.is_file()) {
-                    return WalkState::Continue;
-                }
-                if seen.fetch_add(1, Ordering::Relaxed) >= FILES_MAX || !visit(&entry) {
-                    ended.store(true, Ordering::Relaxed);
-                    return WalkState::Quit;
-                }
-                WalkState::Continue
-            })
-        });
-        if self.cancel.is_cancelled() {
-            return Err(call::stopped());
-        }
-        Ok(!ended.load(Ordering::Relaxed))
+/// Calls `visit` for every file at or below `place`, with its path below it; `false` ends the walk. Tells whether it got
+/// through.
+///
+/// Errors: [`ToolError::Aborted`] when the call was stopped.
+pub fn walk(
+    place: &Place,
+    cancel: &CancellationToken,
+    visit: impl Fn(&Path) -> bool + Sync,
+) -> Result<bool, ToolError> {
+    let whole = place.spot.walk(&|| !cancel.is_cancelled(), &visit);
+    if cancel.is_cancelled() {
+        return Err(call::stopped());
     }
+    let shown = place.shown();
+    whole.map_err(|error| ToolError::failed(format!("Cannot search {shown}: {error}")))
 }
 
 /// A file and when it was changed, for lists that begin with the newest.
@@ -103,15 +68,12 @@ pub struct Dated {
 }
 
 impl Dated {
-    /// The file of an entry, under the name `path`.
-    pub fn of(entry: &DirEntry, path: PathBuf) -> Self {
-        let time = entry
-            .metadata()
-            .ok()
-            .and_then(|facts| facts.modified().ok());
-        let changed = time
-            .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-            .map_or(0, |since| since.as_millis());
+    /// A file with these facts, under the name `path`.
+    pub fn of(facts: Facts, path: PathBuf) -> Self {
+        let since = facts
+            .changed
+            .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let changed = since.map_or(0, |since| since.as_millis());
         Self { changed, path }
     }
 

@@ -51,6 +51,7 @@ impl Stage {
             cancel: CancellationToken::new(),
             host,
             sandbox: Arc::new(FakeSandbox::default()),
+            files: Arc::new(kilo_files::Disk::default()),
         };
         Self {
             folder,

@@ -3,7 +3,7 @@
 use kilo_config::{Environment, Paths};
 use kilo_ports::BoxFuture;
 use kilo_ports::clock::Clock;
-use kilo_ports::fakes::{FakeSandbox, NoCheckpoints, ScriptedModel};
+use kilo_ports::fakes::{FakeSandbox, NoCheckpoints, NoFiles, ScriptedModel};
 use kilo_ports::provider::{Chunk, ChunkBatch, ModelInfo, Protocol};
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
 use kilo_protocol::model::{ModelRef, PartBody};
@@ -55,6 +55,7 @@ impl World {
             models: Arc::clone(&model) as _,
             toolbox: Arc::clone(&tools) as _,
             sandbox: Arc::new(FakeSandbox::default()),
+            files: Arc::new(NoFiles),
             checkpoints: Arc::new(NoCheckpoints),
             clock: Arc::new(TestClock(Instant::now())),
             surroundings: Arc::new(OneFolder(folder(home.path()))),

@@ -5,8 +5,9 @@ use crate::diff::Change;
 use crate::guard::{Wanted, ask_edit};
 use crate::patch::{self, Section};
 use crate::place::Place;
-use crate::text::{FileLocks, Staged, TextFile};
+use crate::text::{FileLocks, TextFile};
 use kilo_ports::BoxFuture;
+use kilo_ports::files::Staged;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -318,9 +319,10 @@ async fn carry_out(
             let to = plan
                 .target
                 .as_ref()
-                .map_or(&plan.place, |(target, _)| target);
+                .map_or(&plan.file, |(_, target)| target);
             if let Some(bytes) = &plan.bytes {
-                staged.push(Staged::new(&to.real, bytes).map_err(|error| unwritten(to, &error))?);
+                let file = to.stage(bytes.clone());
+                staged.push(file.map_err(|error| unwritten(to, &error))?);
             }
         }
         let mut staged = staged.into_iter();
@@ -334,20 +336,20 @@ async fn carry_out(
     .await
 }
 
-fn put(plan: &Planned, staged: &mut impl Iterator<Item = Staged>) -> std::io::Result<()> {
+fn put(plan: &Planned, staged: &mut impl Iterator<Item = Box<dyn Staged>>) -> std::io::Result<()> {
     if plan.bytes.is_some() {
         staged.next().map_or(Ok(()), Staged::commit)?;
     }
     if plan.bytes.is_none() || plan.target.is_some() {
-        std::fs::remove_file(&plan.place.real)?;
+        plan.file.remove()?;
     }
     Ok(())
 }
 
-fn unwritten(place: &Place, error: &std::io::Error) -> ToolError {
+fn unwritten(file: &TextFile, error: &std::io::Error) -> ToolError {
     ToolError::failed(format!(
         "Cannot write {}: {error}. Nothing was changed.",
-        place.shown()
+        file.shown
     ))
 }
 

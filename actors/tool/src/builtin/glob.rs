@@ -2,7 +2,7 @@
 
 use crate::call::{self, ask_any, facts};
 use crate::place::Place;
-use crate::search::{Dated, PathPattern, Searches, Walk, split_base};
+use crate::search::{Dated, PathPattern, Searches, split_base, walk};
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
 use parking_lot::Mutex;
@@ -76,15 +76,13 @@ async fn glob(input: Input, cx: &ToolCx, searches: &Searches) -> Result<ToolOutp
         .run(cx, move || {
             super::expect_folder(&place)?;
             let found = Mutex::new(Newest::default());
-            Walk {
-                base: &place.real,
-                cancel: &cancel,
-            }
-            .each(|entry| {
-                if pattern.fits(&place.real, entry.path()) {
-                    found
-                        .lock()
-                        .add(Dated::of(entry, place.named(entry.path())));
+            walk(&place, &cancel, |below| {
+                // Only what is there in the held folder is shown: the walk goes by names.
+                if pattern.fits(below)
+                    && let Ok(facts) = place.spot.below(below).and_then(|file| file.facts())
+                {
+                    let path = place.named(below);
+                    found.lock().add(Dated::of(facts, path));
                 }
                 true
             })?;

@@ -5,10 +5,11 @@ mod file;
 use crate::call::{self, ask_any, facts};
 use crate::place::Place;
 use crate::rules;
-use crate::search::{Dated, PathPattern, Searches, Walk};
+use crate::search::{Dated, PathPattern, Searches, walk};
 use file::{Found, Hits};
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use kilo_ports::BoxFuture;
+use kilo_ports::files::Kind;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
 use kilo_protocol::model::Rule;
 use parking_lot::Mutex;
@@ -116,7 +117,7 @@ async fn grep(input: Input, cx: &ToolCx, searches: &Searches) -> Result<ToolOutp
             .filter_map(|(key, value)| Some((key.to_owned(), value?.into()))),
     );
     call::ask(cx, ask_any("grep", vec![input.pattern.clone()], request)).await?;
-    if !search.place.real.is_dir() {
+    if !search.place.is_folder().await? {
         let request = facts([("filepath", search.place.shown().into())]);
         call::ask(cx, ask_any("read", search.place.patterns(), request)).await?;
     }
@@ -168,8 +169,8 @@ struct Outcome {
 
 impl Search {
     fn run(&self, cancel: &tokio_util::sync::CancellationToken) -> Result<Outcome, ToolError> {
-        let base = &self.place.real;
-        if !base.exists() {
+        let facts = self.place.spot.facts();
+        if !facts.is_ok_and(|facts| facts.kind != Kind::Missing) {
             return Err(ToolError::failed(format!(
                 "Path not found: {}",
                 self.place.shown()
@@ -177,30 +178,30 @@ impl Search {
         }
         let outcome = Mutex::new(Outcome::default());
         let (matches, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let single = !base.is_dir();
-        let whole = Walk { base, cancel }.each(|entry| {
-            let path = entry.path();
+        let whole = walk(&self.place, cancel, |below| {
+            let single = below.as_os_str().is_empty();
             if self
                 .include
                 .as_ref()
-                .is_some_and(|include| !single && !include.fits(base, path))
+                .is_some_and(|include| !single && !include.fits(below))
             {
                 return true;
             }
-            if !single && !self.may_show(path) {
+            if !single && !self.may_show(below) {
                 outcome.lock().withheld += 1;
                 return true;
             }
-            let hits = file::search(path, &self.matcher, self.context, self.limit, cancel);
+            let Ok(mut file) = self.place.spot.below(below) else {
+                return true;
+            };
+            let hits = file::search(&mut file, &self.matcher, self.context, self.limit, cancel);
             if hits.matches == 0 {
                 return true;
             }
             let found = matches.fetch_add(hits.matches, Ordering::Relaxed) + hits.matches;
             let kept = bytes.fetch_add(hits.bytes, Ordering::Relaxed) + hits.bytes;
-            let mut outcome = outcome.lock();
-            outcome
-                .files
-                .push((Dated::of(entry, self.place.named(path)), hits));
+            let file = Dated::of(file.facts().unwrap_or_default(), self.place.named(below));
+            outcome.lock().files.push((file, hits));
             found < MATCHES_MAX && kept < KEPT_BYTES_MAX
         })?;
         let mut outcome = outcome.into_inner();
@@ -208,8 +209,7 @@ impl Search {
         Ok(outcome)
     }
 
-    fn may_show(&self, path: &Path) -> bool {
-        let below = path.strip_prefix(&self.place.real).unwrap_or(path);
+    fn may_show(&self, below: &Path) -> bool {
         [&self.place.relative, &self.place.real_relative]
             .iter()
             .all(|base| {

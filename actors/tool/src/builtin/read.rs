@@ -98,11 +98,11 @@ fn look(
     cancel: &tokio_util::sync::CancellationToken,
 ) -> Result<ToolOutput, ToolError> {
     let shown = place.shown();
-    match kind::of(&place.real, &shown)? {
-        Kind::Missing => Err(near::missing(&place.absolute)),
-        Kind::Folder => folder::list(&place.real, &shown, window),
+    match kind::of(&*place.spot, &shown)? {
+        Kind::Missing => Err(near::missing(&*place.spot, &place.absolute)),
+        Kind::Folder => folder::list(&*place.spot, &shown, window),
         Kind::Attachment { mime, bytes } => Ok(attachment(&shown, mime, &bytes)),
-        Kind::Text { format } => lines::show(&place.real, &shown, format, window, cancel),
+        Kind::Text { format, file } => lines::show(file, &shown, format, window, cancel),
     }
 }
 

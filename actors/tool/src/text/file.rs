@@ -1,12 +1,11 @@
+use super::FileLocks;
 use super::encoding::{self, Format, PLAIN};
-use super::{FileLocks, Staged};
 use crate::call;
-use crate::guard::is_in_repository;
 use crate::place::Place;
+use kilo_ports::files::{Facts, Kind, Spot, Staged};
 use kilo_ports::tool::ToolError;
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::sync::Arc;
 
 /// The largest file that tools change. Reading has no such bound, for it streams.
 pub const TEXT_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -14,8 +13,7 @@ pub const TEXT_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// A text file as it was when a call looked at it.
 #[derive(Clone, Debug)]
 pub struct TextFile {
-    /// Its real path.
-    pub path: PathBuf,
+    spot: Arc<dyn Spot>,
     /// The path for messages.
     pub shown: String,
     /// Its bytes; `None` when there is no such file.
@@ -24,9 +22,9 @@ pub struct TextFile {
     pub text: String,
     /// How it is written back.
     pub format: Format,
-    /// How many names it has on the disk; 0 for a missing file.
-    pub names: u64,
-    /// It lies in a folder that git takes for a repository's data.
+    /// What the disk says of it.
+    pub facts: Facts,
+    /// It lies in a folder that git takes for a repository's data, or makes it one.
     pub in_repository: bool,
 }
 
@@ -35,33 +33,25 @@ impl TextFile {
     ///
     /// Errors: a folder or device, over [`TEXT_BYTES_MAX`], bytes that could not be written back unharmed.
     pub async fn load(place: &Place) -> Result<Self, ToolError> {
-        let (path, shown) = (place.real.clone(), place.shown());
-        call::blocking(move || Self::load_now(path, shown)).await
+        let (spot, shown) = (place.spot.clone(), place.shown());
+        call::blocking(move || Self::load_now(spot, shown)).await
     }
 
-    fn load_now(path: PathBuf, shown: String) -> Result<Self, ToolError> {
-        let in_repository = is_in_repository(&path);
-        let Some(bytes) = bytes_of(&path, &shown)? else {
-            return Ok(Self {
-                path,
-                shown,
-                bytes: None,
-                text: String::new(),
-                format: PLAIN,
-                names: 0,
-                in_repository,
-            });
+    fn load_now(spot: Arc<dyn Spot>, shown: String) -> Result<Self, ToolError> {
+        let (facts, bytes) = bytes_of(&*spot, &shown)?;
+        let (text, format) = match &bytes {
+            Some(bytes) => encoding::decode(bytes)
+                .map_err(|error| ToolError::failed(format!("Cannot change {shown}: {error}")))?,
+            None => (String::new(), PLAIN),
         };
-        let (text, format) = encoding::decode(&bytes)
-            .map_err(|error| ToolError::failed(format!("Cannot change {shown}: {error}")))?;
         Ok(Self {
-            names: path.metadata().map_or(1, |facts| facts.nlink()),
-            path,
+            in_repository: is_in_repository(&*spot),
+            spot,
             shown,
-            bytes: Some(bytes),
+            bytes,
             text,
             format,
-            in_repository,
+            facts,
         })
     }
 
@@ -78,7 +68,7 @@ impl TextFile {
 
     /// Fails when the file is not as it was when this was loaded.
     pub fn still_same(&self) -> Result<(), ToolError> {
-        if bytes_of(&self.path, &self.shown)? == self.bytes {
+        if bytes_of(&*self.spot, &self.shown)?.1 == self.bytes {
             return Ok(());
         }
         Err(ToolError::failed(format!(
@@ -87,13 +77,24 @@ impl TextFile {
         )))
     }
 
+    /// Puts `bytes` beside the file, to take its place. All names of a file that had several change.
+    pub fn stage(&self, bytes: Vec<u8>) -> std::io::Result<Box<dyn Staged>> {
+        let linked = (self.facts.names > 1).then_some(self.facts.id);
+        self.spot.stage(bytes, linked)
+    }
+
+    /// Removes the file.
+    pub fn remove(&self) -> std::io::Result<()> {
+        self.spot.remove()
+    }
+
     /// Replaces the file's content with `bytes`, unless it was changed since it was loaded.
     pub async fn replace(self, locks: &FileLocks, bytes: Vec<u8>) -> Result<(), ToolError> {
-        let held = locks.hold(&[&self.path]).await;
+        let held = locks.hold(&[self.spot.real()]).await;
         call::blocking(move || {
             let _held = held;
             self.still_same()?;
-            let written = Staged::new(&self.path, &bytes).and_then(Staged::commit);
+            let written = self.stage(bytes).and_then(Staged::commit);
             written
                 .map_err(|error| ToolError::failed(format!("Cannot write {}: {error}", self.shown)))
         })
@@ -101,26 +102,35 @@ impl TextFile {
     }
 }
 
-fn bytes_of(path: &Path, shown: &str) -> Result<Option<Vec<u8>>, ToolError> {
+fn bytes_of(spot: &dyn Spot, shown: &str) -> Result<(Facts, Option<Vec<u8>>), ToolError> {
     let failed = |why: String| ToolError::failed(format!("Cannot open {shown}: {why}"));
-    let facts = match path.metadata() {
-        Ok(facts) => facts,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error.to_string())),
-    };
-    if facts.is_dir() {
-        return Err(failed("it is a folder, not a file".into()));
+    let facts = spot.facts().map_err(|error| failed(error.to_string()))?;
+    match facts.kind {
+        Kind::Missing => return Ok((facts, None)),
+        Kind::Folder => return Err(failed("it is a folder, not a file".into())),
+        Kind::Other => return Err(failed("it is not a regular file".into())),
+        Kind::File => {}
     }
-    if !facts.is_file() {
-        return Err(failed("it is not a regular file".into()));
-    }
-    if facts.len() > TEXT_BYTES_MAX {
+    if facts.bytes > TEXT_BYTES_MAX {
         return Err(failed(format!(
             "it has {} bytes, and {TEXT_BYTES_MAX} is the limit for changes",
-            facts.len()
+            facts.bytes
         )));
     }
-    std::fs::read(path)
-        .map(Some)
-        .map_err(|error| failed(error.to_string()))
+    let mut bytes = Vec::with_capacity(facts.bytes as usize + 1);
+    let file = spot.open().map_err(|error| failed(error.to_string()))?;
+    file.take(TEXT_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| failed(error.to_string()))?;
+    if bytes.len() as u64 > TEXT_BYTES_MAX {
+        return Err(failed(format!("it grew over {TEXT_BYTES_MAX} bytes")));
+    }
+    Ok((facts, Some(bytes)))
+}
+
+/// Whether a place lies in the data of a bare repository, or makes a folder one: git takes a folder for a repository by
+/// its `HEAD`, whatever it is called.
+fn is_in_repository(spot: &dyn Spot) -> bool {
+    let name = spot.real().file_name();
+    name.is_some_and(|name| name.eq_ignore_ascii_case("HEAD")) || spot.has_above("HEAD")
 }

@@ -2,7 +2,7 @@
 
 use grep_regex::RegexMatcher;
 use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkContext, SinkMatch};
-use std::path::Path;
+use std::io::Read;
 use tokio_util::sync::CancellationToken;
 
 /// Characters of a line that are shown.
@@ -34,7 +34,7 @@ pub(super) struct Hits {
 
 /// Searches one file. Files that cannot be read, and the rest of files that turn out binary, give nothing.
 pub(super) fn search(
-    path: &Path,
+    file: impl Read,
     matcher: &RegexMatcher,
     context: usize,
     limit: usize,
@@ -52,8 +52,8 @@ pub(super) fn search(
         limit,
         cancel,
     };
-    if let Err(error) = searcher.search_path(matcher, path, &mut gather) {
-        tracing::debug!(%error, path = %path.display(), "file left out of a search");
+    if let Err(error) = searcher.search_reader(matcher, file, &mut gather) {
+        tracing::debug!(%error, "file left out of a search");
     }
     gather.hits
 }

@@ -2,21 +2,18 @@
 
 use super::Window;
 use crate::call::facts;
+use kilo_ports::files::Spot;
 use kilo_ports::tool::{ToolError, ToolOutput};
 use serde_json::json;
-use std::path::Path;
 
 /// Entries of a folder that are looked at.
 const ENTRIES_MAX: usize = 100_000;
 
 /// Lists a folder by name, `/` after folders (links to folders included).
-pub(super) fn list(path: &Path, shown: &str, window: Window) -> Result<ToolOutput, ToolError> {
+pub(super) fn list(spot: &dyn Spot, shown: &str, window: Window) -> Result<ToolOutput, ToolError> {
     let failed = |error: std::io::Error| ToolError::failed(format!("Cannot list {shown}: {error}"));
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(failed)?.take(ENTRIES_MAX) {
-        names.push(entry.map_err(failed)?.file_name());
-    }
-    names.sort_unstable();
+    let mut names = spot.entries(ENTRIES_MAX).map_err(failed)?;
+    names.sort_unstable_by(|one, two| one.name.cmp(&two.name));
     let first = usize::try_from(window.first).unwrap_or(usize::MAX);
     if first > names.len().max(1) {
         return Err(ToolError::failed(format!(
@@ -26,9 +23,9 @@ pub(super) fn list(path: &Path, shown: &str, window: Window) -> Result<ToolOutpu
     }
     let mut entries: Vec<String> = Vec::new();
     let mut bytes = 0;
-    for name in names.iter().skip(first - 1).take(window.lines_max) {
-        let mark = if path.join(name).is_dir() { "/" } else { "" };
-        let entry = format!("{}{mark}", name.to_string_lossy());
+    for entry in names.iter().skip(first - 1).take(window.lines_max) {
+        let mark = if entry.is_folder { "/" } else { "" };
+        let entry = format!("{}{mark}", entry.name.to_string_lossy());
         bytes += entry.len() + 1;
         if bytes > window.bytes_max {
             break;

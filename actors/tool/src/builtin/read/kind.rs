@@ -1,9 +1,9 @@
-//! What a path holds: text, a folder, something to attach, something to refuse.
+//! What a place holds: text, a folder, something to attach, something to refuse.
 
 use crate::text::encoding::{self, Format};
+use kilo_ports::files::{self, Spot};
 use kilo_ports::tool::ToolError;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{Cursor, ErrorKind, Read};
 use std::path::Path;
 
 /// Bytes that decide the encoding.
@@ -21,7 +21,7 @@ const BINARY_ENDINGS: [&str; 34] = [
     "obj", "o", "a", "lib", "wasm", "pyc", "pyo", "sqlite",
 ];
 
-/// What a path holds.
+/// What a place holds.
 pub(super) enum Kind {
     Missing,
     Folder,
@@ -30,53 +30,58 @@ pub(super) enum Kind {
         mime: &'static str,
         bytes: Vec<u8>,
     },
+    /// A text, from its beginning.
     Text {
         format: Format,
+        file: Box<dyn Read + Send>,
     },
 }
 
-/// Looks at the file's facts, its ending and its first bytes.
-pub(super) fn of(path: &Path, shown: &str) -> Result<Kind, ToolError> {
+/// Looks at the file's facts, its ending and its first bytes. It is opened once, so that all of them are of one file.
+pub(super) fn of(spot: &dyn Spot, shown: &str) -> Result<Kind, ToolError> {
     let failed = |error: std::io::Error| ToolError::failed(format!("Cannot read {shown}: {error}"));
-    let facts = match path.metadata() {
+    let facts = match spot.facts() {
         Ok(facts) => facts,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(Kind::Missing);
-        }
+        Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(Kind::Missing),
         Err(error) => return Err(failed(error)),
     };
-    if facts.is_dir() {
-        return Ok(Kind::Folder);
-    }
-    if !facts.is_file() {
-        return Err(ToolError::failed(format!(
-            "Cannot read {shown}: it is not a regular file"
-        )));
-    }
-    let mut sample = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(SAMPLE_BYTES).read_to_end(&mut sample))
-        .map_err(failed)?;
-    if let Some(mime) = attachable(&sample) {
-        if facts.len() > ATTACHMENT_BYTES_MAX {
+    match facts.kind {
+        files::Kind::Missing => return Ok(Kind::Missing),
+        files::Kind::Folder => return Ok(Kind::Folder),
+        files::Kind::Other => {
             return Err(ToolError::failed(format!(
-                "Cannot attach {shown}: it has {} bytes, and {ATTACHMENT_BYTES_MAX} is the limit",
-                facts.len()
+                "Cannot read {shown}: it is not a regular file"
             )));
         }
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(ATTACHMENT_BYTES_MAX).read_to_end(&mut bytes))
+        files::Kind::File => {}
+    }
+    let mut file = spot.open().map_err(failed)?;
+    let mut sample = Vec::new();
+    (&mut file)
+        .take(SAMPLE_BYTES)
+        .read_to_end(&mut sample)
+        .map_err(failed)?;
+    if let Some(mime) = attachable(&sample) {
+        if facts.bytes > ATTACHMENT_BYTES_MAX {
+            return Err(ToolError::failed(format!(
+                "Cannot attach {shown}: it has {} bytes, and {ATTACHMENT_BYTES_MAX} is the limit",
+                facts.bytes
+            )));
+        }
+        let mut bytes = sample;
+        file.take(ATTACHMENT_BYTES_MAX - bytes.len() as u64)
+            .read_to_end(&mut bytes)
             .map_err(failed)?;
         return Ok(Kind::Attachment { mime, bytes });
     }
     let format = encoding::detect(&sample);
-    if is_binary(path, &sample, format) {
+    if is_binary(spot.real(), &sample, format) {
         return Err(ToolError::failed(format!(
             "Cannot read binary file: {shown}"
         )));
     }
-    Ok(Kind::Text { format })
+    let file = Box::new(Cursor::new(sample).chain(file));
+    Ok(Kind::Text { format, file })
 }
 
 fn attachable(sample: &[u8]) -> Option<&'static str> {

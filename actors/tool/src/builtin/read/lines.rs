@@ -5,9 +5,7 @@ use crate::call::{self, facts};
 use crate::text::encoding::Format;
 use kilo_ports::tool::{ToolError, ToolOutput};
 use serde_json::json;
-use std::fs::File;
 use std::io::Read;
-use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 /// Lines of a preview.
@@ -23,14 +21,13 @@ const COUNT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Shows the wanted lines of a file. The whole file is read only to count its lines, and only up to a bound.
 pub(super) fn show(
-    path: &Path,
+    mut file: impl Read,
     shown: &str,
     format: Format,
     window: Window,
     cancel: &CancellationToken,
 ) -> Result<ToolOutput, ToolError> {
     let failed = |error: std::io::Error| ToolError::failed(format!("Cannot read {shown}: {error}"));
-    let mut file = File::open(path).map_err(failed)?;
     let mut decoder = format.encoding.new_decoder();
     let mut page = Page::new(window);
     let mut block = vec![0; BLOCK_BYTES];

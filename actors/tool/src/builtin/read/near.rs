@@ -1,5 +1,6 @@
 //! What a missing file may have meant.
 
+use kilo_ports::files::Spot;
 use kilo_ports::tool::ToolError;
 use std::path::Path;
 
@@ -11,8 +12,8 @@ const ENTRIES_MAX: usize = 5_000;
 const SIMILARITY_MIN: f64 = 0.6;
 
 /// The error for a missing file, with names beside it that look like it.
-pub(super) fn missing(path: &Path) -> ToolError {
-    let near = near_names(path);
+pub(super) fn missing(spot: &dyn Spot, path: &Path) -> ToolError {
+    let near = near_names(spot, path);
     let mut message = format!("File not found: {}", path.display());
     if !near.is_empty() {
         message.push_str(&format!("\nSimilar names there:\n{}", near.join("\n")));
@@ -20,20 +21,18 @@ pub(super) fn missing(path: &Path) -> ToolError {
     ToolError::Failed(message)
 }
 
-fn near_names(path: &Path) -> Vec<String> {
+fn near_names(spot: &dyn Spot, path: &Path) -> Vec<String> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Vec::new();
     };
     let name = name.to_string_lossy().to_lowercase();
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
+    let entries = spot.beside(ENTRIES_MAX).unwrap_or_default();
     let mut scored: Vec<(f64, String)> = Vec::new();
-    for entry in entries.take(ENTRIES_MAX).filter_map(Result::ok) {
-        let other = entry.file_name().to_string_lossy().to_lowercase();
+    for entry in entries {
+        let other = entry.to_string_lossy().to_lowercase();
         let score = likeness(&name, &other);
         if score >= SIMILARITY_MIN {
-            scored.push((score, entry.path().display().to_string()));
+            scored.push((score, folder.join(&entry).display().to_string()));
         }
     }
     scored.sort_by(|(one, a), (two, b)| two.total_cmp(one).then_with(|| a.cmp(b)));
