@@ -6,6 +6,7 @@
 mod ask;
 mod chunks;
 mod ending;
+mod names;
 mod recover;
 mod shell;
 mod step;

@@ -1,6 +1,6 @@
 //! Pieces of an answer: text, reasoning, tool calls.
 
-use super::{Call, Cx, Machine};
+use super::{Call, Cx, Machine, names};
 use crate::record::{CloseReason, Delta, Record};
 use kilo_ports::provider::{Chunk, ErrorClass, ProviderError};
 use kilo_protocol::model::{PartBody, ReasoningPart, Span, TextPart, ToolPart, ToolState};
@@ -203,6 +203,7 @@ impl Machine {
         } else {
             id
         };
+        let name = names::meant(&name, &run.tools);
         run.used_tool = true;
         let state = ToolState::Pending {
             input: json!({}),
