@@ -2,7 +2,7 @@
 //!
 //! The table is the contract. The server routes by it, the document at `/doc` is made of it (with the shapes of
 //! [`crate::openapi`]), and an operation without a handler answers 501 by it. To add a route, write a row in the file of
-//! its group and its shapes in `data/shapes.json.gz`.
+//! its group and its shapes in the file of that name in `shapes/`.
 
 mod row;
 
@@ -112,6 +112,12 @@ pub enum Absent {
     Described,
 }
 
+/// The largest body of an operation that carries no content: what it says goes into heads, rules and settings, which stay
+/// in memory.
+pub const SMALL_BODY_BYTES_MAX: usize = 256 * 1024;
+/// The largest body of one that does: prompts with attached files, patches, imported messages.
+pub const CONTENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Operation {
@@ -127,6 +133,8 @@ pub struct Operation {
     pub summary: &'static str,
     /// What it takes.
     pub body: Body,
+    /// The largest body. Most operations take a few words; see [`SMALL_BODY_BYTES_MAX`].
+    pub body_bytes_max: usize,
     /// How it answers.
     pub stream: Stream,
     /// Set if the feature is not there. Such an operation is not counted as served.

@@ -4,6 +4,7 @@
 //! [`endpoints`] for what a client may call.
 
 pub mod clock;
+pub mod contract;
 pub mod endpoints;
 pub mod event;
 pub mod fault;
@@ -11,6 +12,7 @@ pub mod ids;
 pub mod json;
 pub mod model;
 pub mod openapi;
+mod shapes;
 
 pub use clock::Millis;
 pub use event::Frame;

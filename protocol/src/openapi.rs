@@ -1,28 +1,22 @@
 //! The OpenAPI document of `/doc`: the table of operations joined with the shapes of their parameters and bodies.
 //!
-//! The shapes live in `data/shapes.json.gz`, as `{operations: {ID: {parameters, requestBody?, responses, …}}, schemas}`,
-//! without any prose. They are spliced into the document as text: nothing is parsed deeper than one level, so making the
-//! document costs a few milliseconds and no more memory than its own size.
+//! The shapes are spliced into the document as text, without their line breaks: nothing is parsed deeper than one level,
+//! so making the document costs a few milliseconds and no more memory than its own size.
 
 use crate::endpoints::{self, Operation};
-use flate2::read::GzDecoder;
-use serde::Deserialize;
+use crate::shapes;
 use serde_json::value::RawValue;
-use std::collections::HashMap;
-use std::io::Read as _;
+use std::collections::{BTreeMap, HashMap};
 
-/// The compressed shapes.
-static SHAPES: &[u8] = include_bytes!("../data/shapes.json.gz");
-
-/// The document could not be made; it means that the program was built with a broken shapes file.
+/// The document could not be made; it means that the program was built with broken shapes.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
-    /// The shapes file does not unpack.
-    #[error("the shapes of the operations do not unpack")]
-    Unpack(#[source] std::io::Error),
-    /// The shapes file is not what it should be, or a text cannot be written as JSON.
-    #[error("the shapes of the operations are not well-formed")]
-    Shape(#[source] serde_json::Error),
+    /// A file of shapes is not what it should be.
+    #[error("the shapes of the operations are not well-formed: {0}")]
+    Shape(&'static serde_json::Error),
+    /// A text cannot be written as JSON.
+    #[error("a text of the document cannot be written")]
+    Text(#[source] serde_json::Error),
     /// An operation of the table has no shapes.
     #[error("operation {operation} has no shapes")]
     Missing {
@@ -31,13 +25,23 @@ pub enum DocumentError {
     },
 }
 
-/// The shapes file, parsed one level deep.
-#[derive(Deserialize)]
-struct Shapes<'a> {
-    #[serde(borrow)]
-    operations: HashMap<&'a str, &'a RawValue>,
-    #[serde(borrow)]
-    schemas: &'a RawValue,
+/// All shapes.
+#[derive(Default)]
+struct Shapes {
+    operations: BTreeMap<&'static str, &'static RawValue>,
+    schemas: BTreeMap<&'static str, &'static RawValue>,
+}
+
+impl Shapes {
+    fn read() -> Result<Self, DocumentError> {
+        let mut all = Self::default();
+        for source in shapes::all() {
+            let file = source.as_ref().map_err(DocumentError::Shape)?;
+            all.operations.extend(&file.operations);
+            all.schemas.extend(&file.schemas);
+        }
+        Ok(all)
+    }
 }
 
 /// Makes the document as JSON text (about 0.7 MB; keep it, do not make it for each request).
@@ -46,9 +50,8 @@ struct Shapes<'a> {
 /// that only answer the off state of an absent feature `x-kilo-status: absent`.
 /// Paths are in the order of the table.
 pub fn document(implemented: impl Fn(&str) -> bool) -> Result<String, DocumentError> {
-    let text = unpack()?;
-    let shapes: Shapes<'_> = serde_json::from_str(&text).map_err(DocumentError::Shape)?;
-    let mut out = String::with_capacity(text.len() + 64 * 1024);
+    let shapes = Shapes::read()?;
+    let mut out = String::with_capacity(1 << 20);
     out.push_str(r#"{"openapi":"3.1.0","info":{"title":"kilo","version":""#);
     out.push_str(crate::VERSION);
     out.push_str(r#""},"paths":{"#);
@@ -62,17 +65,41 @@ pub fn document(implemented: impl Fn(&str) -> bool) -> Result<String, DocumentEr
         }
         out.push('}');
     }
-    out.push_str(r#"},"components":{"schemas":"#);
-    out.push_str(shapes.schemas.get());
-    out.push_str("}}");
+    out.push_str(r#"},"components":{"schemas":{"#);
+    for (index, (name, schema)) in shapes.schemas.iter().enumerate() {
+        separate(&mut out, index);
+        out.push_str(&quoted(name)?);
+        out.push(':');
+        push_dense(&mut out, schema.get());
+    }
+    out.push_str("}}}");
     Ok(out)
+}
+
+/// Writes JSON without the white space between its words.
+fn push_dense(out: &mut String, json: &str) {
+    let (mut in_text, mut escaped) = (false, false);
+    for sign in json.chars() {
+        if in_text || !sign.is_ascii_whitespace() {
+            out.push(sign);
+        }
+        match sign {
+            '"' if !escaped => in_text = !in_text,
+            '\\' if in_text && !escaped => {
+                escaped = true;
+                continue;
+            }
+            _ => {}
+        }
+        escaped = false;
+    }
 }
 
 /// Writes `"post":{"operationId":…,` and lets the shapes' own text follow in place of their opening brace.
 fn push_operation(
     out: &mut String,
     operation: &'static Operation,
-    shapes: &Shapes<'_>,
+    shapes: &Shapes,
     implemented: bool,
 ) -> Result<(), DocumentError> {
     let missing = DocumentError::Missing {
@@ -96,7 +123,7 @@ fn push_operation(
         out.push_str(r#","x-kilo-status":"not-implemented""#);
     }
     out.push(',');
-    out.push_str(rest);
+    push_dense(out, rest);
     Ok(())
 }
 
@@ -114,14 +141,6 @@ fn by_path() -> Vec<(&'static str, Vec<&'static Operation>)> {
     paths
 }
 
-fn unpack() -> Result<String, DocumentError> {
-    let mut text = String::new();
-    GzDecoder::new(SHAPES)
-        .read_to_string(&mut text)
-        .map_err(DocumentError::Unpack)?;
-    Ok(text)
-}
-
 fn separate(out: &mut String, index: usize) {
     if index > 0 {
         out.push(',');
@@ -129,7 +148,7 @@ fn separate(out: &mut String, index: usize) {
 }
 
 fn quoted(text: &str) -> Result<String, DocumentError> {
-    serde_json::to_string(text).map_err(DocumentError::Shape)
+    serde_json::to_string(text).map_err(DocumentError::Text)
 }
 
 #[cfg(test)]

@@ -137,6 +137,130 @@ async fn wrong_types() {
     scene.unharmed().await;
 }
 
+/// A value that a schema lets pass; only as much as it asks for.
+fn sample(document: &Value, schema: &Value) -> Value {
+    if let Some(target) = schema["$ref"].as_str() {
+        return sample(document, &document.pointer(&target[1..]).expect("a schema"));
+    }
+    if let Some(forms) = schema["anyOf"].as_array() {
+        return sample(document, &forms[0]);
+    }
+    if let Some(choices) = schema["enum"].as_array() {
+        return choices[0].clone();
+    }
+    match schema["type"].as_str() {
+        Some("string") => {
+            let prefix = schema["pattern"].as_str().unwrap_or("^x");
+            json!(format!("{}_1", prefix.trim_start_matches('^')))
+        }
+        Some("array") => json!([]),
+        Some("boolean") => json!(true),
+        Some("number" | "integer") => json!(1),
+        _ => {
+            let names = schema["required"].as_array().into_iter().flatten();
+            let fields = names.map(|name| {
+                let name = name.as_str().expect("a name");
+                (
+                    name.to_owned(),
+                    sample(document, &schema["properties"][name]),
+                )
+            });
+            Value::Object(fields.collect())
+        }
+    }
+}
+
+/// Bodies that the schema does not let pass: other kinds as a whole, and in each field.
+fn wrong_bodies(document: &Value, schema: &Value) -> Vec<Value> {
+    let mut bodies = vec![
+        json!([]),
+        json!(5),
+        json!("x"),
+        json!(null),
+        json!(true),
+        json!([{}]),
+    ];
+    let whole = sample(document, schema);
+    let fields = schema["properties"].as_object().into_iter().flatten();
+    for (name, field) in fields {
+        let right = sample(document, field);
+        let others = [
+            json!(5),
+            json!("x"),
+            json!([[]]),
+            json!({"x": {}}),
+            json!(null),
+        ];
+        for other in others {
+            // Whatever is of the kind of a right value may be right.
+            if std::mem::discriminant(&other) == std::mem::discriminant(&right)
+                || *field == json!({})
+            {
+                continue;
+            }
+            let mut body = whole.clone();
+            body[name] = other;
+            bodies.push(body);
+        }
+    }
+    bodies
+}
+
+#[tokio::test]
+async fn every_operation_refuses_what_the_contract_does_not_allow() {
+    let scene = Scene::new(json!({})).await;
+    let api = &scene.api;
+    let document = api.get("/doc").await.ok();
+    // A null deletes a key there, and exports have parts that the contract does not name.
+    let wider = ["config.update", "global.config.update"];
+    let imports = "kilocode.sessionImport.";
+    let mut asked = 0;
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            let id = operation["operationId"].as_str().expect("an id");
+            if schema.is_null() || operation["x-kilo-status"].is_string() {
+                continue;
+            }
+            let path = path.replace("{sessionID}", &scene.session);
+            let path = path.replace(['{', '}'], "");
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+            let mut bodies = wrong_bodies(&document, schema);
+            if wider.contains(&id) || id.starts_with(imports) {
+                bodies.truncate(5);
+            }
+            for body in bodies {
+                let request = api
+                    .request(method.clone(), &path)
+                    .header("content-type", "application/json")
+                    .body(body.to_string());
+                let answer = api.send(request).await;
+                assert_eq!(answer.status, 400, "{id} {body}: {}", answer.text);
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 200, "{asked} bodies were refused");
+    scene.unharmed().await;
+}
+
+#[tokio::test]
+async fn a_title_has_a_limit_whoever_sets_it() {
+    let scene = Scene::new(json!({})).await;
+    let api = &scene.api;
+    let session = format!("/session/{}", scene.session);
+    for (bytes, status) in [(4_097, 400), (15 << 20, 413)] {
+        let body = json!({"title": "x".repeat(bytes)});
+        assert_eq!(api.post("/session", &body).await.status, status, "{bytes}");
+        let patch = api
+            .request(Method::PATCH, &session)
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        assert_eq!(api.send(patch).await.status, status, "{bytes}");
+    }
+    scene.unharmed().await;
+}
+
 #[tokio::test]
 async fn unknown_ids() {
     let scene = Scene::new(json!({})).await;

@@ -2,10 +2,12 @@
 
 use crate::door::Door;
 use crate::door::secret::Secret;
+use kilo_protocol::endpoints::CONTENT_BYTES_MAX;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Connections that may wait to be accepted.
 const CONNECTIONS_WAITING_MAX: i32 = 1_024;
@@ -34,6 +36,8 @@ pub struct EdgeOptions {
     pub workers: usize,
     /// Largest body, in bytes.
     pub body_bytes_max: usize,
+    /// The longest pause within a body; then the connection is closed.
+    pub body_pause_max: Duration,
     /// Tells apart what the daemon itself and the children of its tools connect: it has to bring the password or the
     /// token. Without it every program of the same user is trusted.
     pub is_own: Option<IsOwn>,
@@ -50,7 +54,8 @@ impl Default for EdgeOptions {
             cors: Vec::new(),
             hosts: Vec::new(),
             workers: 1,
-            body_bytes_max: 16 * 1024 * 1024,
+            body_bytes_max: CONTENT_BYTES_MAX,
+            body_pause_max: Duration::from_secs(15),
             is_own: None,
         }
     }

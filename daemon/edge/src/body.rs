@@ -10,24 +10,41 @@ use kilo_protocol::{Fault, FaultKind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-/// The longest pause within a body.
-const PAUSE_MAX: Duration = Duration::from_secs(15);
+/// A body that comes more slowly than this is given up when the longest pause is over: a byte now and then is no upload.
+const BYTES_A_MILLISECOND_MIN: u64 = 16;
 /// How much room is made before anything has arrived.
 const ROOM_BYTES: usize = 64 * 1024;
 
+/// How much of a body is taken, and how long that may last.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
+    /// The largest body of the operation.
+    pub bytes_max: usize,
+    /// What is read at all. A body between the two is read to its end and dropped piece by piece, because a client that
+    /// still writes does not read an answer.
+    pub read_bytes_max: usize,
+    /// The longest pause within a body.
+    pub pause_max: Duration,
+}
+
 /// Reads the whole body.
 ///
-/// A body that announces more than `bytes_max` is refused unread, one that grows over it is dropped there. Errors are
-/// finished replies: 413, 408 after a pause of 15 s, 400 if it breaks off, 415 if it is compressed.
+/// A body that announces more than `read_bytes_max` is refused unread, one that grows over it is dropped there. Errors are
+/// finished replies: 413, 408 after a pause of `pause_max`, 400 if it breaks off, 415 if it is compressed.
 pub(crate) async fn read(
     headers: &HeaderMap,
     payload: &mut web::Payload,
-    bytes_max: usize,
+    bounds: Bounds,
 ) -> Result<Bytes, HttpResponse> {
+    let Bounds {
+        bytes_max,
+        read_bytes_max,
+        pause_max,
+    } = bounds;
     let announced = announced(headers);
-    if announced.is_some_and(|bytes| bytes > bytes_max as u64) {
+    if announced.is_some_and(|bytes| bytes > read_bytes_max as u64) {
         return Err(too_large(bytes_max));
     }
     if compressed(headers) {
@@ -39,7 +56,13 @@ pub(crate) async fn read(
         )));
     }
     let mut body = BytesMut::new();
-    while let Some(chunk) = timeout(PAUSE_MAX, payload.next())
+    let mut bytes = 0;
+    let begun = Instant::now();
+    let until = |bytes: usize| {
+        let earned = Duration::from_millis(bytes as u64 / BYTES_A_MILLISECOND_MIN);
+        (Instant::now() + pause_max).min(begun + pause_max + earned)
+    };
+    while let Some(chunk) = timeout_at(until(bytes), payload.next())
         .await
         .map_err(|_| problem::slow_body())?
     {
@@ -47,8 +70,13 @@ pub(crate) async fn read(
             let message = format!("the body broke off: {error}");
             problem::fault(Fault::bad_request("Body", message))
         })?;
-        if body.len() + chunk.len() > bytes_max {
+        bytes += chunk.len();
+        if bytes > read_bytes_max {
             return Err(too_large(bytes_max));
+        }
+        if bytes > bytes_max {
+            body = BytesMut::new();
+            continue;
         }
         if body.is_empty() && Some(chunk.len() as u64) == announced {
             return Ok(chunk); // whole at once: no copy
@@ -57,6 +85,9 @@ pub(crate) async fn read(
             body.reserve(ROOM_BYTES.min(bytes_max));
         }
         body.extend_from_slice(&chunk);
+    }
+    if bytes > bytes_max {
+        return Err(read_and_dropped(bytes_max));
     }
     Ok(body.freeze())
 }
@@ -75,7 +106,12 @@ fn compressed(headers: &HeaderMap) -> bool {
     coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
+/// 413, and the connection ends, because the rest of the body is not read.
 fn too_large(bytes_max: usize) -> HttpResponse {
+    problem::unread(read_and_dropped(bytes_max))
+}
+
+fn read_and_dropped(bytes_max: usize) -> HttpResponse {
     let message = format!("the body is larger than {bytes_max} bytes");
     problem::fault(Fault::named(
         FaultKind::TooLarge,

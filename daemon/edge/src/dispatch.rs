@@ -1,11 +1,11 @@
 //! The way of a request: front door, route, body, handler, reply.
 
-use crate::body;
+use crate::body::{self, Bounds};
 use crate::door::peer::Connection;
 use crate::door::{self, Admission, Door};
 use crate::problem;
 use crate::reply::{Exchange, Reply};
-use crate::request::{Headers, Params, Query, Request, directory};
+use crate::request::{Headers, Params, Parts, Query, Request, directory};
 use crate::router::Handler;
 use crate::stopping::Stopping;
 use crate::table::{self, Table};
@@ -20,6 +20,7 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tracing::Instrument as _;
 
 /// Numbers the requests of this process in the log.
@@ -31,6 +32,7 @@ pub(crate) struct Worker {
     pub table: Arc<Table>,
     pub handlers: Vec<Option<Handler>>,
     pub body_bytes_max: usize,
+    pub body_pause_max: Duration,
     pub stopping: Stopping,
 }
 
@@ -55,7 +57,7 @@ impl Worker {
     /// Lets a request in, or answers for it.
     async fn at_the_door(&self, arrival: &mut Arrival) -> HttpResponse {
         let headers = arrival.request.headers();
-        let caller = match self.door.caller(headers) {
+        let caller = match self.door.caller(arrival.request.uri(), headers) {
             Ok(caller) => caller,
             Err(refusal) => return problem::refusal(refusal),
         };
@@ -122,7 +124,12 @@ impl Worker {
     /// Reads the body, calls the handler and makes the response.
     async fn called(&self, call: Call, arrival: &mut Arrival) -> HttpResponse {
         let running = self.stopping.enter();
-        let body = match arrival.body(call.operation, self.body_bytes_max).await {
+        let bounds = Bounds {
+            bytes_max: self.body_bytes_max.min(call.operation.body_bytes_max),
+            read_bytes_max: self.body_bytes_max,
+            pause_max: self.body_pause_max,
+        };
+        let body = match arrival.body(call.operation, bounds).await {
             Ok(body) => body,
             Err(response) => return response,
         };
@@ -148,18 +155,14 @@ struct Arrival {
 
 impl Arrival {
     /// Reads the body. What goes on after the head of a WebSocket's request is none, and stays.
-    async fn body(
-        &mut self,
-        operation: &Operation,
-        bytes_max: usize,
-    ) -> Result<Bytes, HttpResponse> {
+    async fn body(&mut self, operation: &Operation, bounds: Bounds) -> Result<Bytes, HttpResponse> {
         let Some(payload) = self.unread.as_mut() else {
             return Ok(Bytes::new());
         };
         if operation.stream == Stream::WebSocket {
             return Ok(Bytes::new());
         }
-        let body = body::read(self.request.headers(), payload, bytes_max).await?;
+        let body = body::read(self.request.headers(), payload, bounds).await?;
         self.unread = None;
         Ok(body)
     }
@@ -189,17 +192,17 @@ impl Call {
                     .and_then(|value| value.to_str().ok()),
             )?;
         }
-        let request = Request {
+        let parts = Parts {
             op: operation,
             directory: directory(&query, headers)?,
             params,
             query,
-            body,
             headers: Headers::new(headers.clone()),
             peer: whole
                 .conn_data::<Connection>()
                 .map(|connection| connection.peer),
         };
+        let request = Request::new(parts, body);
         // a defect of one handler must not take the other connections of this thread along
         let handled = AssertUnwindSafe(async move { handler(request).await })
             .catch_unwind()

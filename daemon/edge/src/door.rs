@@ -11,8 +11,8 @@ mod ticket;
 
 use crate::bind::{EdgeOptions, IsOwn};
 use crate::request::Query;
-use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
+use actix_web::http::{Method, Uri};
 use auth::{Keys, Offer};
 use origin::{Caller, Hosts, Origins};
 use peer::{Connection, Side};
@@ -43,7 +43,7 @@ pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
 /// Why a request stays outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// `Host` is missing or names something else.
+    /// `Host` is missing, or it or the request's target names something else.
     Host,
     /// A web page of a foreign origin made it.
     Origin,
@@ -98,8 +98,8 @@ impl Door {
     }
 
     /// Finds out who calls: a program, or a page of which origin. Errors: [`Refusal::Host`].
-    pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
-        let host = self.0.hosts.named(headers).ok_or(Refusal::Host)?;
+    pub(crate) fn caller(&self, target: &Uri, headers: &HeaderMap) -> Result<Caller, Refusal> {
+        let host = self.0.hosts.named(target, headers).ok_or(Refusal::Host)?;
         Ok(self.0.origins.caller(headers, host))
     }
 

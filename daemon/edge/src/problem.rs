@@ -22,9 +22,6 @@ pub(crate) fn fault(fault: Fault) -> HttpResponse {
         FaultKind::Unavailable => {
             reply.insert_header((header::RETRY_AFTER, "1"));
         }
-        FaultKind::TooLarge => {
-            reply.force_close();
-        }
         _ => {}
     }
     let mut body = fault.body;
@@ -98,11 +95,15 @@ pub(crate) fn no_route() -> HttpResponse {
 
 /// 408 for a body that does not arrive.
 pub(crate) fn slow_body() -> HttpResponse {
-    let mut reply = named(
+    unread(named(
         StatusCode::REQUEST_TIMEOUT,
         "RequestTimeout",
         "the body did not arrive",
-    );
+    ))
+}
+
+/// Ends the connection after a reply to a request whose body was not read to its end.
+pub(crate) fn unread(mut reply: HttpResponse) -> HttpResponse {
     reply
         .head_mut()
         .set_connection_type(actix_web::http::ConnectionType::Close);

@@ -5,15 +5,19 @@ mod payload;
 
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
-use kilo_protocol::Fault;
 use kilo_protocol::endpoints::{Body, Operation};
+use kilo_protocol::{Fault, contract};
 use percent_encoding::percent_decode;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 pub(crate) use directory::directory;
+
+/// A longer body is not read on the thread that serves.
+const LONG_BYTES: usize = 64 * 1024;
 
 /// A request that has passed the front door and found its operation.
 #[derive(Clone, Debug)]
@@ -26,8 +30,10 @@ pub struct Request {
     pub query: Query,
     /// The directory that the request names, as it names it: it may be relative and need not exist.
     pub directory: Option<String>,
-    /// The body; empty if there was none. It is complete, and within the limit.
-    pub body: Bytes,
+    /// The body as it came; empty if there was none, and once it was read.
+    body: Bytes,
+    /// The body as it was read, where it is what the contract says.
+    value: Option<Arc<Value>>,
     /// The header fields.
     pub headers: Headers,
     /// The other end of the connection.
@@ -58,30 +64,79 @@ impl Request {
             query,
             directory,
             body,
+            value: None,
             headers,
             peer: None,
         })
     }
 
-    /// Reads the body; an empty one stands for `{}` where the operation takes it so.
-    ///
-    /// Errors: 400 `BadRequest` of kind `Payload`, which names the field.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Fault> {
-        payload::read(self.text())
+    /// A request that came by itself.
+    pub(crate) fn new(parts: Parts, body: Bytes) -> Self {
+        Self {
+            op: parts.op,
+            params: parts.params,
+            query: parts.query,
+            directory: parts.directory,
+            body,
+            value: None,
+            headers: parts.headers,
+            peer: parts.peer,
+        }
     }
 
-    /// Reads the body as it is; the same errors as [`Request::json`].
+    /// Reads the body and holds it against the contract; the router does so before it calls a handler. An empty body
+    /// stands for `{}` where the operation takes it so. Long ones are read on a blocking thread.
+    ///
+    /// Errors: 400 `BadRequest` of kind `Payload`, which names the field.
+    pub(crate) async fn checked(mut self) -> Result<Self, Fault> {
+        let required = match self.op.body {
+            Body::None => return Ok(self),
+            Body::Json { required } => required,
+        };
+        let mut body = std::mem::take(&mut self.body);
+        if body.is_empty() && !required {
+            body = Bytes::from_static(b"{}");
+        }
+        let (op, long) = (self.op, body.len() > LONG_BYTES);
+        let read = move || -> Result<Value, Fault> {
+            let value: Value = payload::read(&body)?;
+            contract::check(op, &value)?;
+            Ok(value)
+        };
+        let value = if long {
+            let read = actix_web::web::block(read).await;
+            read.unwrap_or_else(|_| Err(Fault::unknown("reading the body broke down")))
+        } else {
+            read()
+        };
+        let value = value.map_err(|fault| contract::refusal(op, fault))?;
+        self.value = Some(Arc::new(value));
+        Ok(self)
+    }
+
+    /// Reads the body into a type.
+    ///
+    /// Errors: 400 `BadRequest` of kind `Payload`, which names the field: the type may ask for more than the contract.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+        let empty = Value::Object(serde_json::Map::new());
+        payload::typed(self.value.as_deref().unwrap_or(&empty))
+            .map_err(|fault| contract::refusal(self.op, fault))
+    }
+
+    /// The body as it is; the same errors as [`Request::json`].
     pub fn value(&self) -> Result<Value, Fault> {
         self.json()
     }
+}
 
-    fn text(&self) -> &[u8] {
-        match self.op.body {
-            Body::Json { required: true } => &self.body,
-            _ if self.body.is_empty() => b"{}",
-            _ => &self.body,
-        }
-    }
+/// What is known of a request beside its body.
+pub(crate) struct Parts {
+    pub op: &'static Operation,
+    pub params: Params,
+    pub query: Query,
+    pub directory: Option<String>,
+    pub headers: Headers,
+    pub peer: Option<SocketAddr>,
 }
 
 /// The parameters of a path, decoded. None of them holds a NUL or a `..` step.

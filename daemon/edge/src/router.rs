@@ -53,13 +53,18 @@ impl Router {
         })
     }
 
-    /// Takes the handler of an operation; a later one for the same id wins.
+    /// Takes the handler of an operation; a later one for the same id wins. It sees no body that the contract does not
+    /// allow.
     pub fn on<F, Answer>(mut self, op_id: &'static str, handler: F) -> Self
     where
         F: Fn(Request) -> Answer + 'static,
         Answer: Future<Output = Result<Reply, Fault>> + 'static,
     {
-        let handler: Handler = Rc::new(move |request| handler(request).boxed_local());
+        let handler = Rc::new(handler);
+        let handler: Handler = Rc::new(move |request: Request| {
+            let handler = Rc::clone(&handler);
+            async move { handler(request.checked().await?).await }.boxed_local()
+        });
         self.handlers.insert(op_id, handler);
         self
     }

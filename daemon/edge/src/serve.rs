@@ -26,7 +26,10 @@ const FLUSH: Duration = Duration::from_millis(20);
 /// How long a client may take for the head of a request.
 const HEAD_MAX: Duration = Duration::from_secs(10);
 /// How long a client may go on sending after the last reply, or after the closing of a socket, before it is cut off.
-const LINGER: Duration = Duration::from_millis(250);
+///
+/// actix-http reckons it from a clock that it looks at twice a second. A time that is over before it begins wakes nobody,
+/// so a linger below half a second leaves every other such connection open for as long as the client likes.
+const LINGER: Duration = Duration::from_millis(750);
 /// How long an idle connection is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a client may leave sent bytes unread before its connection is cut. What it missed is in the log; it comes back
@@ -89,13 +92,15 @@ where
     let table = Arc::new(Table::build()?);
     let door = bound.door();
     let meeting = door.clone();
-    let (stopping, body_bytes_max) = (stopping.clone(), options.body_bytes_max);
+    let stopping = stopping.clone();
+    let (body_bytes_max, body_pause_max) = (options.body_bytes_max, options.body_pause_max);
     let server = HttpServer::new(move || {
         let worker = Rc::new(Worker {
             door: door.clone(),
             table: table.clone(),
             handlers: router_factory().lined_up(&table),
             body_bytes_max,
+            body_pause_max,
             stopping: stopping.clone(),
         });
         App::new().default_service(web::to(

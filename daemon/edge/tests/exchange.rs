@@ -136,7 +136,7 @@ fn bodies_that_do_not_fit_are_400() {
     assert_eq!(field.json()["data"]["kind"], "Payload");
     assert_eq!(
         field.json()["data"]["message"],
-        "Expected a sequence, got string \"x\"\n  at [\"parts\"]"
+        "Expected an array, got string \"x\"\n  at [\"parts\"]"
     );
     for body in ["{bad", "{} {}", &"[".repeat(200_000)] {
         assert_eq!(server.post("/session", body).status, 400);
@@ -153,9 +153,12 @@ fn bodies_that_do_not_fit_are_400() {
     );
     assert_eq!(
         server
-            .post("/session/ses_1/message", r#"{"parts":[1,2]}"#)
+            .post(
+                "/session/ses_1/message",
+                r#"{"parts":[{"type":"text","text":"a"}]}"#
+            )
             .text(),
-        "2"
+        "1"
     );
 }
 
@@ -247,9 +250,71 @@ fn a_chunked_body_is_refused_where_it_grows_over_the_limit() {
 #[test]
 fn a_body_of_the_largest_size_is_taken() {
     let server = server();
-    let body = format!("{{\"a\":\"{}\"}}", "x".repeat(LIMIT - 8));
-    let answer = server.post("/session", &body);
+    let prompt = |text: &str| format!(r#"{{"parts":[{{"type":"text","text":"{text}"}}]}}"#);
+    let body = prompt(&"x".repeat(LIMIT - prompt("").len()));
+    let answer = server.post("/session/ses_1/message", &body);
     assert_eq!((answer.status, body.len()), (200, LIMIT));
+}
+
+#[test]
+fn an_operation_that_carries_no_content_takes_a_small_body_only() {
+    let server = server();
+    let body = |bytes: usize| format!(r#"{{"metadata":{{"a":"{}"}}}}"#, "x".repeat(bytes));
+    assert_eq!(server.post("/session", &body(200 * 1024)).status, 200);
+    let mut client = server.client();
+    let large = body(LIMIT - 1024);
+    let head = format!(
+        "POST /session HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
+        large.len()
+    );
+    assert_eq!(client.ask(&head, &large).status, 413);
+    let next = client.ask("GET /global/health HTTP/1.1\r\n", "");
+    assert_eq!(
+        next.status, 200,
+        "it was read to its end, so the connection goes on"
+    );
+}
+
+#[test]
+fn a_half_sent_body_ends_the_connection_after_the_longest_pause() {
+    let server = Server::start(EdgeOptions {
+        body_pause_max: Duration::from_millis(300),
+        ..EdgeOptions::default()
+    });
+    for path in ["/session", "/session/ses_1/abort", "/no/such/route", "/mcp"] {
+        let start = Instant::now();
+        let mut client = server.client();
+        client.send(
+            format!(
+                "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+                 content-length: 100\r\n\r\n{{\"ti"
+            )
+            .as_bytes(),
+        );
+        drop(client.rest());
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(3), "{path}: {took:?}");
+    }
+    // A byte now and then does not keep the connection either.
+    let mut client = server.client();
+    client.send(
+        b"POST /session HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+          content-length: 100\r\n\r\n",
+    );
+    let mut sender = client.stream.try_clone().unwrap();
+    let start = Instant::now();
+    let dripping = std::thread::spawn(move || {
+        let mut pieces = 0;
+        while pieces < 90 && sender.write_all(b" ").is_ok() {
+            pieces += 1;
+            std::thread::park_timeout(Duration::from_millis(100));
+        }
+        pieces
+    });
+    assert_eq!(client.answer(false).status, 408);
+    assert!(start.elapsed() < Duration::from_secs(3));
+    drop(client);
+    assert!(dripping.join().unwrap() < 90);
 }
 
 #[test]

@@ -107,6 +107,38 @@ fn a_foreign_host_name_is_refused() {
 }
 
 #[test]
+fn a_target_that_names_a_foreign_host_is_refused_whatever_host_says() {
+    let server = with_token();
+    let ask = |target: &str, host: &str| {
+        let mut client = server.client();
+        let bearer = "authorization: Bearer t0ken";
+        client
+            .send(format!("GET {target} HTTP/1.1\r\nhost: {host}\r\n{bearer}\r\n\r\n").as_bytes());
+        client.answer(false).status
+    };
+    for authority in [
+        "evil.example",
+        "evil.example:80",
+        "localhost@evil.example",
+        "localhost.evil.example",
+        "192.168.1.5",
+        "user@localhost",
+    ] {
+        let target = format!("http://{authority}{HEALTH}");
+        assert_eq!(ask(&target, "localhost"), 421, "{target}");
+        assert_eq!(ask(&target, authority), 421, "{target}");
+    }
+    assert_eq!(
+        ask(&format!("http://localhost:1{HEALTH}"), "localhost"),
+        200
+    );
+    assert_eq!(
+        ask(&format!("http://localhost{HEALTH}"), "evil.example"),
+        421
+    );
+}
+
+#[test]
 fn a_foreign_page_is_refused_whatever_it_knows() {
     let server = with_token();
     let pages = [

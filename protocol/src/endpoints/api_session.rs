@@ -37,7 +37,8 @@ pub(super) static ROWS: &[Operation] = &[
         "v2.session.prompt",
         "Sends a prompt and does not wait for the answer.",
     )
-    .required_body(),
+    .required_body()
+    .with_content(),
     post(
         "/api/session/{sessionID}/compact",
         "v2.session.compact",

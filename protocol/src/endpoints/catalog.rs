@@ -63,5 +63,6 @@ pub(super) static ROWS: &[Operation] = &[
         "enhancePrompt.enhance",
         "Rewrites a prompt so that it says more.",
     )
-    .optional_body(),
+    .optional_body()
+    .with_content(),
 ];

@@ -56,7 +56,8 @@ pub(super) static ROWS: &[Operation] = &[
         "config.rulesUpdate",
         "Replaces the project's rules file.",
     )
-    .optional_body(),
+    .optional_body()
+    .with_content(),
     get(
         "/config/model-state",
         "config.modelState",

@@ -109,7 +109,8 @@ pub(super) static ROWS: &[Operation] = &[
         "mcp.callTool",
         "Calls a tool of an MCP server.",
     )
-    .optional_body(),
+    .optional_body()
+    .with_content(),
     post(
         "/experimental/project/{projectID}/copy/generate-name",
         "experimental.projectCopy.generateName",

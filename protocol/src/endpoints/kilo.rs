@@ -28,14 +28,18 @@ pub(super) static ROWS: &[Operation] = &[
         "Completes code between a prefix and a suffix.",
     )
     .optional_body()
+    .with_content()
     .sse(),
-    post("/kilo/edit", "kilo.edit", "Proposes the next edit.").optional_body(),
+    post("/kilo/edit", "kilo.edit", "Proposes the next edit.")
+        .optional_body()
+        .with_content(),
     post(
         "/kilo/audio/transcriptions",
         "kilo.audio.transcriptions",
         "Turns speech into text.",
     )
-    .optional_body(),
+    .optional_body()
+    .with_content(),
     get(
         "/kilo/models/images",
         "kilo.models.images",

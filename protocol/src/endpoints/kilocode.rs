@@ -109,7 +109,8 @@ pub(super) static ROWS: &[Operation] = &[
         "kilocode.notebook.reply",
         "Answers a notebook request.",
     )
-    .optional_body(),
+    .optional_body()
+    .with_content(),
     post(
         "/kilocode/notebook/{requestID}/reject",
         "kilocode.notebook.reject",
@@ -187,7 +188,8 @@ pub(super) static ROWS: &[Operation] = &[
         "kilocode.migrate.sessions",
         "Takes over sessions of an older client.",
     )
-    .optional_body(),
+    .optional_body()
+    .with_content(),
     post(
         "/kilocode/migrate/sessions/discover",
         "kilocode.migrate.discover",
@@ -205,17 +207,20 @@ pub(super) static ROWS: &[Operation] = &[
         "kilocode.sessionImport.session",
         "Imports a session record.",
     )
-    .optional_body(),
+    .optional_body()
+    .with_content(),
     post(
         "/kilocode/session-import/message",
         "kilocode.sessionImport.message",
         "Imports a message record.",
     )
-    .optional_body(),
+    .optional_body()
+    .with_content(),
     post(
         "/kilocode/session-import/part",
         "kilocode.sessionImport.part",
         "Imports a part record.",
     )
-    .optional_body(),
+    .optional_body()
+    .with_content(),
 ];

@@ -1,6 +1,6 @@
 //! The words in which the table's rows are written.
 
-use super::{Absent, Body, Method, Operation, Stream};
+use super::{Absent, Body, CONTENT_BYTES_MAX, Method, Operation, SMALL_BODY_BYTES_MAX, Stream};
 
 /// A row without body or stream; the group is read off the path.
 const fn row(
@@ -17,6 +17,7 @@ const fn row(
         group,
         summary,
         body: Body::None,
+        body_bytes_max: SMALL_BODY_BYTES_MAX,
         stream: Stream::No,
         absent: None,
     }
@@ -60,6 +61,12 @@ impl Operation {
     /// Takes a JSON body and does not work without one.
     pub(super) const fn required_body(mut self) -> Self {
         self.body = Body::Json { required: true };
+        self
+    }
+
+    /// Its body carries content.
+    pub(super) const fn with_content(mut self) -> Self {
+        self.body_bytes_max = CONTENT_BYTES_MAX;
         self
     }
 

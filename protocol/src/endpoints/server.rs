@@ -60,7 +60,8 @@ pub(super) static ROWS: &[Operation] = &[
         "sync.replay",
         "Takes durable events of another daemon.",
     )
-    .optional_body(),
+    .optional_body()
+    .with_content(),
     post(
         "/sync/steal",
         "sync.steal",
@@ -72,7 +73,8 @@ pub(super) static ROWS: &[Operation] = &[
         "sync.history.list",
         "Lists the durable events after given positions.",
     )
-    .optional_body(),
+    .optional_body()
+    .with_content(),
     post(
         "/remote/enable",
         "remote.enable",

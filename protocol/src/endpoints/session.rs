@@ -52,7 +52,8 @@ pub(super) static ROWS: &[Operation] = &[
         "session.prompt",
         "Sends a prompt and waits for the answer.",
     )
-    .optional_body(),
+    .optional_body()
+    .with_content(),
     get(
         "/session/{sessionID}/message/{messageID}",
         "session.message",
@@ -101,13 +102,15 @@ pub(super) static ROWS: &[Operation] = &[
         "session.prompt_async",
         "Sends a prompt and does not wait for the answer.",
     )
-    .optional_body(),
+    .optional_body()
+    .with_content(),
     post(
         "/session/{sessionID}/command",
         "session.command",
         "Runs a command and waits for the answer.",
     )
-    .optional_body(),
+    .optional_body()
+    .with_content(),
     post(
         "/session/{sessionID}/shell",
         "session.shell",
@@ -141,7 +144,8 @@ pub(super) static ROWS: &[Operation] = &[
         "part.update",
         "Replaces a part of a message.",
     )
-    .optional_body(),
+    .optional_body()
+    .with_content(),
     post(
         "/session/viewed",
         "session.viewed",

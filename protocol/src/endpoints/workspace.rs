@@ -42,7 +42,8 @@ pub(super) static ROWS: &[Operation] = &[
         "vcs.apply",
         "Applies a patch to the working tree.",
     )
-    .optional_body(),
+    .optional_body()
+    .with_content(),
     get(
         "/lsp",
         "lsp.status",

@@ -1,5 +1,6 @@
-use super::{Shapes, document, unpack};
+use super::document;
 use crate::endpoints::{self, Body};
+use crate::shapes;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +10,43 @@ fn made() -> Value {
 }
 
 #[test]
-fn table_and_shapes_name_the_same_operations() {
-    let text = unpack().unwrap();
-    let shapes: Shapes<'_> = serde_json::from_str(&text).unwrap();
-    let shaped: BTreeSet<&str> = shapes.operations.keys().copied().collect();
-    let rows: BTreeSet<&str> = endpoints::all().map(|operation| operation.id).collect();
-    assert_eq!(rows, shaped);
+fn each_table_has_a_file_of_shapes_with_its_operations() {
+    for (table, rows) in endpoints::tables() {
+        let file = shapes::of(table).unwrap_or_else(|| panic!("no shapes for {table}"));
+        let shaped: BTreeSet<&str> = file.operations.keys().copied().collect();
+        let rows: BTreeSet<&str> = rows.iter().map(|operation| operation.id).collect();
+        assert_eq!(rows, shaped, "{table}");
+    }
+    for source in shapes::all() {
+        assert!(source.is_ok(), "{:?}", source.as_ref().err());
+    }
+}
+
+/// Requests are checked against `bodies.json` alone, so everything that bodies are made of has to be there.
+#[test]
+fn bodies_are_made_of_what_lies_in_their_file() {
+    let document = made();
+    let known = &shapes::of("bodies").unwrap().schemas;
+    let mut open: Vec<&Value> = Vec::new();
+    for operation in endpoints::all() {
+        open.push(&document["paths"][operation.path][operation.method.key()]["requestBody"]);
+    }
+    open.extend(
+        known
+            .keys()
+            .map(|name| &document["components"]["schemas"][*name]),
+    );
+    while let Some(value) = open.pop() {
+        if let Some(target) = value["$ref"].as_str() {
+            let name = target.rsplit('/').next().unwrap();
+            assert!(known.contains_key(name), "{name} is not in bodies.json");
+        }
+        match value {
+            Value::Object(fields) => open.extend(fields.values()),
+            Value::Array(items) => open.extend(items),
+            _ => {}
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `Host`, `Origin` and CORS: what keeps web pages of others away.
 
-use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::{Method, Uri};
 use std::net::IpAddr;
 
 /// The names under which this server may be addressed.
@@ -42,11 +42,18 @@ impl Hosts {
         Self { names, bound }
     }
 
-    /// Gets the `Host` of a request if it is one of the names, with or without a port.
-    pub fn named<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+    /// Gets the host that a request is for, if it is one of the names, with or without a port: `Host`, and where the
+    /// request's target names an authority (`GET http://host/path`), that one too.
+    pub fn named<'a>(&self, target: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
         let mut fields = headers.get_all(header::HOST);
         let host = fields.next()?.to_str().ok()?;
-        (fields.next().is_none() && self.knows(host)).then_some(host)
+        if fields.next().is_some() || !self.knows(host) {
+            return None;
+        }
+        match target.authority() {
+            None => Some(host),
+            Some(authority) => self.knows(authority.as_str()).then_some(authority.as_str()),
+        }
     }
 
     /// An address stands for itself, so no name server can turn it into ours: loopback ones are always good, and all

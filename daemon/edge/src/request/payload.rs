@@ -2,6 +2,7 @@
 
 use kilo_protocol::Fault;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
 /// Reads `text`; nesting deeper than 128 levels is refused.
@@ -16,6 +17,14 @@ pub(super) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
     })?;
     reader.end().map_err(|error| fault(&error, String::new()))?;
     Ok(value)
+}
+
+/// Reads a value into a type; the same errors as [`read`].
+pub(super) fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, Fault> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = place(error.path());
+        fault(error.inner(), path)
+    })
 }
 
 fn fault(error: &serde_json::Error, mut path: String) -> Fault {

@@ -49,9 +49,10 @@ fn only_local_names_and_the_bound_one_are_hosts() {
     for host in others {
         assert!(!hosts.knows(host), "{host}");
     }
-    assert_eq!(hosts.named(&headers(&[])), None);
+    let plain = Uri::from_static("/session");
+    assert_eq!(hosts.named(&plain, &headers(&[])), None);
     let two = [("host", "localhost"), ("host", "localhost")];
-    assert_eq!(hosts.named(&headers(&two)), None);
+    assert_eq!(hosts.named(&plain, &headers(&two)), None);
 }
 
 #[test]
