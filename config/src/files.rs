@@ -29,29 +29,74 @@ impl Stamp {
 /// Errors: `NotFound`, `FileTooLarge`, `InvalidData` for what is no text, `InvalidInput` for what is no regular file (a
 /// pipe or a device is never opened: it could block).
 pub fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
-    let (text, whole) = read_start(path, bytes_max)?;
-    if !whole {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("file is over {bytes_max} bytes"),
-        ));
+    read_start(path, bytes_max).and_then(|start| whole(start, bytes_max))
+}
+
+/// [`read_text`] of a file that must lie inside `root`, as [`read_start_inside`] says.
+pub fn read_text_inside(path: &Path, root: &Path, bytes_max: u64) -> io::Result<String> {
+    read_start_inside(path, root, bytes_max).and_then(|start| whole(start, bytes_max))
+}
+
+fn whole((text, is_whole): (String, bool), bytes_max: u64) -> io::Result<String> {
+    if is_whole {
+        return Ok(text);
     }
-    Ok(text)
+    Err(io::Error::new(
+        io::ErrorKind::FileTooLarge,
+        format!("file is over {bytes_max} bytes"),
+    ))
 }
 
 /// Reads at most `bytes_max` bytes of a text file and says whether that was all of it. A character that the bound cuts is
 /// left out. Errors as [`read_text`], but for `FileTooLarge`.
 pub fn read_start(path: &Path, bytes_max: u64) -> io::Result<(String, bool)> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a regular file",
-        ));
+    start_of(open(path)?, bytes_max)
+}
+
+/// [`read_start`] of a file that must lie inside `root`, symbolic links followed.
+///
+/// It is opened first and asked where it is then, so that a link which is put in its way in between leads nowhere.
+pub fn read_start_inside(path: &Path, root: &Path, bytes_max: u64) -> io::Result<(String, bool)> {
+    let file = open(path)?;
+    if place_of(&file, path)?.starts_with(root.canonicalize()?) {
+        start_of(file, bytes_max)
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "file leaves the project",
+        ))
     }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let refused = || io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+    if !fs::metadata(path)?.is_file() {
+        return Err(refused());
+    }
+    let file = File::open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(refused())
+    }
+}
+
+/// Where an open file is, by the kernel's word where it can be asked.
+fn place_of(file: &File, path: &Path) -> io::Result<PathBuf> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsRawFd;
+        if let Ok(place) = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())) {
+            return Ok(place);
+        }
+    }
+    let _ = file;
+    path.canonicalize()
+}
+
+fn start_of(file: File, bytes_max: u64) -> io::Result<(String, bool)> {
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(bytes_max + 1)
-        .read_to_end(&mut bytes)?;
+    file.take(bytes_max + 1).read_to_end(&mut bytes)?;
     let whole = bytes.len() as u64 <= bytes_max;
     if !whole {
         bytes.truncate(bytes_max as usize);
@@ -119,6 +164,48 @@ fn draft_beside(target: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_is_swapped_for_a_link_gives_nothing_from_outside() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        const TRIES: usize = 20_000;
+        let (project, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let [folder, aside, link] = ["d", "aside", "link"].map(|name| project.path().join(name));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("AGENTS.md"), "inside").unwrap();
+        fs::write(outside.path().join("AGENTS.md"), "secret").unwrap();
+        std::os::unix::fs::symlink(outside.path(), &link).unwrap();
+        let ended = AtomicBool::new(false);
+        let mut read = 0;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(Ordering::Relaxed) {
+                    fs::rename(&folder, &aside).unwrap();
+                    fs::rename(&link, &folder).unwrap();
+                    fs::rename(&folder, &link).unwrap();
+                    fs::rename(&aside, &folder).unwrap();
+                }
+            });
+            let _end = Ending(&ended);
+            for _ in 0..TRIES {
+                let path = folder.join("AGENTS.md");
+                if let Ok((text, _)) = read_start_inside(&path, project.path(), 100) {
+                    assert_eq!(text, "inside");
+                    read += 1;
+                }
+            }
+        });
+        assert!(read > 0);
+    }
+
+    /// Ends the other thread, also where an assertion fails.
+    struct Ending<'a>(&'a std::sync::atomic::AtomicBool);
+
+    impl Drop for Ending<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
 
     #[test]
     fn a_cut_character_is_left_out_of_the_start() {

@@ -4,7 +4,7 @@ mod glob;
 
 use crate::documents::markdown_below;
 use crate::env::Environment;
-use crate::files::{is_inside, read_start};
+use crate::files::{read_start, read_start_inside};
 use crate::folders;
 use crate::load::Loaded;
 use crate::paths::Paths;
@@ -212,11 +212,11 @@ impl<'a> Collector<'a> {
     }
 
     fn read(&mut self, path: &Path, scope: Scope) -> Result<(), String> {
-        if scope == Scope::Project && !is_inside(path, self.root) {
-            return Err("file leaves the project".into());
-        }
-        let (mut text, is_whole) =
-            read_start(path, FILE_BYTES_MAX).map_err(|error| error.to_string())?;
+        let start = match scope {
+            Scope::Project => read_start_inside(path, self.root, FILE_BYTES_MAX),
+            _ => read_start(path, FILE_BYTES_MAX),
+        };
+        let (mut text, is_whole) = start.map_err(|error| error.to_string())?;
         if text.trim().is_empty() {
             return Ok(());
         }

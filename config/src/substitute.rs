@@ -1,8 +1,9 @@
 //! `{env:NAME}` and `{file:path}` in a configuration's texts.
 
 use crate::env::Environment;
-use crate::files::{Stamp, is_inside, read_text};
+use crate::files::{Stamp, read_text, read_text_inside};
 use serde_json::Value;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 const FILE_BYTES_MAX: u64 = 256 * 1024;
@@ -88,16 +89,16 @@ fn file(
 ) -> Result<String, String> {
     let path = references.folder.join(references.env.expand_home(name));
     seen.push((path.clone(), Stamp::of(&path)));
-    if let Some(root) = references.confined_to
-        && path.exists()
-        && !is_inside(&path, root)
-    {
-        return Err(format!(
-            "file reference leaves the project: {{file:{name}}}"
-        ));
-    }
-    let text = read_text(&path, FILE_BYTES_MAX)
-        .map_err(|error| format!("cannot read {{file:{name}}}: {error}"))?;
+    let text = match references.confined_to {
+        Some(root) => read_text_inside(&path, root, FILE_BYTES_MAX),
+        None => read_text(&path, FILE_BYTES_MAX),
+    };
+    let text = text.map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied if references.confined_to.is_some() => {
+            format!("file reference leaves the project: {{file:{name}}}")
+        }
+        _ => format!("cannot read {{file:{name}}}: {error}"),
+    })?;
     Ok(text
         .strip_suffix('\n')
         .map(|text| text.strip_suffix('\r').unwrap_or(text))

@@ -67,11 +67,11 @@ impl Arena {
                     swaps.fetch_add(1, Ordering::Relaxed);
                 }
             });
+            let _end = Ending(&ended);
             while tries_max.map_or(started.elapsed() < TIME_MAX, |max| tries < max) {
                 attempt(tries);
                 tries += 1;
             }
-            ended.store(true, Ordering::Relaxed);
         });
         assert!(swaps.load(Ordering::Relaxed) > 10, "nothing was swapped");
         tries
@@ -99,6 +99,15 @@ impl Arena {
             }
         }
         files
+    }
+}
+
+/// Ends the other thread, also where an assertion fails.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
