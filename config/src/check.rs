@@ -10,8 +10,8 @@ mod shapes;
 pub use names::{Unknown, unknown};
 pub use schema::schema;
 
-use kilo_protocol::Fault;
-use serde_json::Value;
+use kilo_protocol::{Fault, secrets};
+use serde_json::{Value, json};
 
 /// A value of the wrong type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,10 +127,23 @@ fn visit(value: &mut Value, shape: &Shape, at: &mut Vec<String>, found: &mut Vec
     found.push(Problem {
         field: at.clone(),
         expected: name_of(shape),
-        got: excerpt(value),
+        got: excerpt(&shown(at, value)),
         is_asked: matches!(shape, Shape::Action),
     });
     false
+}
+
+/// The value without secrets: what is wrong is shown and logged.
+fn shown(at: &[String], value: &Value) -> Value {
+    let whole = at
+        .iter()
+        .rev()
+        .fold(value.clone(), |below, name| json!({name: below}));
+    let mut masked = secrets::masked(&whole);
+    for name in at {
+        masked = masked.get_mut(name).map(Value::take).unwrap_or_default();
+    }
+    masked
 }
 
 fn visit_entry(

@@ -6,6 +6,7 @@ use crate::load::ALL_NAMES;
 use crate::paths::Paths;
 use crate::project::folders_down;
 use jsonc_parser::cst::{CstInputValue, CstObject, CstRootNode};
+use kilo_protocol::secrets::{self, Altered};
 use serde_json::{Map, Value};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,9 @@ pub enum EditError {
     /// The patch is no object.
     #[error("a configuration patch must be an object")]
     BadPatch,
+    /// The patch has a mark for a secret where none can stand.
+    #[error(transparent)]
+    BadMark(#[from] Altered),
     /// The file holds something else than an object; it is left as it is.
     #[error("{} is not valid: {reason}", path.display())]
     Damaged {
@@ -38,12 +42,12 @@ pub enum EditError {
 }
 
 /// Merges `patch` into a JSON or JSONC file and returns what the file holds then: objects merge, `null` deletes, anything
-/// else replaces. Comments, order and layout of the rest stay. A missing file is made; a file that would not change is
+/// else replaces. A mark that stands for a secret keeps the stored one, `{env:NAME}` included. Comments, order and layout of the rest stay. A missing file is made; a file that would not change is
 /// not written.
 pub fn patch_file(path: &Path, patch: &Value) -> Result<Value, EditError> {
-    let Value::Object(patch) = patch else {
+    if !patch.is_object() {
         return Err(EditError::BadPatch);
-    };
+    }
     let io = |source| EditError::Io {
         path: path.to_owned(),
         source,
@@ -69,7 +73,10 @@ pub fn patch_file(path: &Path, patch: &Value) -> Result<Value, EditError> {
     let object = root
         .object_value_or_create()
         .ok_or_else(|| damaged("it is not an object".into()))?;
-    apply(&object, patch);
+    let stored = jsonc::parse(old).map_err(damaged)?;
+    if let Value::Object(patch) = secrets::restored(patch, &stored)? {
+        apply(&object, &patch);
+    }
     let new = root.to_string();
     let value = jsonc::parse(&new).map_err(damaged)?;
     if text.as_deref() != Some(&new) {
@@ -168,6 +175,21 @@ mod tests {
             "{text}"
         );
         assert_eq!(jsonc::parse(&text).unwrap(), value);
+    }
+
+    #[test]
+    fn a_mark_keeps_the_stored_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kilo.json");
+        let old = "{ \"provider\": { \"p\": { \"options\": { \"apiKey\": \"{env:KEY}\" } } } }";
+        std::fs::write(&path, old).unwrap();
+        let patch = |options: Value| json!({"provider": {"p": {"options": options}}});
+        patch_file(&path, &patch(json!({"apiKey": "(hidden)"}))).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), old);
+        let value = patch_file(&path, &patch(json!({"apiKey": "(hidden)", "timeout": 5}))).unwrap();
+        assert_eq!(value, patch(json!({"apiKey": "{env:KEY}", "timeout": 5})));
+        let value = patch_file(&path, &patch(json!({"apiKey": "new"}))).unwrap();
+        assert_eq!(value, patch(json!({"apiKey": "new", "timeout": 5})));
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod json;
 pub mod model;
 pub mod openapi;
+pub mod secrets;
 mod shapes;
 
 pub use clock::Millis;

@@ -9,6 +9,7 @@ mod checkpoints;
 mod crash;
 mod door;
 mod folder;
+mod keys;
 mod old_folder;
 mod permissions;
 mod real_model;

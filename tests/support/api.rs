@@ -138,6 +138,14 @@ impl Api {
         self.send(request.body(body.into())).await
     }
 
+    /// PUT or PATCH of JSON.
+    pub async fn change(&self, method: Method, path: &str, body: &Value) -> Answer {
+        let request = self
+            .request(method, path)
+            .header("content-type", "application/json");
+        self.send(request.body(body.to_string())).await
+    }
+
     /// Makes a session; answers its id.
     pub async fn session(&self) -> String {
         let session = self.post("/session", &json!({"title": "test"})).await.ok();

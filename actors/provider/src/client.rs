@@ -113,6 +113,8 @@ async fn run(
             answer::drain(rest).await;
         }
         Err(error) => {
+            let error = errors::without_keys(error, &request.model);
+            let error = errors::with_hint(error, &request.model);
             tracing::debug!(class = ?error.class, status = error.status, request_id = error.request_id, "call failed");
             let last = batches.send(Err(error));
             let _ = timeout(Duration::from_millis(LAST_SEND_MS), last).await;

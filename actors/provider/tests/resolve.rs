@@ -187,6 +187,11 @@ fn connected_providers_are_listed_in_the_clients_shape() {
     );
     assert_eq!(provider["options"]["baseURL"], "http://127.0.0.1:9/v1/");
     assert!(!list.to_string().contains("fake-key"), "no keys");
+    assert_eq!(
+        (&provider["key"], &provider["options"]["apiKey"]),
+        (&json!("(hidden)"), &json!("(hidden)")),
+        "but a mark that there is one"
+    );
     let model = json!({
         "id": "fake-model", "providerID": "fake", "name": "Fake model", "status": "active", "release_date": "",
         "api": {"id": "fake-model", "url": "http://127.0.0.1:9/v1", "npm": "@ai-sdk/openai-compatible"},
@@ -198,7 +203,7 @@ fn connected_providers_are_listed_in_the_clients_shape() {
         },
         "cost": {"input": 1.0, "output": 2.0, "cache": {"read": 0.0, "write": 0.0}},
         "limit": {"context": 100_000, "output": 8_000},
-        "options": {"a": 1}, "headers": {"x-team": "b"},
+        "options": {"a": 1}, "headers": {"x-team": "(hidden)"},
         "variants": {"medium": {"reasoningEffort": "medium"}, "high": {"reasoningEffort": "high"}, "wild": {"temperature": 2}},
     });
     assert_eq!(provider["models"]["fake-model"], model);

@@ -220,6 +220,40 @@ async fn a_pause_without_end_stops_no_other_call() {
 }
 
 #[tokio::test]
+async fn a_refused_key_says_how_to_store_one() {
+    let body = r#"{"error":{"message":"Incorrect API key provided","code":"invalid_api_key"}}"#;
+    let server = Server::start(vec![answer(401, "", body), answer(401, "", body)]).await;
+    let mut model = model(&server, Protocol::OpenaiChat);
+    let (_, error) = collect(&client(), request(model.clone())).await;
+    let error = error.unwrap();
+    assert_eq!(
+        (error.class, error.message.as_str()),
+        (
+            ErrorClass::Auth,
+            "Incorrect API key provided (is the key right? `kilo auth login fake` stores one)"
+        )
+    );
+    model.api_key = None;
+    let (_, error) = collect(&client(), request(model)).await;
+    assert_eq!(
+        error.unwrap().message,
+        "Incorrect API key provided (no key is known; `kilo auth login fake` stores one)"
+    );
+}
+
+#[tokio::test]
+async fn a_key_that_comes_back_in_the_stream_is_not_shown() {
+    let echo = r#"{"error":{"message":"bad key fake-key-123 in x-own: canary","code":400}}"#;
+    let server = Server::start(vec![stream(&[&events(&[echo])])]).await;
+    let mut model = model(&server, Protocol::OpenaiChat);
+    model.headers = vec![("x-own".into(), "canary".into())];
+    let (_, error) = collect(&client(), request(model)).await;
+    let error = error.unwrap();
+    assert_eq!(error.message, "bad key *** in x-own: ***");
+    assert!(!error.body.unwrap().contains("fake-key"));
+}
+
+#[tokio::test]
 async fn a_wrong_address_says_so() {
     let page = "<!doctype html><p>Welcome";
     let (_, class, message, _) = failure(answer(200, "content-type: text/html\r\n", page)).await;

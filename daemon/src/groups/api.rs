@@ -7,7 +7,7 @@ use crate::daemon::Daemon;
 use kilo_config::agent::Agent;
 use kilo_config::commands::Command;
 use kilo_edge::{Reply, Request};
-use kilo_protocol::Fault;
+use kilo_protocol::{Fault, secrets};
 use kilo_worktree::{files, find};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -80,7 +80,8 @@ async fn location(daemon: Arc<Daemon>, request: Request) -> Answer {
 
 async fn agents(daemon: Arc<Daemon>, request: Request) -> Answer {
     let folder = daemon.instance(&request).await?.folder;
-    let agents: Vec<Value> = folder.agents.iter().map(agent).collect();
+    let agents = folder.agents.iter().map(agent);
+    let agents: Vec<Value> = agents.map(|agent| secrets::masked(&agent)).collect();
     envelope(&daemon, &request, agents).await
 }
 

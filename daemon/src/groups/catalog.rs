@@ -7,7 +7,7 @@ use crate::daemon::Daemon;
 use kilo_config::auth::AuthError;
 use kilo_config::commands::Command;
 use kilo_edge::{Reply, Request};
-use kilo_protocol::Fault;
+use kilo_protocol::{Fault, secrets};
 use kilo_session::surroundings::Folder;
 use std::sync::Arc;
 
@@ -77,7 +77,10 @@ async fn commands_of_folder(daemon: Arc<Daemon>, request: Request) -> Answer {
 }
 
 async fn agents(daemon: Arc<Daemon>, request: Request) -> Answer {
-    Reply::json(&daemon.instance(&request).await?.folder.agents)
+    let instance = daemon.instance(&request).await?;
+    let agents = serde_json::to_value(&instance.folder.agents);
+    let agents = agents.map_err(|error| Fault::unknown(error.to_string()))?;
+    Reply::json(&secrets::masked(&agents)) // their options may hold keys
 }
 
 async fn skills(daemon: Arc<Daemon>, request: Request) -> Answer {

@@ -1,11 +1,13 @@
 //! Configuration: merged, by source, what is wrong with it, and the models it leads to.
+//!
+//! No answer has a key in it: clients get a mark, and one that they send back keeps the stored key.
 
 use super::catalog::provider;
 use super::{Answer, routes};
 use crate::daemon::Daemon;
-use kilo_config::edit::{patch_file, project_target};
+use kilo_config::edit::{EditError, patch_file, project_target};
 use kilo_edge::{Reply, Request};
-use kilo_protocol::Fault;
+use kilo_protocol::{Fault, secrets};
 use kilo_provider::resolve;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -21,7 +23,8 @@ routes! {
 }
 
 async fn config(daemon: Arc<Daemon>, request: Request) -> Answer {
-    Reply::json(&daemon.instance(&request).await?.folder.loaded.merged)
+    let instance = daemon.instance(&request).await?;
+    Reply::json(&secrets::masked(&instance.folder.loaded.merged))
 }
 
 /// What is wrong with the configuration, and what the log lost: clients show both.
@@ -75,7 +78,10 @@ pub(super) async fn write(daemon: &Daemon, file: PathBuf, patch: Value) -> Resul
     kilo_config::check::validate(&checked)?;
     daemon
         .blocking(move || {
-            patch_file(&file, &patch).map_err(|error| Fault::unknown(error.to_string()))?;
+            patch_file(&file, &patch).map_err(|error| match error {
+                EditError::BadMark(mark) => Fault::bad_field(&mark.to_string(), &mark.field),
+                error => Fault::unknown(error.to_string()),
+            })?;
             Ok(())
         })
         .await
@@ -87,7 +93,7 @@ async fn update(daemon: Arc<Daemon>, request: Request) -> Answer {
     let file = project_target(&instance.folder.directory, &instance.folder.worktree);
     write(&daemon, file, patch.clone()).await?;
     daemon.dispose(&daemon.directory(&request)).await?;
-    Reply::json(&patch)
+    Reply::json(&secrets::masked(&patch))
 }
 
 async fn providers(daemon: Arc<Daemon>, request: Request) -> Answer {

@@ -9,7 +9,7 @@ use crate::daemon::{Daemon, text};
 use bytes::Bytes;
 use kilo_config::edit::global_target;
 use kilo_edge::{Reply, Request};
-use kilo_protocol::{Fault, VERSION, openapi};
+use kilo_protocol::{Fault, VERSION, openapi, secrets};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -87,20 +87,15 @@ async fn dispose_all(daemon: Arc<Daemon>, _: Request) -> Answer {
 }
 
 async fn global(daemon: Arc<Daemon>, request: Request) -> Answer {
-    Reply::json(&daemon.instance(&request).await?.folder.loaded.global)
+    let instance = daemon.instance(&request).await?;
+    Reply::json(&secrets::masked(&instance.folder.loaded.global))
 }
 
 async fn update_global(daemon: Arc<Daemon>, request: Request) -> Answer {
     let patch = request.value()?;
     write(&daemon, global_target(&daemon.paths), patch).await?;
     daemon.dispose_all().await?;
-    let global = daemon
-        .instance(&request)
-        .await?
-        .folder
-        .loaded
-        .global
-        .clone();
+    let global = secrets::masked(&daemon.instance(&request).await?.folder.loaded.global);
     daemon
         .engine()
         .await?

@@ -40,15 +40,14 @@ impl<T: Serialize> Body<T> {
 
 /// `base` with `path` at its end; a base that ends so already, and a query, stay as they are.
 pub(crate) fn address(base: &str, path: &str) -> Result<String, ProviderError> {
-    let mut url = Url::parse(base).map_err(|error| {
-        invalid(format!(
-            "the provider's address '{base}' is no URL: {error}"
-        ))
-    })?;
+    // The address may hold a password.
+    let wrong = |what: String| {
+        let base = kilo_protocol::secrets::masked_text(base);
+        invalid(format!("the provider's address '{base}' {what}"))
+    };
+    let mut url = Url::parse(base).map_err(|error| wrong(format!("is no URL: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(invalid(format!(
-            "the provider's address '{base}' is neither http nor https"
-        )));
+        return Err(wrong("is neither http nor https".into()));
     }
     let trimmed = url.path().trim_end_matches('/').to_owned();
     if trimmed.ends_with(path) {

@@ -64,6 +64,32 @@ pub fn request_id(headers: &HeaderMap) -> Option<String> {
     Some(cut(id, 200))
 }
 
+/// The error without the keys of `model`, whatever part of the answer they came back in.
+pub fn without_keys(mut error: ProviderError, model: &ModelInfo) -> ProviderError {
+    let keys = model.headers.iter().map(|(_, value)| value.as_str());
+    for key in keys.chain(model.api_key.as_deref()) {
+        for text in [Some(&mut error.message), error.body.as_mut()] {
+            if let Some(text) = text.filter(|text| text.contains(key)) {
+                *text = redact(text, Some(key));
+            }
+        }
+    }
+    error
+}
+
+/// The error with what its reader can do about a key that was refused.
+pub fn with_hint(mut error: ProviderError, model: &ModelInfo) -> ProviderError {
+    if error.class == ErrorClass::Auth {
+        let hint = match model.api_key {
+            Some(_) => "is the key right?",
+            None => "no key is known;",
+        };
+        let login = format!("`kilo auth login {}` stores one", model.provider_id);
+        error.message = format!("{} ({hint} {login})", error.message);
+    }
+    error
+}
+
 /// A chunk that is no JSON of the protocol.
 pub fn malformed(data: &[u8], source: &serde_json::Error) -> ProviderError {
     let begin = String::from_utf8_lossy(&data[..data.len().min(200)]);

@@ -1,11 +1,12 @@
 //! The lists of providers as clients read them.
 //!
-//! Keys are left out: no client needs them, and whoever may see a list may not always see the keys.
+//! Keys are not in them: a mark says that there is one, for whoever may see a list may not always see the keys.
 
 use super::merge::{self, MergedModel, MergedProvider, Source};
 use super::{Sources, address, pick};
 use crate::catalog::Interleaved;
 use crate::rules::variants;
+use kilo_protocol::secrets;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -16,7 +17,9 @@ struct Provider<'a> {
     name: &'a str,
     source: &'static str,
     env: &'a [String],
-    options: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'static str>,
+    options: Value,
     models: BTreeMap<&'a str, Model<'a>>,
 }
 
@@ -33,8 +36,8 @@ struct Model<'a> {
     cost: Cost,
     limit: Limit,
     status: &'a str,
-    options: &'a Map<String, Value>,
-    headers: &'a Map<String, Value>,
+    options: Value,
+    headers: Value,
     release_date: &'a str,
     #[serde(skip_serializing_if = "Map::is_empty")]
     variants: Map<String, Value>,
@@ -213,10 +216,6 @@ impl List {
 }
 
 fn wire<'a>(sources: &Sources, provider: &'a MergedProvider) -> Provider<'a> {
-    let mut options = provider.options.clone();
-    for secret in ["apiKey", "headers"] {
-        options.remove(secret);
-    }
     Provider {
         id: &provider.id,
         name: &provider.name,
@@ -227,7 +226,8 @@ fn wire<'a>(sources: &Sources, provider: &'a MergedProvider) -> Provider<'a> {
             Source::Custom => "custom",
         },
         env: &provider.env,
-        options,
+        key: provider.key.as_ref().map(|_| secrets::MARK),
+        options: masked("options", &provider.options),
         models: provider
             .shown()
             .map(|merged| (merged.id.as_str(), model(sources, provider, merged)))
@@ -246,7 +246,7 @@ fn model<'a>(
         provider_id: &provider.id,
         api: Api {
             id: &merged.api_id,
-            url: address::base_url(sources, provider, merged),
+            url: secrets::masked_text(&address::base_url(sources, provider, merged)),
             npm: &merged.npm,
         },
         name: &model.name,
@@ -277,11 +277,15 @@ fn model<'a>(
             .as_deref()
             .filter(|s| matches!(*s, "alpha" | "beta" | "deprecated"))
             .unwrap_or("active"),
-        options: &merged.options,
-        headers: &merged.headers,
+        options: masked("options", &merged.options),
+        headers: masked("headers", &merged.headers),
         release_date: &model.release_date,
         variants: all_variants(merged),
     }
+}
+
+fn masked(name: &str, fields: &Map<String, Value>) -> Value {
+    secrets::masked_under(name, &Value::Object(fields.clone()))
 }
 
 /// The variants that follow from the name, above them the configuration's, without those it disables.
@@ -299,6 +303,9 @@ fn all_variants(merged: &MergedModel) -> Map<String, Value> {
         if own.remove("disabled") == Some(Value::Bool(true)) {
             all.remove(name);
             continue;
+        }
+        if let Value::Object(masked) = masked(name, &own) {
+            own = masked;
         }
         match all.get_mut(name) {
             Some(Value::Object(known)) => crate::rules::merge(known, &own),

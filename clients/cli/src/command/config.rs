@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::terminal::{line, note};
 use clap::Subcommand;
 use kilo_config::{Loaded, Paths};
-use serde_json::Value;
+use kilo_protocol::secrets;
 
 /// What `kilo config` takes.
 #[derive(Clone, Debug, Subcommand)]
@@ -50,8 +50,7 @@ fn check(loaded: &Loaded, paths: &Paths, cx: &Context) -> Exit {
 }
 
 fn show(loaded: &Loaded, cx: &Context) -> anyhow::Result<Exit> {
-    let mut merged = loaded.merged.clone();
-    hide(&mut merged, false);
+    let merged = secrets::masked(&loaded.merged);
     line(&serde_json::to_string_pretty(&merged)?);
     if !loaded.warnings.is_empty() {
         let count = loaded.warnings.len();
@@ -59,56 +58,4 @@ fn show(loaded: &Loaded, cx: &Context) -> anyhow::Result<Exit> {
         note(&format!("{} {said}", cx.terminal.yellow("!")));
     }
     Ok(Exit::OK)
-}
-
-/// Replaces the texts under keys that hold secrets: what is shown is copied into reports and chats.
-fn hide(value: &mut Value, is_secret: bool) {
-    match value {
-        Value::String(text) if is_secret && !text.is_empty() => *text = "(hidden)".into(),
-        Value::Array(list) => list.iter_mut().for_each(|item| hide(item, is_secret)),
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                hide(value, is_secret || holds_secrets(key));
-            }
-        }
-        _ => {}
-    }
-}
-
-fn holds_secrets(key: &str) -> bool {
-    const MARKS: [&str; 7] = [
-        "apikey",
-        "token",
-        "secret",
-        "password",
-        "authorization",
-        "headers",
-        "environment",
-    ];
-    let key = key.to_lowercase().replace(['_', '-'], "");
-    MARKS.iter().any(|mark| key.contains(mark)) && !key.contains("tokens")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn secrets_are_hidden_wherever_they_stand() {
-        let mut config = json!({
-            "model": "a/b", "compaction": {"preserve_recent_tokens": 5},
-            "provider": {"p": {"options": {"apiKey": "sk-1", "baseURL": "http://x", "headers": {"x-any": "y"}}}},
-            "mcp": {"m": {"environment": {"KEY": "k"}, "oauth": {"clientSecret": "s"}}}
-        });
-        hide(&mut config, false);
-        assert_eq!(
-            config,
-            json!({
-                "model": "a/b", "compaction": {"preserve_recent_tokens": 5},
-                "provider": {"p": {"options": {"apiKey": "(hidden)", "baseURL": "http://x", "headers": {"x-any": "(hidden)"}}}},
-                "mcp": {"m": {"environment": {"KEY": "(hidden)"}, "oauth": {"clientSecret": "(hidden)"}}}
-            })
-        );
-    }
 }
