@@ -12,4 +12,4 @@ pub use clock::FakeClock;
 pub use files::NoFiles;
 pub use host::FakeHost;
 pub use model::ScriptedModel;
-pub use sandbox::FakeSandbox;
+pub use sandbox::{FakeProcess, FakeSandbox, FakeState};

@@ -27,6 +27,7 @@ mod stack;
 pub use inits::Inits;
 
 use crate::launch::Launch;
+use crate::streams::ChildEnds;
 use clone::{Plan, init_main};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -44,6 +45,8 @@ use std::time::Duration;
 pub const TERMINATE: u8 = b'T';
 /// Told to init: end the tree now.
 pub const KILL: u8 = b'K';
+/// Told to init, followed by a signal's number: send that to the command and its process group.
+pub const SIGNAL: u8 = b'S';
 
 /// What init tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +88,15 @@ impl Report {
     }
 }
 
+/// Who is who in a tree.
+#[derive(Clone, Copy, Debug)]
+pub struct Numbers {
+    /// Init, the root.
+    pub init: Pid,
+    /// The command.
+    pub command: i32,
+}
+
 /// A started init: its number and its stack.
 ///
 /// Closing `control` (all copies) makes init end the tree. [`Init::reap`] must be called before the drop; a run that was
@@ -92,11 +104,21 @@ impl Report {
 pub struct Init {
     /// Init's own process.
     pub pid: Pid,
+    /// The command's number. It may be somebody else's once the command has ended.
+    command: i32,
     stack: Stack,
     inits: Arc<Inits>,
 }
 
 impl Init {
+    /// Who is who.
+    pub fn numbers(&self) -> Numbers {
+        Numbers {
+            init: self.pid,
+            command: self.command,
+        }
+    }
+
     /// The list that it is on.
     pub fn inits(&self) -> Arc<Inits> {
         Arc::clone(&self.inits)
@@ -121,8 +143,8 @@ pub struct Control(OwnedFd);
 
 impl Control {
     /// Tells init something; a lost message means that init is gone.
-    pub fn tell(&self, order: u8) {
-        let _ = rustix::net::send(&self.0, &[order], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+    pub fn tell(&self, order: &[u8]) {
+        let _ = rustix::net::send(&self.0, order, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
     }
 
     /// Takes the next report without waiting (`WouldBlock` when there is none); `None` when init is gone, and with it
@@ -163,9 +185,9 @@ impl AsFd for Control {
     }
 }
 
-/// Starts `launch` under an init of its own, with stdout and stderr on `output`. Returns when the command's `exec` has
+/// Starts `launch` under an init of its own, with these streams. Returns when the command's `exec` has
 /// succeeded or failed; blocks for that time (0.1 ms when the disk cache is warm).
-pub fn start(launch: &Launch, output: &OwnedFd, inits: &Arc<Inits>) -> io::Result<(Init, Control)> {
+pub fn start(launch: &Launch, ends: &ChildEnds, inits: &Arc<Inits>) -> io::Result<(Init, Control)> {
     let (ours, theirs) = rustix::net::socketpair(
         AddressFamily::UNIX,
         SocketType::SEQPACKET,
@@ -176,8 +198,10 @@ pub fn start(launch: &Launch, output: &OwnedFd, inits: &Arc<Inits>) -> io::Resul
     let stack = Stack::map()?;
     let plan = Plan {
         launch,
-        output: output.as_raw_fd(),
-        stdin: launch.stdin().as_raw_fd(),
+        stdin: ends.input.as_raw_fd(),
+        stdout: ends.output.as_raw_fd(),
+        stderr: ends.error.as_ref().unwrap_or(&ends.output).as_raw_fd(),
+        is_terminal: ends.is_terminal,
         control: theirs.as_raw_fd(),
         signals: signals.as_raw_fd(),
         command_stack: stack.command_top(),
@@ -206,8 +230,13 @@ pub fn start(launch: &Launch, output: &OwnedFd, inits: &Arc<Inits>) -> io::Resul
     drop(theirs);
     let control = Control(ours);
     let first = wait_for_start(&control);
+    let command = match first {
+        Some(Report::Started(command)) => command,
+        _ => 0,
+    };
     let init = Init {
         pid,
+        command,
         stack,
         inits: Arc::clone(inits),
     };

@@ -1,15 +1,22 @@
 //! What a child needs, made ready before it exists: after the clone nothing may allocate.
 
 use crate::environment::Environment;
-use kilo_ports::sandbox::ProcessSpec;
-use rustix::fs::{Access, MemfdFlags, Mode, OFlags};
+use rustix::fs::Access;
 use std::ffi::{CString, OsStr, c_char};
-use std::io::{self, Seek, Write};
-use std::os::fd::OwnedFd;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// A program with its arguments, variables, folder and stdin, as `execve` wants them.
+/// What is to be started.
+#[derive(Clone, Copy)]
+pub struct Program<'a> {
+    pub name: &'a str,
+    pub args: &'a [String],
+    pub directory: &'a Path,
+    pub env: &'a [(String, String)],
+}
+
+/// A program with its arguments, variables and folder, as `execve` wants them.
 pub struct Launch {
     program: CString,
     directory: CString,
@@ -17,27 +24,25 @@ pub struct Launch {
     argv: Vec<*const c_char>,
     /// Pointers into `_variables`, closed by a null.
     envp: Vec<*const c_char>,
-    stdin: OwnedFd,
     _words: Vec<CString>,
     _variables: Vec<CString>,
 }
 
 impl Launch {
-    /// Checks `spec` and makes it ready. Errors: the program is not there, a NUL inside a text.
-    pub fn new(spec: &ProcessSpec, environment: &Environment, mark: &str) -> io::Result<Self> {
-        let path = environment.path(&spec.env);
-        let program = find(&spec.program, &path, &spec.directory)?;
-        let mut words = vec![text(spec.program.as_bytes())?];
-        for arg in &spec.args {
+    /// Checks `program` and makes it ready. Errors: it is not there, a NUL inside a text.
+    pub fn new(program: Program<'_>, environment: &Environment, mark: &str) -> io::Result<Self> {
+        let path = environment.path(program.env);
+        let found = find(program.name, &path, program.directory)?;
+        let mut words = vec![text(program.name.as_bytes())?];
+        for arg in program.args {
             words.push(text(arg.as_bytes())?);
         }
-        let variables = environment.of_child(&spec.env, mark);
+        let variables = environment.of_child(program.env, mark);
         Ok(Self {
-            program: text(program.as_os_str().as_bytes())?,
-            directory: text(spec.directory.as_os_str().as_bytes())?,
+            program: text(found.as_os_str().as_bytes())?,
+            directory: text(program.directory.as_os_str().as_bytes())?,
             argv: pointers(&words),
             envp: pointers(&variables),
-            stdin: stdin(spec.stdin.as_deref())?,
             _words: words,
             _variables: variables,
         })
@@ -61,11 +66,6 @@ impl Launch {
     /// Its variables.
     pub fn envp(&self) -> *const *const c_char {
         self.envp.as_ptr()
-    }
-
-    /// What it reads.
-    pub fn stdin(&self) -> &OwnedFd {
-        &self.stdin
     }
 }
 
@@ -95,20 +95,4 @@ fn find(program: &str, path: &OsStr, directory: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::ErrorKind::NotFound.into())
-}
-
-/// `/dev/null`, or a file in memory that holds `bytes`: a pipe would need somebody to keep it full.
-fn stdin(bytes: Option<&[u8]>) -> io::Result<OwnedFd> {
-    let Some(bytes) = bytes else {
-        return Ok(rustix::fs::open(
-            "/dev/null",
-            OFlags::RDONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?);
-    };
-    let mut file =
-        std::fs::File::from(rustix::fs::memfd_create("kilo-stdin", MemfdFlags::CLOEXEC)?);
-    file.write_all(bytes)?;
-    file.rewind()?;
-    Ok(file.into())
 }

@@ -6,7 +6,8 @@
 //! Start at [`ProcessSandbox`], then `init.rs`: every run has a small process of its own between the daemon and the
 //! command. That process is a subreaper, so whatever the command starts stays below it (`setsid`, double forks and
 //! emptied environments included), and it ends all of it when the run is over or when the daemon is gone, however it
-//! went. `run.rs` is the daemon's side of one run, `tree.rs` reads `/proc`.
+//! went. `tree.rs` is the daemon's hold on one such tree; `run.rs` follows a command to its end, `spawned.rs` a process
+//! that is talked to, whose streams are in `streams.rs` and `pump.rs`. `table.rs` reads `/proc`.
 //!
 //! Linux only: subreapers, `signalfd` and `/proc` have no equal elsewhere.
 
@@ -14,9 +15,14 @@ mod conceal;
 mod environment;
 mod init;
 mod launch;
+mod list;
 mod orphans;
+mod pump;
 mod run;
 mod sandbox;
+mod spawned;
+mod streams;
+mod table;
 mod tree;
 
 pub use conceal::{conceal_memory, conceal_variables};

@@ -3,7 +3,7 @@
 //! Commands never leave any: each has an init of its own. A server of the daemon (language server, terminal) can die and
 //! leave children behind; as a subreaper the daemon gets them, and then it must also collect their remains.
 
-use crate::tree;
+use crate::table;
 use parking_lot::Mutex;
 use rustix::process::{Pid, WaitOptions};
 use std::collections::HashSet;
@@ -28,12 +28,12 @@ impl Orphans {
     /// Looks once, and collects what the look before also saw; gives their number. To be called every ten seconds or
     /// more slowly. Reads the process table: not for an async thread.
     pub fn sweep(&self) -> usize {
-        if !tree::any_child() {
+        if !table::any_child() {
             self.seen.lock().clear();
             return 0;
         }
         let own = rustix::process::getpid().as_raw_nonzero().get();
-        let ended: HashSet<(i32, u64)> = tree::processes()
+        let ended: HashSet<(i32, u64)> = table::processes()
             .into_iter()
             .filter(|process| process.parent == own && process.zombie)
             .map(|process| (process.pid, process.started))

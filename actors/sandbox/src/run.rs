@@ -1,15 +1,12 @@
 //! The daemon's side of one run: output out, orders in, one end.
 
-use crate::init::{self, Control, Init, Report};
-use crate::tree::{self, Mark};
+use crate::init::Report;
+use crate::tree::{Tree, exit_of};
 use bytes::Bytes;
 use kilo_ports::sandbox::Exit;
-use rustix::process::Signal;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::sync::Arc;
+use std::os::fd::AsFd;
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::SendError;
@@ -33,25 +30,10 @@ pub struct Limits {
     pub cancel: CancellationToken,
 }
 
-/// Shared between a run and the list of runs that are alive.
-pub type SharedControl = Arc<Control>;
-
-struct Watched(SharedControl);
-
-impl AsRawFd for Watched {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
-}
-
-/// A run in progress. Dropped, it kills the tree and leaves the waiting to the reaper.
+/// A run in progress. Dropped, it kills the tree.
 pub struct Run {
-    /// Declared first: the tree is told to end before init is handed to the reaper.
-    control: AsyncFd<Watched>,
-    init: Option<Init>,
-    reaper: std::sync::mpsc::SyncSender<Init>,
-    pipe: pipe::Receiver,
-    mark: String,
+    pub tree: Tree,
+    pub pipe: pipe::Receiver,
 }
 
 enum Stop {
@@ -69,39 +51,8 @@ enum Event {
 }
 
 impl Run {
-    /// Takes charge of a started init. To be called inside a tokio runtime.
-    pub fn new(
-        init: Init,
-        control: SharedControl,
-        pipe: pipe::Receiver,
-        reaper: std::sync::mpsc::SyncSender<Init>,
-        mark: String,
-    ) -> io::Result<Self> {
-        // SAFETY: the shared control owns its descriptor, never changes it, and lives as long as `Watched`.
-        let watched = unsafe {
-            AsyncFd::register_with_interest(
-                Watched(Arc::clone(&control)),
-                tokio::io::Interest::READABLE,
-            )
-        };
-        match watched {
-            Ok(control) => Ok(Self {
-                control,
-                init: Some(init),
-                reaper,
-                pipe,
-                mark,
-            }),
-            Err(error) => {
-                control.tell(init::KILL);
-                let _ = reaper.send(init);
-                Err(error.into())
-            }
-        }
-    }
-
     /// Runs to the end of the tree and the last output.
-    pub async fn drive(mut self, output: mpsc::Sender<Bytes>, limits: Limits) -> io::Result<Exit> {
+    pub async fn drive(self, output: mpsc::Sender<Bytes>, limits: Limits) -> io::Result<Exit> {
         let mut reader = Reader {
             sender: Some(output),
             permit: None,
@@ -116,7 +67,7 @@ impl Run {
                 Event::Report(None) => break,
                 Event::Report(Some(report)) => ended = ended.or(exit_of(report)),
                 Event::Stop(why) if ended.is_none() => {
-                    self.terminate().await;
+                    self.tree.terminate().await;
                     stop = Stop::Terminating {
                         why,
                         kill_at: Instant::now() + limits.grace,
@@ -129,7 +80,7 @@ impl Run {
                     }
                 }
                 Event::Kill => {
-                    self.control.get_ref().0.tell(init::KILL);
+                    self.tree.kill();
                     if let Stop::Terminating { why, .. } = stop {
                         stop = Stop::Killing { why };
                     }
@@ -138,14 +89,11 @@ impl Run {
                 Event::Readable => reader.read(&self.pipe),
             }
         }
-        if ended.is_none() {
-            self.init_was_killed().await;
-        }
-        self.hand_to_reaper();
+        let ended = self.tree.close(ended).await;
         reader.rest(&self.pipe, &limits.cancel).await;
         Ok(match stop {
             Stop::Terminating { why, .. } | Stop::Killing { why } => why,
-            Stop::No => ended.unwrap_or(Exit::Signal(Signal::KILL.as_raw())),
+            Stop::No => ended,
         })
     }
 
@@ -166,65 +114,10 @@ impl Run {
             () = cancel.cancelled(), if running => Ok(Event::Stop(Exit::Cancelled)),
             () = until(deadline), if running => Ok(Event::Stop(Exit::TimedOut)),
             () = until(kill_at) => Ok(Event::Kill),
-            report = self.report() => report.map(Event::Report),
+            report = self.tree.report() => report.map(Event::Report),
             permit = reader.reserve(), if reader.wants_permit() => Ok(Event::Permit(permit)),
             ready = self.pipe.readable(), if reader.wants_bytes() => ready.map(|()| Event::Readable),
         }
-    }
-
-    async fn report(&self) -> io::Result<Option<Report>> {
-        loop {
-            let mut ready = self.control.readable().await?;
-            match ready.try_io(|control| control.get_ref().0.report()) {
-                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => {
-                    return Ok(None);
-                }
-                Ok(result) => return result,
-                Err(_would_block) => {}
-            }
-        }
-    }
-
-    /// Asks the whole tree to end.
-    async fn terminate(&self) {
-        self.control.get_ref().0.tell(init::TERMINATE);
-        let Some(root) = self.init.as_ref().map(|init| init.pid) else {
-            return;
-        };
-        let _ =
-            tokio::task::spawn_blocking(move || tree::signal_descendants(root, Signal::TERM)).await;
-    }
-
-    /// Somebody killed init: the command went with it, and what it had started carries the mark or, with its variables
-    /// emptied, came to the daemon as an orphan.
-    async fn init_was_killed(&self) {
-        tracing::warn!(
-            mark = self.mark,
-            "a run's own process was ended from outside"
-        );
-        let mark = self.mark.clone();
-        let inits = self.init.as_ref().map(Init::inits);
-        let kill = move || {
-            tree::kill_marked(Mark::OfRun(&mark));
-            if let Some(inits) = inits {
-                tree::kill_strays(|pid| inits.contains(pid));
-            }
-        };
-        let _ = tokio::task::spawn_blocking(kill).await;
-    }
-
-    fn hand_to_reaper(&mut self) {
-        if let Some(init) = self.init.take() {
-            let _ = self.reaper.send(init);
-        }
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        self.control.get_ref().0.tell(init::KILL);
-        self.hand_to_reaper();
     }
 }
 
@@ -232,14 +125,6 @@ async fn until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-fn exit_of(report: Report) -> Option<Exit> {
-    match report {
-        Report::Exited(code) => Some(Exit::Code(code)),
-        Report::Signalled(signal) => Some(Exit::Signal(signal)),
-        Report::Started(_) | Report::Refused(_) => None,
     }
 }
 

@@ -1,26 +1,30 @@
 //! [`ProcessSandbox`]: runs commands as plain processes of the daemon's user.
 
 use crate::environment::Environment;
-use crate::init::{self, Control, Init, Inits};
-use crate::launch::Launch;
-use crate::run::{Limits, Run, SharedControl};
-use crate::tree::{self, Mark};
+use crate::init::{self, Control, Init, Inits, Numbers};
+use crate::launch::{Launch, Program};
+use crate::list::{About, List, Listed};
+use crate::run::{Limits, Run};
+use crate::spawned;
+use crate::streams::{self, ChildEnds};
+use crate::table::{self, Mark};
+use crate::tree::Tree;
 use bytes::Bytes;
 use kilo_ports::BoxFuture;
-use kilo_ports::sandbox::{Exit, ProcessSpec, Sandbox, SandboxError};
-use parking_lot::Mutex;
-use rustix::pipe::PipeFlags;
-use std::collections::HashMap;
+use kilo_ports::sandbox::{
+    Exit, ProcessSpec, Running, Sandbox, SandboxError, SpawnSpec, Spawned, Streams,
+};
 use std::ffi::OsString;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+/// What a list calls a command without a title of its own, at most.
+const TITLE_CHARS_MAX: usize = 100;
 /// Inits that may wait to be reaped before a run's end has to wait for the reaper.
 const REAPER_QUEUE_MAX: usize = 1_024;
 /// Time that [`ProcessSandbox::kill_all`] gives the trees to die in.
@@ -61,8 +65,7 @@ struct Shared {
     grace: Duration,
     /// First half of every run's mark.
     owner: String,
-    next: AtomicU64,
-    live: Mutex<HashMap<u64, Weak<Control>>>,
+    list: Arc<List>,
     inits: Arc<Inits>,
     reaper: SyncSender<Init>,
 }
@@ -86,8 +89,7 @@ impl ProcessSandbox {
                 environment: Environment::new(settings.base_env, &settings.denied_env),
                 grace: settings.grace,
                 owner: owner_mark(),
-                next: AtomicU64::new(1),
-                live: Mutex::default(),
+                list: Arc::default(),
                 inits: Arc::default(),
                 reaper,
             }),
@@ -97,31 +99,20 @@ impl ProcessSandbox {
     /// Kills every run's tree at once and waits up to a second for their end. Runs answer as killed by a signal. For the
     /// daemon's end; blocks.
     pub fn kill_all(&self) {
-        let live: Vec<SharedControl> = self
-            .shared
-            .live
-            .lock()
-            .values()
-            .filter_map(Weak::upgrade)
-            .collect();
+        let live = self.shared.list.controls();
         for control in &live {
-            control.tell(init::KILL);
+            control.tell(&[init::KILL]);
         }
         let until = Instant::now() + KILL_ALL_MAX;
         for control in &live {
             control.wait_for_end(until.saturating_duration_since(Instant::now()));
         }
-        tree::kill_marked(Mark::OfOwner(&self.shared.owner));
+        table::kill_marked(Mark::OfOwner(&self.shared.owner));
     }
 
     /// The number of runs that are alive.
     pub fn live(&self) -> usize {
-        self.shared
-            .live
-            .lock()
-            .values()
-            .filter(|control| control.strong_count() > 0)
-            .count()
+        self.shared.list.controls().len()
     }
 
     /// Whether a living process below the daemon holds the socket with this inode (`/proc/net/tcp` names inodes), or
@@ -130,41 +121,95 @@ impl ProcessSandbox {
     ///
     /// A process of another user (`sudo`) counts as one that does not hold it.
     pub fn owned_by_child(&self, socket_inode: u64) -> bool {
-        tree::descendant_may_hold_socket(socket_inode, |pid| self.shared.inits.contains(pid))
+        table::descendant_may_hold_socket(socket_inode, |pid| self.shared.inits.contains(pid))
     }
+}
+
+/// A started tree.
+struct Started {
+    tree: Tree,
+    numbers: Numbers,
+    control: Arc<Control>,
+    listed: Listed,
 }
 
 impl Shared {
-    /// Starts one run; blocks until its command's `exec`. To be called inside a tokio runtime.
-    fn start(self: &Arc<Self>, spec: &ProcessSpec) -> io::Result<(Run, Listed)> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+    /// Starts a tree; blocks until its command's `exec`. To be called inside a tokio runtime.
+    fn start(&self, program: Program<'_>, ends: ChildEnds, title: String) -> io::Result<Started> {
+        let number = self.list.number();
         let mark = format!("{}.{number}", self.owner);
-        let launch = Launch::new(spec, &self.environment, &mark)?;
-        let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-        let pipe = pipe::Receiver::from_owned_fd(read)?;
-        let (init, control) = init::start(&launch, &write, &self.inits)?;
-        drop(write);
-        let control = Arc::new(control);
-        let listed = Listed {
-            shared: Arc::clone(self),
-            number,
+        let launch = Launch::new(program, &self.environment, &mark)?;
+        let (init, control) = init::start(&launch, &ends, &self.inits)?;
+        let (numbers, control) = (init.numbers(), Arc::new(control));
+        let about = About {
+            title,
+            directory: program.directory.to_path_buf(),
+            has_terminal: ends.is_terminal,
+            numbers,
+            control: Arc::downgrade(&control),
         };
-        self.live.lock().insert(number, Arc::downgrade(&control));
-        let run = Run::new(init, control, pipe, self.reaper.clone(), mark)?;
-        Ok((run, listed))
+        let listed = self.list.add(number, about);
+        let tree = Tree::new(init, Arc::clone(&control), self.reaper.clone(), mark)?;
+        tracing::debug!(command = numbers.command, "started a process");
+        Ok(Started {
+            tree,
+            numbers,
+            control,
+            listed,
+        })
+    }
+
+    fn run(&self, spec: &ProcessSpec) -> io::Result<(Run, Listed)> {
+        let (ends, pipe) = streams::of_command(spec.stdin.as_deref())?;
+        let pipe = pipe::Receiver::from_owned_fd(pipe)?;
+        let program = Program {
+            name: &spec.program,
+            args: &spec.args,
+            directory: &spec.directory,
+            env: &spec.env,
+        };
+        let Started { tree, listed, .. } = self.start(program, ends, title(spec))?;
+        Ok((Run { tree, pipe }, listed))
+    }
+
+    fn spawn(&self, mut spec: SpawnSpec) -> io::Result<Spawned> {
+        let (ends, ours) = streams::open(spec.streams)?;
+        let is_terminal = matches!(spec.streams, Streams::Terminal(_));
+        if is_terminal && spec.env.iter().all(|(name, _)| name != "TERM") {
+            // The daemon's own says nothing about the terminal at the other end.
+            spec.env.push(("TERM".into(), "xterm-256color".into()));
+        }
+        let program = Program {
+            name: &spec.program,
+            args: &spec.args,
+            directory: &spec.directory,
+            env: &spec.env,
+        };
+        let started = self.start(program, ends, spec.title)?;
+        let Started {
+            tree,
+            numbers,
+            control,
+            listed,
+        } = started;
+        spawned::attend(tree, numbers, control, ours, listed)
     }
 }
 
-/// A run's place in the list of live runs; dropped, it is off the list.
-struct Listed {
-    shared: Arc<Shared>,
-    number: u64,
-}
-
-impl Drop for Listed {
-    fn drop(&mut self) {
-        self.shared.live.lock().remove(&self.number);
+/// The program with its arguments, cut.
+fn title(spec: &ProcessSpec) -> String {
+    let words = std::iter::once(&spec.program).chain(&spec.args);
+    let mut title = String::new();
+    for word in words {
+        if !title.is_empty() {
+            title.push(' ');
+        }
+        title.extend(word.chars().take(TITLE_CHARS_MAX));
+        if title.len() > TITLE_CHARS_MAX {
+            break;
+        }
     }
+    title.chars().take(TITLE_CHARS_MAX).collect()
 }
 
 impl Sandbox for ProcessSandbox {
@@ -186,7 +231,7 @@ impl Sandbox for ProcessSandbox {
                 cancel,
             };
             // A run that starts while this future is dropped is dropped as the task's unused answer, which kills it.
-            let started = tokio::task::spawn_blocking(move || shared.start(&spec)).await;
+            let started = tokio::task::spawn_blocking(move || shared.run(&spec)).await;
             let (run, _listed) = match started.unwrap_or_else(|error| Err(io::Error::other(error)))
             {
                 Ok(started) => started,
@@ -197,6 +242,26 @@ impl Sandbox for ProcessSandbox {
                 .map_err(|source| SandboxError::Wait { program, source })
         })
     }
+
+    fn spawn(&self, spec: SpawnSpec) -> BoxFuture<'static, Result<Spawned, SandboxError>> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            let program = spec.program.clone();
+            // Dropped meanwhile, the task's unused answer kills what it started.
+            let started = tokio::task::spawn_blocking(move || shared.spawn(spec)).await;
+            started
+                .unwrap_or_else(|error| Err(io::Error::other(error)))
+                .map_err(|source| SandboxError::Spawn { program, source })
+        })
+    }
+
+    fn running(&self) -> BoxFuture<'static, Vec<Running>> {
+        let list = Arc::clone(&self.shared.list);
+        Box::pin(async move {
+            let looked = tokio::task::spawn_blocking(move || list.running()).await;
+            looked.unwrap_or_default()
+        })
+    }
 }
 
 /// A name for this life of this process that no other process of the machine has or had.
@@ -204,6 +269,6 @@ fn owner_mark() -> String {
     let pid = std::process::id();
     match std::fs::read_to_string("/proc/sys/kernel/random/uuid") {
         Ok(uuid) => format!("{pid}-{}", uuid.trim()),
-        Err(_) => format!("{pid}-{}", tree::start_of(pid).unwrap_or_default()),
+        Err(_) => format!("{pid}-{}", table::start_of(pid).unwrap_or_default()),
     }
 }

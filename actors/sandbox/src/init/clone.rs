@@ -1,6 +1,6 @@
 //! What runs inside the clones: no allocation, no panic, no lock, no thread-local storage (see the parent module).
 
-use super::{Report, TERMINATE};
+use super::{Report, SIGNAL, TERMINATE};
 use crate::launch::Launch;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode as FileMode, OFlags};
@@ -19,8 +19,11 @@ const SIGNALS: std::ops::RangeInclusive<c_int> = 1..=64;
 /// What the clones read, while the thread in [`start`] waits.
 pub struct Plan<'a> {
     pub launch: &'a Launch,
-    pub output: RawFd,
     pub stdin: RawFd,
+    pub stdout: RawFd,
+    pub stderr: RawFd,
+    /// All three are a terminal.
+    pub is_terminal: bool,
     pub control: RawFd,
     pub signals: RawFd,
     pub command_stack: *mut c_void,
@@ -89,8 +92,10 @@ extern "C" fn command_main(argument: *mut c_void) -> c_int {
             && libc::getppid() == plan.init.load(Ordering::Acquire)
             && libc::setsid() >= 0
             && libc::dup2(plan.stdin, 0) == 0
-            && libc::dup2(plan.output, 1) == 1
-            && libc::dup2(plan.output, 2) == 2
+            && libc::dup2(plan.stdout, 1) == 1
+            && libc::dup2(plan.stderr, 2) == 2
+            // A session leader without a terminal, as this one is since `setsid`, may take one as its controlling one.
+            && (!plan.is_terminal || libc::ioctl(0, libc::TIOCSCTTY, 0) == 0)
             && libc::chdir(plan.launch.directory().as_ptr()) == 0;
         if ready {
             close_from(3);
@@ -163,11 +168,17 @@ enum Mode {
 fn supervise(control: BorrowedFd<'_>, signals: BorrowedFd<'_>, command: i32) {
     let mut mode = Mode::Running;
     let mut rounds: u32 = 0;
+    // Nobody else reaps here, so until this is cleared the number is the command's, alive or ended.
+    let mut living = Pid::from_raw(command);
     loop {
         match reap_all(control, command) {
             Reaped::Nothing => {}
-            Reaped::Command if mode == Mode::Running => mode = Mode::Killing,
-            Reaped::Command => {}
+            Reaped::Command => {
+                living = None;
+                if mode == Mode::Running {
+                    mode = Mode::Killing;
+                }
+            }
             Reaped::LastOne => return,
         }
         if mode == Mode::Killing {
@@ -177,7 +188,7 @@ fn supervise(control: BorrowedFd<'_>, signals: BorrowedFd<'_>, command: i32) {
                 return;
             }
         }
-        mode = wait(control, signals, mode);
+        mode = wait(control, signals, mode, living);
     }
 }
 
@@ -208,7 +219,12 @@ fn reap_all(control: BorrowedFd<'_>, command: i32) -> Reaped {
 }
 
 /// Sleeps until a child ended, the daemon said something or went away, or 10 ms passed while killing.
-fn wait(control: BorrowedFd<'_>, signals: BorrowedFd<'_>, mode: Mode) -> Mode {
+fn wait(
+    control: BorrowedFd<'_>,
+    signals: BorrowedFd<'_>,
+    mode: Mode,
+    command: Option<Pid>,
+) -> Mode {
     let tick = Timespec {
         tv_sec: 0,
         tv_nsec: 10_000_000,
@@ -227,7 +243,7 @@ fn wait(control: BorrowedFd<'_>, signals: BorrowedFd<'_>, mode: Mode) -> Mode {
     if mode == Mode::Killing {
         mode
     } else {
-        heard(control, mode)
+        heard(control, mode, command)
     }
 }
 
@@ -236,12 +252,28 @@ fn drain(signals: BorrowedFd<'_>) {
     while matches!(rustix::io::read(signals, &mut buffer), Ok(read) if read > 0) {}
 }
 
-fn heard(control: BorrowedFd<'_>, mode: Mode) -> Mode {
-    let mut order = [0_u8];
+fn heard(control: BorrowedFd<'_>, mode: Mode, command: Option<Pid>) -> Mode {
+    let mut order = [0_u8; 2];
     match rustix::net::recv(control, &mut order, RecvFlags::DONTWAIT) {
-        Ok((1, _)) if order == [TERMINATE] => Mode::Terminating,
+        Ok((1, _)) if order[0] == TERMINATE => Mode::Terminating,
+        Ok((2, _)) if order[0] == SIGNAL => {
+            if let Some(command) = command {
+                signal(command, order[1]);
+            }
+            mode
+        }
         Err(Errno::AGAIN | Errno::INTR) => mode,
         _ => Mode::Killing,
+    }
+}
+
+/// To the command's process group, which it leads unless it chose otherwise, or to the command alone.
+fn signal(command: Pid, number: u8) {
+    let Some(signal) = Signal::from_named_raw(c_int::from(number)) else {
+        return;
+    };
+    if rustix::process::kill_process_group(command, signal).is_err() {
+        let _ = rustix::process::kill_process(command, signal);
     }
 }
 
