@@ -241,6 +241,11 @@ pub trait ToolHost: Send + Sync + 'static {
     /// The rules in force, for tools that show them.
     fn rules(&self) -> Vec<Rule>;
 
+    /// What users of the project allowed with an answer "always"; it counts only where the rules ask.
+    fn saved_rules(&self) -> Vec<Rule> {
+        Vec::new()
+    }
+
     /// The skills on offer: name, description, path of SKILL.md.
     fn skills(&self) -> Vec<(String, String, PathBuf)>;
 }

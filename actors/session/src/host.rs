@@ -290,6 +290,12 @@ impl ToolHost for CallHost {
         rules
     }
 
+    fn saved_rules(&self) -> Vec<Rule> {
+        let folder = self.folder.lock().clone();
+        let saved = folder.map(|folder| self.engine.saved_rules(&folder.project));
+        saved.map(|rules| rules.to_vec()).unwrap_or_default()
+    }
+
     fn skills(&self) -> Vec<(String, String, PathBuf)> {
         let folder = self.folder.lock().clone();
         folder

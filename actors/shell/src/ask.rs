@@ -1,69 +1,46 @@
 //! The requests for permission that a shell text needs.
 
+mod files;
+mod found;
+
+use crate::context::Context;
 use crate::disk::{self, Roots};
-use crate::files::{self, Operand, Role, is_env};
-use crate::plan::{ShellPlan, SimpleCommand, Via};
+use crate::files as operands;
+use crate::plan::{Evaluated, ShellPlan, SimpleCommand, Via, Why};
 use crate::prefix;
-use crate::resolve::{Candidates, ResolvedPath, Resolver};
+use crate::resolve::{ResolvedPath, Resolver};
+use crate::risk;
 use crate::walk::parse;
+use crate::weigh::{HOLE, Rules};
 use crate::word::{Word, pattern};
-use kilo_config::permission::{evaluate, matches};
+use found::{Found, add};
 use kilo_ports::tool::Ask;
-use kilo_protocol::model::{Action, Rule};
-use serde_json::{Map, Value};
-use std::path::Path;
 
-/// Directory entries looked at when a command reads a whole folder.
-const FOLDER_ENTRIES_MAX: usize = 4_000;
-
-/// Where a text runs.
-#[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
-    /// The folder in which it starts (absolute).
-    pub start: &'a Path,
-    /// The session's folder.
-    pub directory: &'a Path,
-    /// The root of the worktree around it.
-    pub worktree: &'a Path,
-    /// The user's home.
-    pub home: &'a Path,
-}
+/// Words of a command of which the beginning of another command may be one.
+const SUFFIXES_MAX: usize = 32;
 
 /// The requests for `text`, in the order in which they are to be made: `external_directory`, `read`, `edit`, `bash`; each
 /// at most once, and only where there is something to ask.
 ///
-/// `rules` are those in force: a file is asked for as `read` or `edit` beyond the built-in cases only where a rule names
-/// such files. The metadata carries `command`, `description` if given, and `reason` where a person must look.
-/// Reads the disk: not for an async thread.
-pub fn requests(
-    text: &str,
-    description: Option<&str>,
-    context: Context<'_>,
-    rules: &[Rule],
-) -> Vec<Ask> {
+/// Files that a text writes are part of the `bash` request (`metadata.files`); it must be asked where the rules for
+/// `edit` ask about one of them. `edit` is asked only for what those rules deny. The metadata carries `command`,
+/// `description` if given, and `reason` where a person must look. Reads the disk: not for an async thread.
+pub fn requests(text: &str, description: Option<&str>, context: Context<'_>) -> Vec<Ask> {
     let plan = parse(text);
     let roots = Roots::new(&[context.directory, context.worktree]);
-    let resolver = Resolver::new(&plan, context.start, context.home, roots);
     let mut asking = Asking {
         plan: &plan,
-        resolver,
+        resolver: Resolver::new(&plan, context, roots),
         context,
-        rules,
+        rules: Rules::new(context.rules, context.saved),
         found: Found::default(),
     };
     asking.start();
-    asking.visits();
+    asking.folder_changes();
     asking.redirects();
-    for command in &plan.commands {
-        asking.command(command);
-    }
-    if plan.parse_error {
-        asking
-            .found
-            .must_ask("the text could not be read for certain");
-        if asking.found.patterns.is_empty() {
-            asking.found.pattern(text.trim().to_owned(), None);
-        }
+    asking.in_order();
+    if plan.parse_error && !asking.rules.allow_everything("bash") {
+        asking.found.must_ask(Why::Unread.reason());
     }
     if asking.found.patterns.is_empty() {
         asking.whole(text.trim());
@@ -71,124 +48,11 @@ pub fn requests(
     asking.found.into_asks(text, description)
 }
 
-/// What there is to ask for.
-#[derive(Debug, Default)]
-struct Found {
-    external: Vec<String>,
-    external_path: Option<String>,
-    reads: Vec<String>,
-    edits: Vec<String>,
-    edit_path: Option<String>,
-    patterns: Vec<String>,
-    always: Vec<String>,
-    reason: Option<&'static str>,
-}
-
-impl Found {
-    fn must_ask(&mut self, reason: &'static str) {
-        self.reason.get_or_insert(reason);
-    }
-
-    /// A pattern, and what "always" would allow: the pattern itself if nothing else is given.
-    fn pattern(&mut self, pattern: String, always: Option<String>) {
-        add(&mut self.always, always.unwrap_or_else(|| pattern.clone()));
-        add(&mut self.patterns, pattern);
-    }
-
-    fn into_asks(self, text: &str, description: Option<&str>) -> Vec<Ask> {
-        let mut about = Map::new();
-        about.insert("command".into(), text.into());
-        if let Some(description) = description {
-            about.insert("description".into(), description.into());
-        }
-        let mut asks = Vec::new();
-        let mut push = |permission: &str,
-                        patterns: &[String],
-                        always: &[String],
-                        extra: &[(&str, String)],
-                        must_ask| {
-            let mut metadata = about.clone();
-            metadata.extend(
-                extra
-                    .iter()
-                    .map(|(key, value)| ((*key).to_owned(), Value::from(value.clone()))),
-            );
-            let (patterns, always) = (patterns.to_vec(), always.to_vec());
-            asks.push(Ask {
-                permission: permission.into(),
-                patterns,
-                always,
-                metadata,
-                must_ask,
-            });
-        };
-        if let Some(first) = self.external.first() {
-            let folder = first
-                .strip_suffix("/*")
-                .filter(|folder| !folder.is_empty())
-                .unwrap_or("/")
-                .to_owned();
-            let path = self.external_path.clone().unwrap_or_else(|| folder.clone());
-            let extra = [("filepath", path), ("parentDir", folder)];
-            push(
-                "external_directory",
-                &self.external,
-                &self.external,
-                &extra,
-                false,
-            );
-        }
-        if let Some(first) = self.reads.first() {
-            push(
-                "read",
-                &self.reads,
-                &self.reads,
-                &[("filepath", first.clone())],
-                false,
-            );
-        }
-        if !self.edits.is_empty() {
-            let extra = [
-                ("filepath", self.edit_path.clone().unwrap_or_default()),
-                ("diff", String::new()),
-            ];
-            push("edit", &self.edits, &self.edits, &extra, false);
-        }
-        let reason: Vec<(&str, String)> = self
-            .reason
-            .iter()
-            .map(|reason| ("reason", (*reason).to_owned()))
-            .collect();
-        if !self.patterns.is_empty() || self.reason.is_some() {
-            let whole = [text.trim().to_owned()];
-            let patterns = if self.patterns.is_empty() {
-                &whole[..]
-            } else {
-                &self.patterns
-            };
-            push(
-                "bash",
-                patterns,
-                &self.always,
-                &reason,
-                self.reason.is_some(),
-            );
-        }
-        asks
-    }
-}
-
-fn add(list: &mut Vec<String>, item: String) {
-    if !list.contains(&item) {
-        list.push(item);
-    }
-}
-
 struct Asking<'a> {
     plan: &'a ShellPlan,
     resolver: Resolver<'a>,
     context: Context<'a>,
-    rules: &'a [Rule],
+    rules: Rules<'a>,
     found: Found,
 }
 
@@ -201,7 +65,7 @@ impl Asking<'_> {
         });
     }
 
-    fn visits(&mut self) {
+    fn folder_changes(&mut self) {
         for visit in &self.plan.visits {
             match &visit.target {
                 Some(target) => {
@@ -217,52 +81,174 @@ impl Asking<'_> {
         }
     }
 
-    fn redirects(&mut self) {
-        for redirect in &self.plan.redirects {
-            if redirect
-                .target
-                .literal()
-                .is_some_and(|path| disk::is_device(&path))
-            {
-                continue;
+    /// Commands, and what is evaluated without being one, as they come in the text.
+    fn in_order(&mut self) {
+        let mut evaluated = self.plan.evaluated.iter().peekable();
+        for command in &self.plan.commands {
+            while let Some(next) = evaluated.next_if(|next| next.at < command.at) {
+                self.evaluated(next);
             }
-            let places = self
-                .resolver
-                .candidates(&redirect.target, redirect.at, &redirect.cwds);
-            let role = if redirect.writes {
-                Role::Edit
-            } else {
-                Role::Read
-            };
-            self.files(&places, role, &redirect.target);
+            self.command(command);
+        }
+        evaluated.for_each(|next| self.evaluated(next));
+    }
+
+    fn evaluated(&mut self, evaluated: &Evaluated) {
+        let numbers = evaluated.numbers.as_ref();
+        let harmless = numbers.is_some_and(|names| {
+            names
+                .iter()
+                .all(|name| self.resolver.is_number(name, evaluated.at))
+        });
+        if harmless {
+            return;
+        }
+        self.unknown(evaluated.why);
+        self.found.pattern(evaluated.text.clone(), None);
+    }
+
+    /// It may run anything.
+    fn unknown(&mut self, why: Why) {
+        if !self.rules.allow_everything("bash") {
+            self.found.must_ask(why.reason());
         }
     }
 
     fn command(&mut self, command: &SimpleCommand) {
-        for operand in files::operands(&command.words) {
+        for operand in operands::operands(&command.words) {
             self.operand(&operand, command);
         }
         match command.via {
-            Via::Cd => return,
-            Via::Wrapper if !self.is_ruled(command) => return,
-            Via::Wrapper | Via::Itself => {}
+            Via::Cd | Via::Wrapper if !self.is_ruled(command) => return,
+            Via::Cd | Via::Wrapper | Via::Itself => {}
         }
-        let always = suggestion(&command.words, "");
-        self.found.pattern(command.text.clone(), always);
-        if let Some(plain) = prefix::plainest(&command.words).filter(|_| command.program.is_some())
-        {
-            self.found.pattern(
-                pattern(&plain, &command.redirections),
-                suggestion(&plain, ""),
-            );
+        self.named(command);
+        self.settings(command);
+        let outcomes = |word: &Word| self.resolver.outcomes(word, command.at, &command.cwds);
+        for risk in risk::risks(&command.words, &outcomes) {
+            self.risk(&risk, command);
         }
-        if !command.settings.is_empty() {
-            let settings = format!("{} ", command.settings.join(" "));
-            self.found.pattern(
-                format!("{settings}{}", command.text),
-                suggestion(&command.words, &settings),
-            );
+        if risk::is_git(&command.words) {
+            self.repository(command);
         }
+        self.hidden(command);
+    }
+
+    /// The command itself, and in its plainest form.
+    fn named(&mut self, command: &SimpleCommand) {
+        let program_known = command
+            .words
+            .first()
+            .is_some_and(|word| word.literal().is_some());
+        let mut forms = vec![command.words.clone()];
+        forms.extend(prefix::plainest(&command.words).filter(|_| command.program.is_some()));
+        for words in forms {
+            let text = pattern(&words, &command.redirections);
+            let shape = self.shape(&words, command);
+            if shape.contains(HOLE) && !self.rules.allow_all_of("bash", &shape) {
+                if !program_known {
+                    self.found.must_ask(Why::Unknown.reason());
+                } else if self.rules.may_allow("bash", &text) {
+                    self.found.must_ask(Why::UnknownWord.reason());
+                }
+            }
+            let always = program_known.then(|| self.always(&words, "", command));
+            self.found.pattern(text, always);
+        }
+    }
+
+    /// What an answer "always" allows: the command with any operands. If it writes to files, with those alone.
+    fn always(&self, words: &[Word], settings: &str, command: &SimpleCommand) -> String {
+        let writes = operands::operands(words)
+            .iter()
+            .any(|operand| operand.role == operands::Role::Edit);
+        let redirections = &command.redirections;
+        prefix::suggestion(words)
+            .filter(|_| !writes)
+            .map(|suggestion| format!("{settings}{suggestion}{redirections}"))
+            .unwrap_or_else(|| format!("{settings}{}", pattern(words, redirections)))
+    }
+
+    /// Variables that are set for the command alone.
+    fn settings(&mut self, command: &SimpleCommand) {
+        if command.settings.is_empty() {
+            return;
+        }
+        let settings = format!("{} ", command.settings.join(" "));
+        let always = self.always(&command.words, &settings, command);
+        if command.weighty {
+            self.unknown(Why::Redirects);
+        }
+        self.found.pattern(
+            format!("{settings}{}", command.text),
+            (!command.weighty).then_some(always),
+        );
+    }
+
+    /// An option that does more than what a rule for the program speaks of.
+    fn risk(&mut self, risk: &risk::Risk, command: &SimpleCommand) {
+        let text = &command.text;
+        let by_name = self.rules.allow_with("bash", text, &risk.name);
+        let by_all = if risk.kind == risk::Kind::Runs {
+            self.rules.allow_everything("bash")
+        } else {
+            self.rules.allow_as_everything("bash", text)
+        };
+        if !by_name && !by_all {
+            self.found
+                .must_ask(format!("{}: {}", risk.name, risk.kind.reason()));
+            self.found.always.retain(|always| !always.ends_with('*'));
+            add(&mut self.found.always, text.clone());
+        }
+    }
+
+    /// Git obeys the configuration of the repository in which it runs.
+    fn repository(&mut self, command: &SimpleCommand) {
+        let folder = risk::git_folder(&command.words);
+        let places = self.resolver.candidates(&folder, command.at, &command.cwds);
+        let foreign = places
+            .known
+            .iter()
+            .any(|place| disk::has_own_repository(&place.real, self.context.worktree));
+        if (foreign || places.unknown) && !self.rules.allow_everything("bash") {
+            self.found
+                .must_ask("git obeys the configuration of another repository");
+        }
+    }
+
+    /// A denied command among the words of another, which may well run it.
+    fn hidden(&mut self, command: &SimpleCommand) {
+        if operands::only_reads(&command.words) || !self.rules.forbid_something("bash") {
+            return;
+        }
+        for at in 1..command.words.len().min(SUFFIXES_MAX) {
+            let suffix = pattern(command.words.get(at..).unwrap_or_default(), "");
+            let own = command
+                .words
+                .get(at)
+                .and_then(Word::literal)
+                .unwrap_or_default();
+            if self.rules.forbid("bash", &suffix) || self.rules.forbid("bash", &own) {
+                self.found.must_ask(Why::Unknown.reason());
+                return;
+            }
+        }
+    }
+
+    /// The command as rules see it, with holes for what only the running shell knows.
+    fn shape(&self, words: &[Word], command: &SimpleCommand) -> String {
+        let mut shape: Vec<String> = Vec::new();
+        for (at, word) in words.iter().enumerate() {
+            shape.push(match word.literal() {
+                Some(_) => word.canonical(),
+                None if at > 0 => self.resolver.shape(word, command.at),
+                None => HOLE.to_string(),
+            });
+        }
+        if command.open_ended {
+            shape.push(HOLE.to_string());
+        }
+        format!("{}{}", shape.join(" "), command.redirections)
     }
 
     /// A text without a command of its own: whatever it is, it is not run where bash is denied, and what is not known to
@@ -271,184 +257,16 @@ impl Asking<'_> {
         if text.is_empty() {
             return;
         }
-        if self.plan.acts || evaluate("bash", text, &[self.rules]).action == Action::Deny {
+        if self.plan.acts || self.rules.deny("bash", text) {
             self.found.pattern(text.to_owned(), None);
         }
     }
 
-    fn operand(&mut self, operand: &Operand, command: &SimpleCommand) {
-        let free = operand
-            .word
-            .literal()
-            .is_some_and(|path| disk::is_device(&path));
-        // What `find -exec` and `xargs` put in was found by them.
-        if free || operand.word.source == "{}" {
-            return;
-        }
-        let places = self
-            .resolver
-            .candidates(&operand.word, command.at, &command.cwds);
-        self.files(&places, operand.role, &operand.word);
-        if operand.recursive {
-            self.below(&places, &command.words);
-        }
-    }
-
-    /// Requests for files that are used in a certain way.
-    fn files(&mut self, places: &Candidates, role: Role, word: &Word) {
-        places.folders.iter().for_each(|folder| self.leave(folder));
-        for place in &places.known {
-            self.leave(place);
-            match role {
-                Role::List => {}
-                Role::Read => self.read(place),
-                Role::Write => self.write(place),
-                Role::Edit => self.edit(place),
-            }
-        }
-        match role {
-            Role::Edit if places.unknown => self
-                .found
-                .must_ask("it writes to a file that only the running shell knows"),
-            // No rule for the program can speak for a file that nobody knows: the word is a pattern of its own.
-            Role::Read | Role::Write if places.unknown => {
-                self.found.pattern(word.source.clone(), None)
-            }
-            _ => {}
-        }
-    }
-
-    fn leave(&mut self, place: &ResolvedPath) {
-        if self.resolver.inside(&place.real) {
-            return;
-        }
-        let folder = if place.real.is_dir() {
-            &place.real
-        } else {
-            place.real.parent().unwrap_or(&place.real)
-        };
-        add(
-            &mut self.found.external,
-            format!("{}/*", folder.display().to_string().trim_end_matches('/')),
-        );
-        self.found
-            .external_path
-            .get_or_insert_with(|| place.shown.display().to_string());
-    }
-
-    fn read(&mut self, place: &ResolvedPath) {
-        let named = |path: &Path| {
-            path.file_name()
-                .is_some_and(|name| is_env(&name.to_string_lossy()))
-        };
-        let patterns = self.patterns(place);
-        if named(&place.shown) || named(&place.real) || self.is_guarded("read", &patterns) {
-            patterns
-                .into_iter()
-                .for_each(|pattern| add(&mut self.found.reads, pattern));
-        }
-    }
-
-    fn write(&mut self, place: &ResolvedPath) {
-        let patterns = self.patterns(place);
-        if self.is_guarded("edit", &patterns) {
-            self.edit(place);
-        }
-    }
-
-    fn edit(&mut self, place: &ResolvedPath) {
-        for pattern in self.patterns(place) {
-            add(&mut self.found.edits, pattern);
-        }
-        self.found
-            .edit_path
-            .get_or_insert_with(|| place.shown.display().to_string());
-    }
-
-    /// A folder that is read whole: the first file with secrets in it stands for all.
-    fn below(&mut self, places: &Candidates, words: &[Word]) {
-        let only = |name: &str| includes(words, name);
-        for place in &places.known {
-            if self.resolver.inside(&place.real)
-                && place.real.is_dir()
-                && let Some(path) = disk::first_below(&place.real, FOLDER_ENTRIES_MAX, |name| {
-                    is_env(name) && only(name)
-                })
-            {
-                self.read(&ResolvedPath {
-                    real: disk::real(&path),
-                    shown: path,
-                });
-            }
-        }
-    }
-
-    /// The path relative to the worktree, and where it leads when that is elsewhere.
-    fn patterns(&self, place: &ResolvedPath) -> Vec<String> {
-        let roots = [self.context.worktree, self.context.directory];
-        let real_roots = roots.map(disk::real);
-        let mut patterns = vec![relative(&place.shown, &roots)];
-        let real = relative(
-            &place.real,
-            &real_roots.each_ref().map(|root| root.as_path()),
-        );
-        add(&mut patterns, real);
-        patterns
-    }
-
-    /// Whether a rule that names certain files, and does not allow them, speaks of one of these.
-    fn is_guarded(&self, permission: &str, patterns: &[String]) -> bool {
-        self.rules.iter().any(|rule| {
-            rule.permission == permission
-                && rule.pattern != "*"
-                && rule.action != Action::Allow
-                && patterns
-                    .iter()
-                    .any(|pattern| matches(&rule.pattern, pattern))
-        })
-    }
-
-    /// Whether a rule speaks of the wrapper itself.
+    /// Whether a rule speaks of a command that is asked about only then.
     fn is_ruled(&self, command: &SimpleCommand) -> bool {
-        let Some(program) = &command.program else {
-            return false;
-        };
-        self.rules.iter().any(|rule| {
-            rule.permission == "bash" && rule.pattern.split(' ').next() == Some(program)
-        })
+        command
+            .program
+            .as_ref()
+            .is_some_and(|program| self.rules.speak_of("bash", program))
     }
-}
-
-fn suggestion(words: &[Word], settings: &str) -> Option<String> {
-    prefix::suggestion(words).map(|suggestion| format!("{settings}{suggestion}"))
-}
-
-fn relative(path: &Path, roots: &[&Path]) -> String {
-    let root = roots
-        .iter()
-        .find(|root| root.parent().is_some() && path.starts_with(root));
-    let shown = root
-        .and_then(|root| path.strip_prefix(root).ok())
-        .unwrap_or(path)
-        .display()
-        .to_string();
-    if shown.is_empty() { ".".into() } else { shown }
-}
-
-/// Whether `--include` of grep or `-name` of find let a file through; without any, all are.
-fn includes(words: &[Word], name: &str) -> bool {
-    let text = |word: &Word| {
-        word.literal()
-            .unwrap_or_else(|| word.source.replace(['\'', '"'], ""))
-    };
-    let texts: Vec<String> = words.iter().map(text).collect();
-    let included = texts
-        .iter()
-        .filter_map(|text| text.strip_prefix("--include="));
-    let named = texts.windows(2).filter_map(|pair| match pair {
-        [option, pattern] if option == "-name" => Some(pattern.as_str()),
-        _ => None,
-    });
-    let mut patterns = included.chain(named).peekable();
-    patterns.peek().is_none() || patterns.any(|pattern| matches(pattern, name))
 }

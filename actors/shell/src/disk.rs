@@ -1,5 +1,6 @@
 //! Where a path really leads.
 
+use crate::budget::Budget;
 use crate::expand::Text;
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -7,8 +8,8 @@ use std::path::{Component, Path, PathBuf};
 
 /// Links that one path may lead through.
 const LINKS_MAX: usize = 40;
-/// Directory entries looked at for one wildcard.
-const ENTRIES_MAX: usize = 10_000;
+/// Entries below a folder that is read whole.
+const FOLDER_ENTRIES_MAX: usize = 4_000;
 /// Files that one wildcard may name.
 const MATCHES_MAX: usize = 1_000;
 
@@ -108,13 +109,12 @@ pub fn flat(path: &Path) -> PathBuf {
 
 /// The files that a text with wildcards names now, as absolute paths; the text itself when there are none. `None` when
 /// there are too many to look at.
-pub fn matches(folder: &Path, text: &Text) -> Option<Vec<PathBuf>> {
+pub fn matches(folder: &Path, text: &Text, budget: &Budget<'_>) -> Option<Vec<PathBuf>> {
     let mut found = vec![if text.0.first().is_some_and(|(c, _)| *c == '/') {
         "/".into()
     } else {
         folder.to_path_buf()
     }];
-    let mut budget = ENTRIES_MAX;
     for part in text
         .0
         .split(|(c, _)| *c == '/')
@@ -129,17 +129,15 @@ pub fn matches(folder: &Path, text: &Text) -> Option<Vec<PathBuf>> {
         }
         let mut next = Vec::new();
         for path in &found {
-            let Ok(entries) = std::fs::read_dir(path) else {
-                continue;
-            };
-            for entry in entries.flatten() {
-                budget = budget.checked_sub(1)?;
-                let name: Vec<char> = entry.file_name().to_string_lossy().chars().collect();
+            for entry in budget.entries(path)?.iter() {
+                let name: Vec<char> = entry.name.chars().collect();
                 if fits(&part.0, &name) {
-                    next.push(path.join(entry.file_name()));
+                    next.push(path.join(&entry.name));
                 }
             }
         }
+        // Each will be followed through its links.
+        budget.take(next.len())?;
         (next.len() <= MATCHES_MAX).then_some(())?;
         found = next;
     }
@@ -238,30 +236,43 @@ fn fits_from(tokens: &[Token], name: &[char]) -> bool {
         .all(|token| *token == Token::Run)
 }
 
-/// The first file below `folder` whose name `wanted` accepts; at most `entries_max` entries are looked at, the nearest
-/// folders first.
+/// The first file below `folder` that `wanted` accepts by its path and name, the nearest folders first; none as well
+/// when the budget is spent.
 pub fn first_below(
     folder: &Path,
-    entries_max: usize,
-    wanted: impl Fn(&str) -> bool,
+    budget: &Budget<'_>,
+    wanted: impl Fn(&Path, &str) -> bool,
 ) -> Option<PathBuf> {
     let mut folders = VecDeque::from([folder.to_path_buf()]);
-    let mut left = entries_max;
+    let mut left = FOLDER_ENTRIES_MAX;
     while let Some(folder) = folders.pop_front() {
-        let Ok(entries) = std::fs::read_dir(&folder) else {
-            continue;
-        };
-        for entry in entries.flatten() {
-            left = left.checked_sub(1)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                if !matches!(name.as_str(), ".git" | "node_modules" | "target") {
-                    folders.push_back(entry.path());
+        let entries = budget.entries(&folder)?;
+        left = left.checked_sub(entries.len())?;
+        for entry in entries.iter() {
+            let path = folder.join(&entry.name);
+            if entry.is_folder {
+                if !matches!(entry.name.as_str(), ".git" | "node_modules" | "target") {
+                    folders.push_back(path);
                 }
-            } else if wanted(&name) {
-                return Some(entry.path());
+            } else if wanted(&path, &entry.name) {
+                return Some(path);
             }
         }
     }
     None
+}
+
+/// Whether git would find another repository from `real` than the one at `worktree`: it obeys that one's configuration.
+pub fn has_own_repository(folder: &Path, worktree: &Path) -> bool {
+    let own = real(worktree);
+    for above in folder.ancestors() {
+        if above == own {
+            return false;
+        }
+        let bare = above.join("HEAD").is_file() && above.join("objects").is_dir();
+        if bare || above.join(".git").exists() {
+            return true;
+        }
+    }
+    false
 }

@@ -75,7 +75,7 @@ fn pieces(word: &Word, at: usize, scope: Scope<'_>, depth: usize) -> Expanded {
         match piece {
             Piece::Quoted(part) => append(&mut texts, part, false),
             Piece::Bare(part) => append(&mut texts, part, true),
-            Piece::Dynamic => unknown = true,
+            Piece::Dynamic { .. } => unknown = true,
             Piece::Variable { name, quoted } => match value(name, at, scope, depth) {
                 Some(values) => {
                     texts = combined(&texts, &values, *quoted);
@@ -96,6 +96,40 @@ fn pieces(word: &Word, at: usize, scope: Scope<'_>, depth: usize) -> Expanded {
     }
     texts.extend(split);
     Expanded { texts, unknown }
+}
+
+/// Whether all that the text gives a variable before `at` are numbers.
+pub fn is_number(name: &str, at: usize, scope: Scope<'_>) -> bool {
+    is_number_within(name, at, scope, DEPTH_MAX)
+}
+
+fn is_number_within(name: &str, at: usize, scope: Scope<'_>, depth: usize) -> bool {
+    let Some(variable) = scope.variables.get(name) else {
+        return false;
+    };
+    if variable.unknown || variable.from >= at || depth == 0 {
+        return false;
+    }
+    variable.values.iter().all(|word| {
+        let digits = |text: &str| {
+            let text = text.trim_start_matches('-');
+            !text.is_empty() && text.chars().all(|c| c.is_ascii_digit())
+        };
+        // `{1..9}` of a loop.
+        let range = word.source.starts_with('{')
+            && word
+                .source
+                .chars()
+                .all(|c| c.is_ascii_digit() || "{},.-".contains(c));
+        match word.literal() {
+            Some(text) => digits(&text),
+            None if range => true,
+            None => match word.pieces.as_slice() {
+                [Piece::Variable { name, .. }] => is_number_within(name, at, scope, depth - 1),
+                _ => false,
+            },
+        }
+    })
 }
 
 fn append(texts: &mut [Text], part: &str, active: bool) {

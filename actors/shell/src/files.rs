@@ -375,3 +375,21 @@ fn by_name(rest: &[Word]) -> Vec<Operand> {
         })
         .collect()
 }
+
+/// Whether a program shows or compares its words and files, and runs none of them.
+pub fn only_reads(words: &[Word]) -> bool {
+    let program = words.first().and_then(Word::literal).unwrap_or_default();
+    let name = base_name(&program);
+    let lists = [
+        BLIND,
+        READERS,
+        PATTERN_FIRST,
+        LISTERS,
+        WRITERS,
+        MODE_FIRST,
+        EDITORS,
+        COPIERS,
+    ];
+    // Searches that run what they are told to are looked into elsewhere.
+    name != "find" && lists.iter().any(|names| names.contains(&name))
+}

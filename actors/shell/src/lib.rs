@@ -5,22 +5,32 @@
 //!
 //! Start at [`requests`]. The way of a text: `tree` parses it, `walk` makes a `plan` of its simple commands and follows
 //! `cd`, `unwrap` looks into `sudo`, `xargs`, `bash -c` and the like, `word` and `expand` know what a word becomes,
-//! `files` knows which programs read and write their arguments, `resolve` and `disk` where a path really leads, and `ask`
-//! puts it together. The cases are in `tests/corpus.txt`.
+//! `files` knows which programs read and write their arguments, `risk` which options do more than their program,
+//! `resolve` and `disk` where a path really leads, `weigh` what rules say of what is not known, and `ask` puts it together.
+//! `doubt` looks at the text once more for what the tree does not account for. The cases are in `tests/corpus.txt`.
 
+mod arithmetic;
 mod ask;
+mod budget;
+mod context;
 mod disk;
+mod doubt;
 mod expand;
 mod files;
 mod plan;
 mod prefix;
 mod resolve;
+mod risk;
 mod tree;
 mod unwrap;
 mod walk;
+mod weigh;
 mod word;
 
-pub use ask::{Context, requests};
-pub use plan::{Cwd, FolderChange, Move, Redirect, ShellPlan, SimpleCommand, Variable, Via};
+pub use ask::requests;
+pub use context::Context;
+pub use plan::{
+    Cwd, Evaluated, FolderChange, Move, Redirect, ShellPlan, SimpleCommand, Variable, Via, Why,
+};
 pub use walk::parse;
 pub use word::{Piece, Word};

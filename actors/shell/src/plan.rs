@@ -1,7 +1,7 @@
 //! The plan of a shell text: every simple command in it, wherever it hides, and every file that it redirects to.
 
 use crate::word::Word;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a text would do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,6 +14,10 @@ pub struct ShellPlan {
     pub visits: Vec<FolderChange>,
     /// What it gives its variables.
     pub variables: BTreeMap<String, Variable>,
+    /// Variables that it declares as maps from text to text.
+    pub maps: BTreeSet<String>,
+    /// What it evaluates without a command.
+    pub evaluated: Vec<Evaluated>,
     /// The text, or a text inside it, could not be read for certain.
     pub parse_error: bool,
     /// There is more in it than what is known to run nothing (comments, `cd`, plain assignments).
@@ -34,6 +38,10 @@ pub struct SimpleCommand {
     pub redirections: String,
     /// Variables set for it alone that could change what it does.
     pub settings: Vec<String>,
+    /// One of those decides what the command runs.
+    pub weighty: bool,
+    /// Further words come to it when it runs (`xargs`).
+    pub open_ended: bool,
     /// How it runs.
     pub via: Via,
     /// Where it may run.
@@ -60,10 +68,56 @@ pub struct Redirect {
     pub target: Word,
     /// Whether it is written.
     pub writes: bool,
+    /// As it stands in the text, where it belongs to no command.
+    pub alone: Option<String>,
     /// Where relative names may start.
     pub cwds: Vec<Cwd>,
     /// Its place in the order of the text.
     pub at: usize,
+}
+
+/// Something that bash evaluates: it may run anything, though no command is to be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evaluated {
+    /// As it stands in the text.
+    pub text: String,
+    /// What is the matter with it.
+    pub why: Why,
+    /// Variables: if all of them are numbers, nothing is.
+    pub numbers: Option<Vec<String>>,
+    /// Its place in the order of the text.
+    pub at: usize,
+}
+
+/// Why a part of a text must be looked at, whatever rules say of the programs in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The text, or a text inside it, could not be read for certain.
+    Unread,
+    /// Bash evaluates what is known only when it runs.
+    Evaluates,
+    /// A program or a text to run that is known only when it runs.
+    Unknown,
+    /// A variable that decides what later commands are or do.
+    Redirects,
+    /// A word that is known only when it runs, where rules make a difference by such words.
+    UnknownWord,
+    /// A file is written that is known only when it runs.
+    UnknownFile,
+}
+
+impl Why {
+    /// The sentence for people.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Unread => "the text could not be read for certain",
+            Self::Evaluates => "bash evaluates what only the running shell knows",
+            Self::Unknown => "it runs what only the running shell knows",
+            Self::Redirects => "it sets a variable that decides what later commands run",
+            Self::UnknownWord => "a word of it is known only to the running shell",
+            Self::UnknownFile => "it writes to a file that only the running shell knows",
+        }
+    }
 }
 
 /// A folder that the text changes to.

@@ -1,18 +1,21 @@
 //! Turns the words of a plan into places on the disk.
 
+use crate::budget::Budget;
+use crate::context::Context;
 use crate::disk::{self, Roots};
-use crate::expand::{Scope, Text, expand};
+use crate::expand::{Scope, Text, expand, is_number};
 use crate::plan::{Cwd, Move, ShellPlan};
+use crate::weigh::HOLE;
 use crate::word::Word;
 use std::path::{Path, PathBuf};
 
 /// Where a text runs, and what counts as inside.
-#[derive(Debug)]
 pub struct Resolver<'a> {
     plan: &'a ShellPlan,
-    home: &'a Path,
-    start: &'a Path,
+    context: Context<'a>,
     roots: Roots,
+    real_roots: [PathBuf; 2],
+    budget: Budget<'a>,
 }
 
 /// A place that a word may name.
@@ -36,14 +39,74 @@ pub struct Candidates {
 }
 
 impl<'a> Resolver<'a> {
-    /// A resolver for the plan of a text that starts in `start`.
-    pub fn new(plan: &'a ShellPlan, start: &'a Path, home: &'a Path, roots: Roots) -> Self {
+    /// A resolver for the plan of a text.
+    pub fn new(plan: &'a ShellPlan, context: Context<'a>, roots: Roots) -> Self {
         Self {
             plan,
-            home,
-            start,
+            context,
             roots,
+            real_roots: [context.worktree, context.directory].map(disk::real),
+            budget: Budget::new(context.cancelled),
         }
+    }
+
+    /// The worktree and the session's folder without links.
+    pub fn real_roots(&self) -> &[PathBuf; 2] {
+        &self.real_roots
+    }
+
+    /// Whether all that the text gives a variable before `at` are numbers.
+    pub fn is_number(&self, name: &str, at: usize) -> bool {
+        is_number(name, at, self.scope())
+    }
+
+    /// A word as far as it is known, with holes for the rest.
+    pub fn shape(&self, word: &Word, at: usize) -> String {
+        let expanded = expand(word, at, self.scope());
+        match expanded.texts.as_slice() {
+            [text] if !expanded.unknown && !text.has_wildcard() => text.plain(),
+            _ => word.shape(HOLE),
+        }
+    }
+
+    /// What a word becomes, if all of that is known: its texts, and the names that its wildcards find now.
+    pub fn outcomes(&self, word: &Word, at: usize, cwds: &[Cwd]) -> Option<Vec<String>> {
+        let expanded = expand(word, at, self.scope());
+        if expanded.unknown {
+            return None;
+        }
+        let mut outcomes = Vec::new();
+        for text in &expanded.texts {
+            let leads = text
+                .0
+                .first()
+                .is_some_and(|(c, active)| *active && "*?[".contains(*c));
+            if !leads {
+                outcomes.push(text.plain());
+                continue;
+            }
+            let (folders, anywhere) = self.folders(cwds);
+            if anywhere {
+                return None;
+            }
+            for folder in folders {
+                let names = disk::matches(&folder, text, &self.budget)?;
+                outcomes.extend(names.iter().map(|path| {
+                    let name = path.strip_prefix(&folder).unwrap_or(path);
+                    name.to_string_lossy().into_owned()
+                }));
+            }
+        }
+        Some(outcomes)
+    }
+
+    /// The first file below a folder that `wanted` accepts.
+    pub fn first_below(
+        &self,
+        folder: &Path,
+        wanted: impl Fn(&Path, &str) -> bool,
+    ) -> Option<PathBuf> {
+        disk::first_below(folder, &self.budget, wanted)
     }
 
     /// Whether a real path is in the project.
@@ -84,13 +147,13 @@ impl<'a> Resolver<'a> {
 
     /// Home, as a place.
     pub fn home(&self) -> ResolvedPath {
-        place(self.home)
+        place(self.context.home)
     }
 
     fn scope(&self) -> Scope<'a> {
         Scope {
             variables: &self.plan.variables,
-            home: self.home,
+            home: self.context.home,
         }
     }
 
@@ -103,7 +166,7 @@ impl<'a> Resolver<'a> {
             places.folders.push(base);
             return;
         }
-        match disk::matches(folder, text) {
+        match disk::matches(folder, text, &self.budget) {
             Some(matches) => matches.iter().for_each(|path| push(places, place(path))),
             None => places.unknown = true,
         }
@@ -137,7 +200,7 @@ impl<'a> Resolver<'a> {
         let Some(moves) = &cwd.moves else {
             return Destination::Anywhere;
         };
-        let mut folder = self.start.to_path_buf();
+        let mut folder = self.context.start.to_path_buf();
         for change in moves {
             let (Move::To(target, at) | Move::Missing(target, at)) = change;
             let Some(next) = self.destination(&folder, target.as_ref(), *at) else {
@@ -154,7 +217,7 @@ impl<'a> Resolver<'a> {
 
     fn destination(&self, folder: &Path, target: Option<&Word>, at: usize) -> Option<PathBuf> {
         let Some(target) = target else {
-            return Some(self.home.to_path_buf());
+            return Some(self.context.home.to_path_buf());
         };
         let expanded = expand(target, at, self.scope());
         match expanded.texts.as_slice() {

@@ -155,7 +155,9 @@ const FORMS: &[Form] = &[
     },
 ];
 
-const SHELLS: [&str; 7] = ["bash", "sh", "dash", "zsh", "ksh", "ash", "mksh"];
+const SHELLS: [&str; 10] = [
+    "bash", "sh", "dash", "zsh", "ksh", "ash", "mksh", "rbash", "fish", "yash",
+];
 
 /// What `words` run besides themselves; `stdin` is what a here-document feeds them.
 pub fn inner(words: &[Word], stdin: Option<&str>) -> Option<Inner> {
@@ -187,6 +189,112 @@ pub fn inner(words: &[Word], stdin: Option<&str>) -> Option<Inner> {
         _ if SHELLS.contains(&name) => shell(rest, stdin),
         _ => wrapped(name, rest),
     }
+}
+
+/// Whether a command runs a text or a program that only the running shell knows; `inner` is what could be told of it.
+pub fn hides(words: &[Word], inner: Option<&Inner>) -> bool {
+    let Some((first, rest)) = words.split_first() else {
+        return false;
+    };
+    let program = first.literal().unwrap_or_default();
+    let name = base_name(&program);
+    let untold = inner.is_none() && !rest.is_empty();
+    let has = |options: &[&str]| rest.iter().any(|word| options.contains(&word.head()));
+    match name {
+        "parallel" | "fc" => true,
+        "eval" | "watch" => untold,
+        "su" | "script" | "flock" if has_text(rest) => untold,
+        "env" if rest.iter().any(split_string) => untold,
+        "trap" => {
+            let text = rest.iter().find(|word| !word.head().starts_with('-'));
+            text.is_some_and(|text| text.literal().is_none())
+        }
+        "source" | "." => rest.first().is_some_and(is_no_file),
+        "compgen" | "complete" | "mapfile" | "readarray" => has(&["-C", "-F"]),
+        "bind" => has(&["-x", "-f"]),
+        "sudo" | "doas" => inner.is_none() && has(&["-s", "-i", "--shell", "--login"]),
+        _ if SHELLS.contains(&name) => inner.is_none() && shell_hides(rest),
+        _ => false,
+    }
+}
+
+/// A shell without a text that is known: it reads one, unless a file is named.
+fn shell_hides(rest: &[Word]) -> bool {
+    if has_text(rest) {
+        return true;
+    }
+    let only_tells = rest
+        .iter()
+        .any(|word| matches!(word.head(), "--version" | "--help"));
+    let script = skip_options(rest, "oO", &["--rcfile", "--init-file"]);
+    let by_option = rest
+        .iter()
+        .any(|word| matches!(word.head(), "-s" | "--rcfile" | "--init-file" | "-i"));
+    !only_tells && (by_option || script.first().is_none_or(is_no_file))
+}
+
+/// A script that is no file of the disk: what comes through a pipe, or a name that is not known.
+fn is_no_file(word: &Word) -> bool {
+    match word.literal() {
+        Some(path) => path == "-" || path.starts_with("/dev/") || path.starts_with("/proc/"),
+        None => true,
+    }
+}
+
+/// In which words of the command that `xargs` and `find` run another text is put, and whether words come behind them.
+pub fn input(words: &[Word]) -> (Option<String>, bool) {
+    let program = words.first().and_then(Word::literal).unwrap_or_default();
+    match base_name(&program) {
+        "find" => (Some("{}".into()), false),
+        "fd" | "fdfind" | "parallel" => (Some("{".into()), true),
+        "xargs" => {
+            let replaced = replaced(words.get(1..).unwrap_or_default());
+            let behind = replaced.is_none();
+            (replaced, behind)
+        }
+        _ => (None, false),
+    }
+}
+
+/// What every text that is put in certainly begins with: `find` puts a folder before each name.
+pub fn leads(words: &[Word]) -> &'static str {
+    let program = words.first().and_then(Word::literal).unwrap_or_default();
+    let start = words.get(1).map(Word::head).unwrap_or_default();
+    if base_name(&program) == "find" && !start.starts_with('-') {
+        "./"
+    } else {
+        ""
+    }
+}
+
+/// The text that `xargs -I TEXT` replaces.
+fn replaced(rest: &[Word]) -> Option<String> {
+    let mut words = rest.iter();
+    while let Some(word) = words.next() {
+        let text = word.literal().unwrap_or_default();
+        if !text.starts_with('-') {
+            return None;
+        }
+        match text.as_str() {
+            "-I" => {
+                return words
+                    .next()
+                    .map(|value| value.literal().unwrap_or_default());
+            }
+            "-i" | "--replace" => return Some("{}".into()),
+            "-a" | "-d" | "-E" | "-L" | "-n" | "-P" | "-s" => drop(words.next()),
+            _ => {
+                let glued = text
+                    .strip_prefix("-I")
+                    .or_else(|| text.strip_prefix("-i"))
+                    .or_else(|| text.strip_prefix("--replace="));
+                if let Some(glued) = glued {
+                    return Some(glued.to_owned());
+                }
+            }
+        }
+    }
+    None
 }
 
 /// The last part of a program's path.

@@ -1,11 +1,13 @@
 //! Walks a syntax tree in the order in which a shell would, and keeps track of its folder.
 
 mod commands;
+mod evaluate;
 mod inert;
 mod redirects;
 mod state;
 mod variables;
 
+use crate::doubt::doubtful;
 use crate::plan::{Cwd, ShellPlan};
 use crate::tree::tree;
 use crate::word::Word;
@@ -29,7 +31,7 @@ impl Walker {
             self.plan.parse_error = true;
             return vec![Cwd::unknown()];
         };
-        self.plan.parse_error |= tree.root_node().has_error();
+        self.plan.parse_error |= tree.root_node().has_error() || doubtful(&tree, text);
         self.plan.acts |= !inert::is_inert(tree.root_node(), text);
         self.texts += 1;
         let flow = self.walk(tree.root_node(), text, cwds, &[]);
@@ -44,6 +46,7 @@ impl Walker {
             return Flow::same(cwds);
         }
         self.depth += 1;
+        self.evaluate(node, text);
         let flow = self.walk_kind(node, text, cwds, tail);
         self.depth -= 1;
         flow
@@ -79,10 +82,8 @@ impl Walker {
                 self.repeated(node, text, cwds)
             }
             "function_definition" => self.function(node, text, cwds),
-            "variable_assignment" | "variable_assignments" => {
-                self.assignments(node, text, cwds, false)
-            }
-            "declaration_command" => self.assignments(node, text, cwds, true),
+            "variable_assignment" | "variable_assignments" => self.assignments(node, text, cwds),
+            "declaration_command" => self.declaration(node, text, cwds),
             "unset_command" => self.unset(node, text, cwds),
             "file_redirect" | "herestring_redirect" | "heredoc_redirect" => {
                 self.redirections(&[node], text, cwds);
@@ -90,9 +91,6 @@ impl Walker {
             }
             // A subshell, a substitution, a test, a word: what happens inside stays inside.
             _ => {
-                if node.kind() == "expansion" {
-                    self.assigned_by_expansion(node, text);
-                }
                 self.sequence(node, text, cwds, &[]);
                 Flow::same(cwds)
             }
@@ -259,12 +257,15 @@ impl Walker {
                 .children_by_field_name("value", &mut cursor)
                 .map(|value| Word::read(value, text))
                 .collect();
-            self.set_variable(&name, (!values.is_empty()).then_some(values));
+            let words: Vec<&str> = values.iter().map(|value| value.source.as_str()).collect();
+            let shown = format!("for {name} in {}", words.join(" "));
+            self.set_variable(&name, (!values.is_empty()).then_some(values), &shown);
         }
         let before = (
             self.plan.commands.len(),
             self.plan.redirects.len(),
             self.plan.visits.len(),
+            self.plan.evaluated.len(),
         );
         let after = self.sequence(node, text, cwds, &[]).either();
         if after == cwds {
@@ -273,6 +274,7 @@ impl Walker {
         self.plan.commands.truncate(before.0);
         self.plan.redirects.truncate(before.1);
         self.plan.visits.truncate(before.2);
+        self.plan.evaluated.truncate(before.3);
         let anywhere = [Cwd::unknown()];
         self.sequence(node, text, &anywhere, &[]);
         Flow::same(&anywhere)

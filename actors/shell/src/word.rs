@@ -25,8 +25,11 @@ pub enum Piece {
         /// Whether it stands between quotes.
         quoted: bool,
     },
-    /// What only the running shell knows.
-    Dynamic,
+    /// What only the running shell knows; split into words where it is not quoted.
+    Dynamic {
+        /// Whether it stands between quotes.
+        quoted: bool,
+    },
 }
 
 impl Word {
@@ -85,9 +88,65 @@ impl Word {
         }
     }
 
+    /// The word with `placeholder` put in when it runs, which begins with `lead`. A text of several words is left: it is for a shell to read.
+    pub fn filled(&self, placeholder: &str, lead: &str) -> Self {
+        let Some(text) = self.literal().filter(|text| !text.contains(' ')) else {
+            return self.clone();
+        };
+        let Some(at) = text.find(placeholder).filter(|_| !placeholder.is_empty()) else {
+            return self.clone();
+        };
+        let before = format!("{}{lead}", text.get(..at).unwrap_or_default());
+        let mut pieces = vec![Piece::Quoted(before.clone())];
+        pieces.retain(|_| !before.is_empty());
+        pieces.push(Piece::Dynamic { quoted: true });
+        Self {
+            source: self.source.clone(),
+            pieces,
+        }
+    }
+
+    /// Whether it may become several words, or none, when it runs.
+    pub fn splits(&self) -> bool {
+        self.pieces.iter().any(|piece| {
+            matches!(
+                piece,
+                Piece::Variable { quoted: false, .. } | Piece::Dynamic { quoted: false }
+            )
+        })
+    }
+
+    /// The word with `hole` for what is not known, wildcards included.
+    pub fn shape(&self, hole: char) -> String {
+        let mut shape = String::new();
+        for (index, piece) in self.pieces.iter().enumerate() {
+            match piece {
+                Piece::Quoted(text) => shape.push_str(text),
+                Piece::Bare(text) if !is_active(text, index == 0) => shape.push_str(text),
+                Piece::Bare(text) => {
+                    let plain = text.find(['*', '?', '[', '{', '~']).unwrap_or(text.len());
+                    shape.push_str(text.get(..plain).unwrap_or_default());
+                    shape.push(hole);
+                }
+                Piece::Variable { .. } | Piece::Dynamic { .. } => shape.push(hole),
+            }
+        }
+        shape
+    }
+
+    /// The variables in it, if nothing else in it is unknown.
+    pub fn variables(&self) -> Option<Vec<String>> {
+        let unknown = self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Variable { name, .. } => Some(Some(name.clone())),
+            Piece::Dynamic { .. } => Some(None),
+            Piece::Quoted(_) | Piece::Bare(_) => None,
+        });
+        unknown.collect()
+    }
+
     /// The word as a permission pattern shows it: without quotes that change nothing.
     pub fn canonical(&self) -> String {
-        let computed = ["$(", "$[", "<(", ">("]
+        let computed = ["$(", "$[", "<(", ">(", "${", "$?", "$#", "$$", "$!"]
             .iter()
             .any(|sign| self.source.contains(sign));
         match self.literal() {
@@ -149,7 +208,7 @@ fn read(node: Node<'_>, text: &str, pieces: &mut Vec<Piece>) {
         "raw_string" => pieces.push(Piece::Quoted(inside(raw, 1).to_owned())),
         "ansi_c_string" => match unescape(inside(raw.strip_prefix('$').unwrap_or(raw), 1)) {
             Some(decoded) => pieces.push(Piece::Quoted(decoded)),
-            None => pieces.push(Piece::Dynamic),
+            None => pieces.push(Piece::Dynamic { quoted: true }),
         },
         "string" => string(node, text, pieces),
         "simple_expansion" | "expansion" => pieces.push(variable(raw, false)),
@@ -160,7 +219,7 @@ fn read(node: Node<'_>, text: &str, pieces: &mut Vec<Piece>) {
         "command_name" | "concatenation" | "translated_string" if node.child_count() > 0 => {
             parts(node, text, pieces)
         }
-        _ => pieces.push(Piece::Dynamic),
+        _ => pieces.push(Piece::Dynamic { quoted: false }),
     }
 }
 
@@ -215,7 +274,7 @@ fn string(node: Node<'_>, text: &str, pieces: &mut Vec<Piece>) {
                 ));
             }
             "arithmetic_expansion" => pieces.push(Piece::Quoted("0".into())),
-            _ => pieces.push(Piece::Dynamic),
+            _ => pieces.push(Piece::Dynamic { quoted: true }),
         }
         at = child.end_byte();
     }
@@ -252,7 +311,9 @@ fn variable(raw: &str, quoted: bool) -> Piece {
             name: name.into(),
             quoted,
         },
-        None => Piece::Dynamic,
+        // A number: it can lead nowhere.
+        None if matches!(name, Some("?" | "#" | "$" | "!")) => Piece::Quoted("0".into()),
+        None => Piece::Dynamic { quoted },
     }
 }
 

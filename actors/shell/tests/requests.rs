@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use kilo_ports::guarded::Guarded;
 use kilo_ports::tool::Ask;
+use kilo_protocol::model::Rule;
 use kilo_shell::{Context, requests};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -42,7 +44,7 @@ impl Scene {
     }
 
     /// `P/` and `O/` in a text stand for the project and a folder outside, in answers `H` for home too.
-    fn asks(&self, text: &str, rules: &[kilo_protocol::model::Rule]) -> Vec<Ask> {
+    fn asks(&self, text: &str, rules: &[Rule]) -> Vec<Ask> {
         let long = |text: &str, letter: &str, path: &Path| {
             let path = path.display().to_string();
             let at = |text: String, before: &str, after: &str| {
@@ -66,14 +68,35 @@ impl Scene {
             "O",
             &self.path("outside"),
         );
-        let project = self.path("project");
+        self.raw(&text, None, "project", rules, &[])
+    }
+
+    fn raw(
+        &self,
+        text: &str,
+        description: Option<&str>,
+        start: &str,
+        rules: &[Rule],
+        saved: &[Rule],
+    ) -> Vec<Ask> {
+        let (project, home) = (self.path("project"), self.path("home"));
+        let guarded = Guarded {
+            roots: vec![project.clone()],
+            home: home.clone(),
+            folders: vec![home.join(".config/kilo")],
+            ..Guarded::default()
+        };
         let context = Context {
-            start: &project,
+            start: &self.path(start),
             directory: &project,
             worktree: &project,
-            home: &self.path("home"),
+            home: &home,
+            guarded: &guarded,
+            rules,
+            saved,
+            cancelled: &|| false,
         };
-        requests(&text, None, context, rules)
+        requests(text, description, context)
     }
 
     fn short(&self, text: &str) -> String {
@@ -93,7 +116,18 @@ impl Scene {
                 &ask.permission
             };
             let must = if ask.must_ask { "!" } else { "" };
-            parts.push(format!("{name}{must}: {}", ask.patterns.join(" + ")));
+            let files = ask.metadata.get("files").and_then(|files| files.as_array());
+            let files: Vec<&str> = files
+                .into_iter()
+                .flatten()
+                .filter_map(|file| file.as_str())
+                .collect();
+            let files = if files.is_empty() {
+                String::new()
+            } else {
+                format!(" [{}]", files.join(" "))
+            };
+            parts.push(format!("{name}{must}{files}: {}", ask.patterns.join(" + ")));
         }
         self.short(&parts.join(" / ")).replace('\n', "\\n")
     }
@@ -161,8 +195,11 @@ fn always_covers_the_command_not_the_program() {
         ("python3 -c 'x y'", "python3 -c 'x y'"),
         ("sudo rm x", "sudo rm x + rm *"),
         ("bash -c 'ls -l'", "bash -c 'ls -l' + ls *"),
-        ("$X y", "$X y"),
-        ("cat $F", "$F + cat *"),
+        ("$X y", ""),
+        ("cat $F", "cat *"),
+        ("echo x > out.txt", "echo * > out.txt"),
+        ("ls | tee out.txt", "ls * + tee out.txt"),
+        ("git log --output=x", "git log --output=x"),
     ] {
         assert_eq!(always(text), wanted, "{text}");
     }
@@ -170,7 +207,7 @@ fn always_covers_the_command_not_the_program() {
 
 #[test]
 fn rules_that_name_files_hold_for_commands_too() {
-    use kilo_protocol::model::{Action, Rule};
+    use kilo_protocol::model::Action;
     let scene = Scene::new();
     let rule = |permission: &str, pattern: &str| Rule {
         permission: permission.into(),
@@ -197,13 +234,13 @@ fn rules_that_name_files_hold_for_commands_too() {
         asked("cp script.py Cargo.lock"),
         ["edit Cargo.lock", "bash cp script.py Cargo.lock"]
     );
-    assert_eq!(asked("touch x"), ["bash touch x"]);
+    assert_eq!(asked("touch x"), ["edit x", "bash touch x"]);
     assert_eq!(asked("nohup ls"), ["bash nohup ls + ls"]);
 }
 
 #[test]
 fn a_text_without_a_command_is_asked_about_as_a_whole() {
-    use kilo_protocol::model::{Action, Rule};
+    use kilo_protocol::model::Action;
     let scene = Scene::new();
     let bash = |action| {
         [Rule {
@@ -214,8 +251,9 @@ fn a_text_without_a_command_is_asked_about_as_a_whole() {
     };
     let whole = |text: &str, rules: &[Rule]| {
         let asks = scene.asks(text, rules);
-        asks.iter()
-            .any(|ask| ask.permission == "bash" && ask.patterns == [text])
+        asks.iter().any(|ask| {
+            ask.permission == "bash" && (ask.must_ask || ask.patterns == [text.to_owned()])
+        })
     };
     for text in [
         "[[ -v 'a[$(rm q)]' ]]",
@@ -252,15 +290,7 @@ fn a_text_without_a_command_is_asked_about_as_a_whole() {
 #[test]
 fn a_request_tells_what_it_is_about() {
     let scene = Scene::new();
-    let start = scene.path("project");
-    let home = scene.path("home");
-    let context = Context {
-        start: &start,
-        directory: &start,
-        worktree: &start,
-        home: &home,
-    };
-    let asks = requests("cat /etc/hostname > $X", Some("look"), context, &[]);
+    let asks = scene.raw("cat /etc/hostname > $X", Some("look"), "project", &[], &[]);
     let about = |index: usize| serde_json::to_value(&asks[index].metadata).unwrap();
     let command = "cat /etc/hostname > $X";
     assert_eq!(
@@ -279,18 +309,8 @@ fn a_request_tells_what_it_is_about() {
 #[test]
 fn a_start_outside_is_asked_for() {
     let scene = Scene::new();
-    let (start, project, home) = (
-        scene.path("outside"),
-        scene.path("project"),
-        scene.path("home"),
-    );
-    let context = Context {
-        start: &start,
-        directory: &project,
-        worktree: &project,
-        home: &home,
-    };
-    let asks = requests("cat ../project/src/a.ts x", None, context, &[]);
+    let start = scene.path("outside");
+    let asks = scene.raw("cat ../project/src/a.ts x", None, "outside", &[], &[]);
     let outside = format!("{}/*", start.display());
     assert_eq!(
         (asks[0].permission.as_str(), &asks[0].patterns),

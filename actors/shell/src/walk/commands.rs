@@ -1,11 +1,21 @@
 //! Simple commands: noted, looked into, and followed where they move the shell.
 
 use super::state::{COMMANDS_MAX, DEPTH_MAX, Extras, Flow, LEAVES_FOLDERS_ALONE, Walker};
-use crate::plan::{Cwd, FolderChange, Move, SimpleCommand, Via};
+use crate::plan::{Cwd, FolderChange, Move, SimpleCommand, Via, Why};
 use crate::prefix;
 use crate::unwrap::{self, Inner};
 use crate::word::{Word, assignment, pattern, source};
 use tree_sitter::Node;
+
+/// Whether a shell's text has something put into it that only the running shell knows.
+fn is_spliced(inner: Option<&Inner>, extras: &Extras) -> bool {
+    let (Some(Inner::Text(text) | Inner::Here(text)), Some(placeholder)) =
+        (inner, &extras.placeholder)
+    else {
+        return false;
+    };
+    text.contains(placeholder.as_str())
+}
 
 impl Walker {
     pub(super) fn command(
@@ -63,6 +73,7 @@ impl Walker {
         if !prefix::is_harmless_variable(name) {
             extras.settings.push(source(node, text));
         }
+        extras.weighty |= prefix::is_weighty_variable(name.split('[').next().unwrap_or(name));
     }
 
     /// A command from its words: it is noted, looked into, and followed if it moves the shell.
@@ -73,7 +84,7 @@ impl Walker {
         let program = first.literal();
         let name = program.as_deref().unwrap_or_default();
         let at = self.tick();
-        self.set_by_command(name, words);
+        self.set_by_command(name, words, cwds);
         let inner = if self.depth < DEPTH_MAX {
             unwrap::inner(words, extras.stdin.as_deref())
         } else {
@@ -92,26 +103,24 @@ impl Walker {
             words: words.to_vec(),
             redirections: extras.redirections.clone(),
             settings: extras.settings.clone(),
+            weighty: extras.weighty,
+            open_ended: extras.open_ended,
             via,
             cwds: cwds.to_vec(),
             at,
         });
+        if unwrap::hides(words, inner.as_ref()) || is_spliced(inner.as_ref(), extras) {
+            self.note(&pattern(words, &extras.redirections), Why::Unknown, None);
+        }
         match inner {
             Some(Inner::Transparent(inner)) => self.nested(&inner, extras, cwds),
             Some(Inner::Command(inner)) => {
-                self.nested(
-                    &inner,
-                    &Extras {
-                        stdin: None,
-                        ..extras.clone()
-                    },
-                    cwds,
-                );
+                self.fed(words, &inner, extras, cwds);
                 Flow::same(cwds)
             }
             Some(Inner::Commands(all)) => {
                 for inner in all {
-                    self.nested(&inner, &Extras::default(), cwds);
+                    self.fed(words, &inner, &Extras::default(), cwds);
                 }
                 Flow::same(cwds)
             }
@@ -124,6 +133,25 @@ impl Walker {
             None if self.movers.contains(name) => Flow::same(&[Cwd::unknown()]),
             None => Flow::same(cwds),
         }
+    }
+
+    /// A command that another one runs, maybe with words of its own finding.
+    fn fed(&mut self, outer: &[Word], inner: &[Word], extras: &Extras, cwds: &[Cwd]) {
+        let (placeholder, open_ended) = unwrap::input(outer);
+        let extras = Extras {
+            stdin: None,
+            open_ended: open_ended || extras.open_ended,
+            placeholder: placeholder.or_else(|| extras.placeholder.clone()),
+            ..extras.clone()
+        };
+        let words: Vec<Word> = match &extras.placeholder {
+            Some(text) => inner
+                .iter()
+                .map(|word| word.filled(text, unwrap::leads(outer)))
+                .collect(),
+            None => inner.to_vec(),
+        };
+        self.nested(&words, &extras, cwds);
     }
 
     pub(super) fn nested(&mut self, words: &[Word], extras: &Extras, cwds: &[Cwd]) -> Flow {
@@ -143,6 +171,7 @@ impl Walker {
                 && !prefix::is_harmless_variable(&name)
             {
                 extras.settings.push(word.source.clone());
+                extras.weighty |= prefix::is_weighty_variable(&name);
             }
         }
         let flow = self.simple(words, &extras, cwds);

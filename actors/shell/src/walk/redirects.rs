@@ -8,9 +8,13 @@ use tree_sitter::Node;
 
 impl Walker {
     pub(super) fn redirections(&mut self, nodes: &[Node<'_>], text: &str, cwds: &[Cwd]) {
-        let mut extras = Extras::default();
         for node in nodes {
+            let mut extras = Extras::default();
+            let first = self.plan.redirects.len();
             self.redirection(*node, text, cwds, &mut extras);
+            for redirect in self.plan.redirects.iter_mut().skip(first) {
+                redirect.alone = Some(extras.redirections.trim().to_owned());
+            }
         }
     }
 
@@ -81,6 +85,7 @@ impl Walker {
             self.plan.redirects.push(Redirect {
                 target: target_word,
                 writes,
+                alone: None,
                 cwds: cwds.to_vec(),
                 at,
             });
@@ -107,8 +112,8 @@ impl Walker {
                 "heredoc_start" | "heredoc_end" | "file_descriptor" => {}
                 "heredoc_body" => {
                     self.inside(child, text, cwds);
-                    extras.stdin =
-                        Some(text.get(child.byte_range()).unwrap_or_default().to_owned());
+                    let body = text.get(child.byte_range()).unwrap_or_default();
+                    extras.stdin = is_verbatim(node, text, body).then(|| body.to_owned());
                 }
                 "file_redirect" | "herestring_redirect" => {
                     words.extend(self.redirection(child, text, cwds, extras));
@@ -125,6 +130,19 @@ impl Walker {
         }
         words
     }
+}
+
+/// Whether a here-document arrives as it stands.
+fn is_verbatim(node: Node<'_>, text: &str, body: &str) -> bool {
+    let mut cursor = node.walk();
+    let quoted = node
+        .named_children(&mut cursor)
+        .filter(|child| child.kind() == "heredoc_start")
+        .any(|start| {
+            text.get(start.byte_range())
+                .is_some_and(|start| start.contains(['\'', '"', '\\']))
+        });
+    quoted || !body.contains(['$', '`', '\\'])
 }
 
 fn is_descriptor(word: &Word) -> bool {

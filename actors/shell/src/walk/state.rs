@@ -59,6 +59,12 @@ pub struct Extras {
     pub settings: Vec<String>,
     /// A here-document or here-string whose text is known.
     pub stdin: Option<String>,
+    /// A variable that decides what runs is set for it alone.
+    pub weighty: bool,
+    /// Further words come to it when it runs (`xargs`).
+    pub open_ended: bool,
+    /// Words in which this text is replaced when it runs (`{}` of `find` and `xargs`).
+    pub placeholder: Option<String>,
 }
 
 /// Makes a [`ShellPlan`].

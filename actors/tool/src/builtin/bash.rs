@@ -108,15 +108,19 @@ async fn folder(input: &Input, cx: &ToolCx) -> Result<PathBuf, ToolError> {
 async fn permit(input: &Input, folder: &Path, cx: &ToolCx) -> Result<(), ToolError> {
     let (command, description) = (input.command.clone(), input.description.clone());
     let (folder, judged) = (folder.to_path_buf(), cx.clone());
-    let rules = cx.host.rules();
+    let (rules, saved) = (cx.host.rules(), cx.host.saved_rules());
     let asks = call::blocking(move || {
         let context = Context {
             start: &folder,
             directory: &judged.directory,
             worktree: &judged.worktree,
             home: &judged.home,
+            guarded: &judged.guarded,
+            rules: &rules,
+            saved: &saved,
+            cancelled: &|| judged.cancel.is_cancelled(),
         };
-        Ok(requests(&command, description.as_deref(), context, &rules))
+        Ok(requests(&command, description.as_deref(), context))
     })
     .await?;
     for ask in asks {

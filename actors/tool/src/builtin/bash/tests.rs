@@ -109,11 +109,17 @@ async fn permissions_come_first() {
         .unwrap_err();
     assert!(!outside.join("f").exists());
 
-    *stage.host.denied.lock() = vec!["edit".into()];
+    // A file that a command writes is part of its own request.
+    *stage.host.denied.lock() = vec!["bash".into()];
     run(&stage, json!({"command": "echo x > f"}))
         .await
         .unwrap_err();
     assert!(!stage.path("f").exists());
+    let asked = stage.permissions();
+    assert_eq!(
+        asked.last(),
+        Some(&("bash".to_owned(), vec!["echo x > f".to_owned()]))
+    );
 }
 
 #[tokio::test]
