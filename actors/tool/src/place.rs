@@ -83,6 +83,12 @@ impl Place {
         }
     }
 
+    /// The forms in which rules may name what lies at `below` this place.
+    pub fn patterns_of(&self, below: &Path) -> [String; 2] {
+        [&self.relative, &self.real_relative]
+            .map(|base| Path::new(base).join(below).to_string_lossy().into_owned())
+    }
+
     /// Whether a folder is there.
     pub async fn is_folder(&self) -> Result<bool, ToolError> {
         let spot = self.spot.clone();

@@ -1,5 +1,6 @@
 //! Reads permission rules: which files a search may show without asking for each.
 
+use kilo_config::permission::matches;
 use kilo_protocol::model::{Action, Rule};
 
 /// Whether reading `path` is allowed without a question. Where no rule speaks, it is.
@@ -20,53 +21,15 @@ pub fn denies(rules: &[Rule], permission: &str, text: &str) -> bool {
     last.is_some_and(|rule| rule.action == Action::Deny)
 }
 
-/// Whether `text` fits `pattern`: `*` stands for any run of characters, `?` for one.
-pub(crate) fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), text.chars().collect());
-    let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(&wanted) if wanted == '?' || wanted == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => {
-                let Some((at, taken)) = star else {
-                    return false;
-                };
-                star = Some((at, taken + 1));
-                p = at + 1;
-                t = taken + 1;
-            }
-        }
-    }
-    pattern[p..].iter().all(|&rest| rest == '*')
+/// Whether showing that `path` exists is denied.
+pub fn is_denied(rules: &[Rule], path: &str) -> bool {
+    denies(rules, "read", path)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{matches, may_read};
+    use super::{is_denied, may_read};
     use kilo_protocol::model::{Action, Rule};
-
-    #[test]
-    fn stars_and_marks() {
-        for (pattern, text, fits) in [
-            ("*", "", true),
-            ("*.env", "a/b/.env", true),
-            ("*.env", ".env.local", false),
-            ("a?c*e", "abcde", true),
-            ("a?c", "ac", false),
-            ("*a*b", "xaxbxb", true),
-        ] {
-            assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
-        }
-    }
 
     #[test]
     fn the_last_rule_that_fits_decides() {
@@ -85,5 +48,38 @@ mod tests {
         assert!(!may_read(&rules, "deep/.env"));
         assert!(may_read(&rules, "x.env"));
         assert!(may_read(&[], ".env"));
+        assert!(is_denied(&rules, ".env.local"));
+        assert!(!is_denied(&rules, "deep/.env"));
+    }
+
+    #[tokio::test]
+    async fn what_may_not_be_read_is_not_found_either() {
+        use crate::testing::Stage;
+        use serde_json::json;
+        let stage = Stage::new();
+        for name in ["src/a.txt", "secret/b.txt"] {
+            stage.write(name, "word\n");
+        }
+        stage.host.rules.lock().push(Rule {
+            permission: "read".into(),
+            pattern: "secret*".into(),
+            action: Action::Deny,
+        });
+        for (tool, input) in [
+            ("glob", json!({"pattern": "**/*.txt"})),
+            ("glob", json!({"pattern": "**/secret/*"})),
+            ("grep", json!({"pattern": "word"})),
+            ("grep", json!({"pattern": "word", "path": "secret"})),
+            ("read", json!({"filePath": "."})),
+            ("read", json!({"filePath": "secret"})),
+        ] {
+            let output = stage.done(tool, input.clone()).await.output;
+            assert!(!output.contains("b.txt"), "{tool} {input}: {output}");
+        }
+        let output = stage
+            .done("glob", json!({"pattern": "**/*.txt"}))
+            .await
+            .output;
+        assert!(output.contains("a.txt") && output.contains("(1 files were left out"));
     }
 }

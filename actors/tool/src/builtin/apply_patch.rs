@@ -87,6 +87,9 @@ async fn apply(input: Input, cx: &ToolCx, locks: Arc<FileLocks>) -> Result<ToolO
     let metadata = request(&planned);
     let wanted: Vec<Wanted<'_>> = planned.iter().flat_map(Planned::wanted).collect();
     ask_edit(cx, &wanted, metadata.clone()).await?;
+    for place in planned.iter().flat_map(Planned::places) {
+        call::or_stopped(cx, cx.host.will_change(place.changed())).await?;
+    }
     let output = report(&planned);
     let planned = carry_out(planned, locks).await?;
     let mut changed: Vec<PathBuf> = Vec::new();
@@ -397,6 +400,7 @@ mod tests {
             stage.shown("moved.txt")
         );
         assert_eq!(output.changed.len(), 5);
+        assert_eq!(*stage.host.will_change.lock(), output.changed);
         let patterns = ["a.txt", "new/p.txt", "old.txt", "moved.txt", "gone.txt"]
             .map(str::to_owned)
             .to_vec();

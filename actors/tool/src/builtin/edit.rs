@@ -100,6 +100,7 @@ async fn edit(input: Input, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOutput
         ("filediff", change.filediff()),
         ("diagnostics", json!({})),
     ]);
+    call::or_stopped(cx, cx.host.will_change(place.changed())).await?;
     file.replace(locks, bytes).await?;
     cx.host.progress(&cx.call, None, known);
     cx.host.mark_read(place.absolute.clone());

@@ -2,6 +2,7 @@
 
 use crate::call::{self, ask_any, facts};
 use crate::place::Place;
+use crate::rules;
 use crate::search::{Dated, PathPattern, Searches, split_base, walk};
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
@@ -71,6 +72,7 @@ async fn glob(input: Input, cx: &ToolCx, searches: &Searches) -> Result<ToolOutp
     request.extend(input.path.map(|path| ("path".to_owned(), path.into())));
     call::ask(cx, ask_any("glob", vec![input.pattern], request)).await?;
     let title = place.relative.clone();
+    let rules = cx.host.rules();
     let cancel = cx.cancel.clone();
     let found = searches
         .run(cx, move || {
@@ -78,9 +80,13 @@ async fn glob(input: Input, cx: &ToolCx, searches: &Searches) -> Result<ToolOutp
             let found = Mutex::new(Newest::default());
             walk(&place, &cancel, |below| {
                 // Only what is there in the held folder is shown: the walk goes by names.
-                if pattern.fits(below)
-                    && let Ok(facts) = place.spot.below(below).and_then(|file| file.facts())
-                {
+                if !pattern.fits(below) {
+                    return true;
+                }
+                let paths = place.patterns_of(below);
+                if paths.iter().any(|path| rules::is_denied(&rules, path)) {
+                    found.lock().withheld += 1;
+                } else if let Ok(facts) = place.spot.below(below).and_then(|file| file.facts()) {
                     let path = place.named(below);
                     found.lock().add(Dated::of(facts, path));
                 }
@@ -97,6 +103,8 @@ async fn glob(input: Input, cx: &ToolCx, searches: &Searches) -> Result<ToolOutp
 struct Newest {
     files: Vec<Dated>,
     total: usize,
+    /// Files that a rule denies to read.
+    withheld: usize,
 }
 
 impl Newest {
@@ -132,6 +140,12 @@ fn shown(title: String, mut found: Newest) -> ToolOutput {
         output.push_str(&format!(
             "\n\n(The newest {count} of {} files are shown. Narrow the pattern or the path for the rest.)",
             found.total
+        ));
+    }
+    if found.withheld > 0 {
+        output.push_str(&format!(
+            "\n\n({} files were left out because a rule denies reading them.)",
+            found.withheld
         ));
     }
     let metadata = facts([("count", count.into()), ("truncated", truncated.into())]);

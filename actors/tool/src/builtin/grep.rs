@@ -210,12 +210,8 @@ impl Search {
     }
 
     fn may_show(&self, below: &Path) -> bool {
-        [&self.place.relative, &self.place.real_relative]
-            .iter()
-            .all(|base| {
-                let path = Path::new(base).join(below);
-                rules::may_read(&self.rules, &path.to_string_lossy())
-            })
+        let paths = self.place.patterns_of(below);
+        paths.iter().all(|path| rules::may_read(&self.rules, path))
     }
 }
 
@@ -255,7 +251,7 @@ impl Outcome {
         }
         if self.withheld > 0 {
             output.push_str(&format!(
-                "\n({} files were left out because reading them needs permission; use read for them.)",
+                "\n({} files were left out because reading them needs permission, such as .env files; use read for them.)",
                 self.withheld
             ));
         }

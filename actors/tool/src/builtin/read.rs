@@ -9,6 +9,7 @@ use crate::call::{self, ask_any, facts};
 use crate::place::Place;
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use kilo_protocol::model::Rule;
 use kind::Kind;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -83,8 +84,8 @@ async fn read(input: Input, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
         bytes_max: cx.output_bytes_max,
     };
     let mut output = {
-        let (place, cancel) = (place.clone(), cx.cancel.clone());
-        call::blocking(move || look(&place, window, &cancel)).await?
+        let (place, cancel, rules) = (place.clone(), cx.cancel.clone(), cx.host.rules());
+        call::blocking(move || look(&place, window, &rules, &cancel)).await?
     };
     output.title = place.relative.clone();
     cx.host.mark_read(place.absolute.clone());
@@ -95,12 +96,13 @@ async fn read(input: Input, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
 fn look(
     place: &Place,
     window: Window,
+    rules: &[Rule],
     cancel: &tokio_util::sync::CancellationToken,
 ) -> Result<ToolOutput, ToolError> {
     let shown = place.shown();
     match kind::of(&*place.spot, &shown)? {
         Kind::Missing => Err(near::missing(&*place.spot, &place.absolute)),
-        Kind::Folder => folder::list(&*place.spot, &shown, window),
+        Kind::Folder => folder::list(place, window, rules),
         Kind::Attachment { mime, bytes } => Ok(attachment(&shown, mime, &bytes)),
         Kind::Text { format, file } => lines::show(file, &shown, format, window, cancel),
     }

@@ -83,6 +83,7 @@ async fn write(input: Input, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOutpu
         new: Some(&new),
     };
     ask_edit(cx, &[wanted], change.request()).await?;
+    call::or_stopped(cx, cx.host.will_change(place.changed())).await?;
     file.replace(locks, bytes).await?;
     cx.host.mark_read(place.absolute.clone());
     cx.host.file_edited(place.absolute.clone());
@@ -137,6 +138,7 @@ mod tests {
             [("edit".to_owned(), vec!["new/n.txt".to_owned()])]
         );
         assert_eq!(*stage.host.edited.lock(), [stage.path("new/n.txt")]);
+        assert_eq!(*stage.host.will_change.lock(), [stage.path("new/n.txt")]);
     }
 
     #[tokio::test]

@@ -165,7 +165,7 @@ fn files_that_need_a_question_are_withheld() {
     );
     assert!(
         output.ends_with(
-            "(1 files were left out because reading them needs permission; use read for them.)"
+            "(1 files were left out because reading them needs permission, such as .env files; use read for them.)"
         ),
         "{output}"
     );

@@ -2,17 +2,25 @@
 
 use super::Window;
 use crate::call::facts;
-use kilo_ports::files::Spot;
+use crate::place::Place;
+use crate::rules;
 use kilo_ports::tool::{ToolError, ToolOutput};
+use kilo_protocol::model::Rule;
 use serde_json::json;
+use std::path::Path;
 
 /// Entries of a folder that are looked at.
 const ENTRIES_MAX: usize = 100_000;
 
-/// Lists a folder by name, `/` after folders (links to folders included).
-pub(super) fn list(spot: &dyn Spot, shown: &str, window: Window) -> Result<ToolOutput, ToolError> {
+/// Lists a folder by name, `/` after folders (links to folders included). What a rule denies to read is left out.
+pub(super) fn list(place: &Place, window: Window, rules: &[Rule]) -> Result<ToolOutput, ToolError> {
+    let shown = place.shown();
     let failed = |error: std::io::Error| ToolError::failed(format!("Cannot list {shown}: {error}"));
-    let mut names = spot.entries(ENTRIES_MAX).map_err(failed)?;
+    let mut names = place.spot.entries(ENTRIES_MAX).map_err(failed)?;
+    names.retain(|entry| {
+        let paths = place.patterns_of(Path::new(&entry.name));
+        !paths.iter().any(|path| rules::is_denied(rules, path))
+    });
     names.sort_unstable_by(|one, two| one.name.cmp(&two.name));
     let first = usize::try_from(window.first).unwrap_or(usize::MAX);
     if first > names.len().max(1) {
