@@ -297,3 +297,68 @@ fn a_summary_of_the_conversation_is_no_answer() {
         model.script("k", [Turn::error(400, overflow), Turn::text("the answer")]);
     }
 }
+
+#[test]
+fn a_prompt_is_taken_back_and_done_again_with_its_files() {
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    let write = |name: &str| {
+        let path = project.path().join(name);
+        Turn::call("write", &json!({"filePath": path, "content": "new\n"}))
+    };
+    model.script("k", [write("one.txt"), Turn::text("first answer")]);
+    model.script("l", [write("two.txt"), Turn::text("second answer")]);
+    let kilo = |words: &[&str], code: i32| {
+        let ended = home.run(project.path(), words);
+        assert_eq!(
+            ended.code,
+            Some(code),
+            "{words:?}: {} {}",
+            ended.out,
+            ended.err
+        );
+        ended.out
+    };
+    kilo(&["run", "make one [[k]]"], 0);
+    kilo(&["run", "-c", "make two [[l]]"], 0);
+    let shown = kilo(&["session", "show"], 0);
+    assert!(
+        shown.contains("> make one") && shown.contains("second answer"),
+        "{shown}"
+    );
+    let there = || ["one.txt", "two.txt"].map(|name| project.path().join(name).exists());
+    let said = kilo(&["undo"], 0);
+    assert!(
+        said.contains("make two") && said.contains("restored two.txt"),
+        "{said}"
+    );
+    assert_eq!(there(), [true, false]);
+    let said = kilo(&["undo"], 0);
+    assert!(
+        said.contains("restored one.txt") && !said.contains("two.txt"),
+        "{said}"
+    );
+    assert_eq!(there(), [false, false]);
+    kilo(&["undo"], 1);
+    let said = kilo(&["redo"], 0);
+    assert!(
+        said.contains("make one") && said.contains("restored one.txt"),
+        "{said}"
+    );
+    assert_eq!(there(), [true, false]);
+    kilo(&["redo"], 0);
+    assert_eq!(there(), [true, true]);
+    kilo(&["redo"], 1);
+}
+
+#[test]
+fn a_key_that_is_not_accepted_is_said_with_the_remedy() {
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    model.script("k", [Turn::error(401, "bad key")]);
+    let ended = home.run(project.path(), &["run", "go [[k]]"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.contains("kilo auth login"), "{}", ended.err);
+    let listed = home.run(project.path(), &["session", "list"]);
+    assert!(listed.out.contains("go [[k]]"), "{}", listed.out);
+}

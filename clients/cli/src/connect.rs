@@ -1,8 +1,8 @@
 //! Finds an engine for a command: the one named, the background daemon, or one in this process.
 
-use crate::Context;
-use crate::args::Remote;
+use crate::context::Context;
 use crate::host::{Engine, NotStarted, Start};
+use crate::options::Remote;
 use crate::signals::Signals;
 use crate::state;
 use crate::terminal::note;

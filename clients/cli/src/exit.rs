@@ -11,6 +11,8 @@ impl Exit {
     pub const OK: Self = Self(0);
     /// It failed, or something was refused.
     pub const FAILED: Self = Self(1);
+    /// The command line was not understood.
+    pub const USAGE: Self = Self(2);
     /// Ctrl-C.
     pub const INTERRUPTED: Self = Self(130);
     /// SIGTERM.

@@ -1,6 +1,6 @@
 //! Logs: to a file that rotates by size, or to standard error. The file is opened at the first line.
 
-use crate::args::{LogFormat, LogLevel, Logging};
+use crate::options::{LogFormat, LogLevel, Logging};
 use kilo_config::{Environment, Paths};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

@@ -7,10 +7,12 @@
 mod args;
 mod command;
 mod connect;
+mod context;
 mod demo;
 mod exit;
 mod host;
 mod logging;
+mod options;
 mod render;
 mod run;
 mod signals;
@@ -18,32 +20,33 @@ mod state;
 mod terminal;
 mod time;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use command::Command;
+use context::Context;
 use exit::Exit;
 use kilo_config::Environment;
 use std::process::ExitCode;
 use terminal::Terminal;
 
-/// What every command gets: the process's surroundings, read once.
-pub struct Context {
-    /// Variables, home and current directory.
-    pub env: Environment,
-    /// What standard output can show.
-    pub terminal: Terminal,
-}
-
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
     let env = Environment::from_process();
-    logging::start(&cli.logging, cli.command.log_name(), &env);
+    let log_name = cli.command.as_ref().map_or(command::LOG, Command::log_name);
+    logging::start(&cli.logging, log_name, &env);
     let terminal = Terminal::of_stdout(&env);
     let cx = Context { env, terminal };
-    let exit =
-        match runtime().and_then(|runtime| runtime.block_on(command::dispatch(cli.command, &cx))) {
-            Ok(exit) => exit,
-            Err(error) => report(&error, &cx),
-        };
+    let exit = match runtime().and_then(|runtime| runtime.block_on(run(cli.command, &cx))) {
+        Ok(exit) => exit,
+        Err(error) => report(&error, &cx),
+    };
     exit.into()
+}
+
+async fn run(command: Option<Command>, cx: &Context) -> anyhow::Result<Exit> {
+    match command {
+        Some(command) => command::dispatch(command, args::Cli::command, cx).await,
+        None => Ok(command::welcome::execute(cx)),
+    }
 }
 
 /// One thread is enough for a client; an engine in this process brings its own.

@@ -190,6 +190,31 @@ fn a_key_is_stored_from_a_pipe_and_never_shown() {
     );
 }
 
+#[test]
+fn a_newcomer_is_told_what_to_type() {
+    let home = home();
+    let ended = |words: &[&str]| {
+        let output = kilo(home.path(), words).output().expect("an end");
+        (output.status.code(), all(&output))
+    };
+    let (code, said) = ended(&[]);
+    assert!(
+        code == Some(0) && said.contains("kilo run \"explain"),
+        "{said}"
+    );
+    let (code, said) = ended(&["explain this", "--auto"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("kilo run \"explain this\" --auto"), "{said}");
+    let (code, said) = ended(&["sesion", "list"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("kilo session list"), "{said}");
+    let (code, said) = ended(&["auth", "login", "antropic"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("Did you mean \"anthropic\"?"), "{said}");
+    let (code, said) = ended(&["undo"]);
+    assert!(code == Some(1) && said.contains("no session"), "{said}");
+}
+
 /// Writes a file below `home`, folders and all.
 fn write(home: &Path, name: &str, content: &str) {
     let path = home.join(name);

@@ -1,15 +1,16 @@
 //! `kilo auth`: providers' credentials.
 
-use crate::Context;
 use crate::connect;
+use crate::context::Context;
 use crate::exit::Exit;
+use crate::options::Remote;
 use crate::terminal::table::table;
 use crate::terminal::{keys, line};
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use kilo_config::{AuthFile, Paths};
 use serde_json::{Value, json};
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 
 /// What `kilo auth` takes.
 #[derive(Clone, Debug, Subcommand)]
@@ -71,16 +72,13 @@ async fn login(args: LoginArgs, cx: &Context) -> anyhow::Result<Exit> {
         Some(provider) => provider,
         None => ask_provider()?,
     };
-    if provider.is_empty()
-        || !provider
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    {
-        bail!("{provider:?} is not a provider's name");
-    }
+    known(&provider, cx).await?;
     let key = match args.key {
         Some(key) => key.trim().to_owned(),
-        None => keys::secret(&format!("API key of {provider}"))?,
+        None => match keys::secret(&format!("API key of {provider}")) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(Exit::INTERRUPTED),
+            key => key?,
+        },
     };
     if key.is_empty() {
         bail!("no key was given");
@@ -93,6 +91,39 @@ async fn login(args: LoginArgs, cx: &Context) -> anyhow::Result<Exit> {
         "Stored a key for {provider}. `kilo models {provider}` lists its models."
     ));
     Ok(Exit::OK)
+}
+
+/// Refuses a name that no provider has: its key would lie there and never be used.
+async fn known(provider: &str, cx: &Context) -> anyhow::Result<()> {
+    let directory = cx.env.cwd.to_string_lossy().into_owned();
+    let link = connect::open(cx, &Remote::default(), &directory).await?;
+    let listed = link.client.all_providers().await;
+    link.close().await;
+    let listed = listed.context("cannot list the providers")?.providers;
+    let id = |entry: &Value| entry.get("id").and_then(Value::as_str).map(str::to_owned);
+    let ids: Vec<String> = listed.iter().filter_map(id).collect();
+    if ids.iter().any(|known| known == provider) {
+        return Ok(());
+    }
+    let near = nearest(provider, &ids);
+    let hint = near.map_or_else(String::new, |near| format!(" Did you mean {near:?}?"));
+    bail!(
+        "no provider is called {provider:?}.{hint}\n\
+         A server of your own needs an address and models first, in kilo.json: \
+         {{\"provider\": {{\"NAME\": {{\"npm\": \"@ai-sdk/openai-compatible\", \
+         \"options\": {{\"baseURL\": \"http://…/v1\"}}, \"models\": {{\"MODEL\": {{}}}}}}}}}}"
+    )
+}
+
+fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    const ALIKE: f64 = 0.85;
+    let name = name.to_lowercase();
+    known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(&name, known), known))
+        .filter(|(alike, _)| *alike >= ALIKE)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known.as_str())
 }
 
 fn ask_provider() -> anyhow::Result<String> {

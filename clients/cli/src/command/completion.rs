@@ -1,8 +1,7 @@
 //! `kilo completion`: a script that completes commands and options in a shell.
 
-use crate::args::Cli;
 use crate::exit::Exit;
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, ValueEnum};
 use clap_complete::{Shell, generate};
 use std::io::Write;
 
@@ -25,15 +24,15 @@ pub enum CompletionShell {
     Fish,
 }
 
-/// Prints the script.
-pub fn execute(args: &CompletionArgs) -> Exit {
+/// Prints the script for `program`.
+pub fn execute(args: &CompletionArgs, mut program: clap::Command) -> Exit {
     let shell = match args.shell {
         CompletionShell::Bash => Shell::Bash,
         CompletionShell::Zsh => Shell::Zsh,
         CompletionShell::Fish => Shell::Fish,
     };
     let mut script = Vec::new();
-    generate(shell, &mut Cli::command(), "kilo", &mut script);
+    generate(shell, &mut program, "kilo", &mut script);
     let _ = std::io::stdout().write_all(&script);
     Exit::OK
 }

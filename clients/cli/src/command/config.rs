@@ -1,6 +1,6 @@
 //! `kilo config`: looks the configuration over.
 
-use crate::Context;
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::terminal::{line, note};
 use clap::Subcommand;

@@ -1,12 +1,12 @@
 //! `kilo daemon`: an engine in the background that runs, clients and editors share.
 
-use crate::Context;
-use crate::args::Network;
-use crate::command::serve;
+use crate::command::{logs, serve};
 use crate::connect;
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::host::Engine;
 use crate::logging;
+use crate::options::Network;
 use crate::signals::Signals;
 use crate::state::{self, DaemonState};
 use crate::terminal::{line, note};
@@ -40,6 +40,12 @@ pub struct DaemonArgs {
     /// Stay in the foreground until interrupted.
     #[arg(short, long)]
     pub foreground: bool,
+    /// With `logs`: this many lines from the end.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub lines: usize,
+    /// With `logs`: go on with what is written until interrupted.
+    #[arg(long)]
+    pub follow: bool,
     /// Leave the terminal's session; what `start` runs in the background.
     #[arg(long, hide = true)]
     pub detached: bool,
@@ -60,6 +66,8 @@ pub enum Action {
     Stop,
     /// Stop it and start it again.
     Restart,
+    /// Print the end of its log.
+    Logs,
 }
 
 impl DaemonArgs {
@@ -79,6 +87,7 @@ pub async fn execute(args: DaemonArgs, cx: &Context) -> anyhow::Result<Exit> {
             end(cx).await?;
             start(args, cx).await
         }
+        Action::Logs => logs::print(&logging::file(&cx.env, LOG), args.lines, args.follow).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `kilo demo`: a whole session before one's eyes.
 
-use crate::Context;
+use crate::context::Context;
 use crate::demo;
 use crate::exit::Exit;
 use clap::Args;

@@ -1,10 +1,10 @@
 //! `kilo export`: a session as one JSON document on standard output.
 
 use super::sanitize::sanitize;
-use crate::Context;
-use crate::args::Remote;
 use crate::connect::{self, Link};
+use crate::context::Context;
 use crate::exit::Exit;
+use crate::options::Remote;
 use crate::terminal::{line, note};
 use anyhow::bail;
 use clap::Args;

@@ -1,9 +1,9 @@
 //! `kilo import`: stores a session that `kilo export` printed.
 
-use crate::Context;
-use crate::args::Remote;
 use crate::connect;
+use crate::context::Context;
 use crate::exit::Exit;
+use crate::options::Remote;
 use crate::terminal::line;
 use anyhow::{Context as _, bail};
 use clap::Args;

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod agent;
 pub mod attach;
 pub mod auth;
 pub mod completion;
@@ -13,18 +14,82 @@ pub mod run;
 pub mod serve;
 pub mod session;
 pub mod stats;
+pub mod undo;
+pub mod welcome;
 
+mod logs;
 mod sanitize;
 
-use crate::Context;
-use crate::args::Command;
+use crate::context::Context;
 use crate::exit::Exit;
+use clap::Subcommand;
 
-/// Runs a command to its end.
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show a whole session with a scripted model; needs nothing and changes nothing.
+    Demo(demo::DemoArgs),
+    /// Run a prompt and show its answer.
+    Run(Box<run::RunArgs>),
+    /// Serve the HTTP API in the foreground.
+    Serve(serve::ServeArgs),
+    /// Attach a terminal UI to a running server.
+    Attach(attach::AttachArgs),
+    /// Manage the background daemon.
+    Daemon(daemon::DaemonArgs),
+    /// List, show and delete sessions.
+    #[command(subcommand)]
+    Session(session::SessionCommand),
+    /// Take back the last prompt of a session, with its changes of files.
+    Undo(undo::UndoArgs),
+    /// Do again what was taken back.
+    Redo(undo::UndoArgs),
+    /// Print a session as JSON.
+    Export(export::ExportArgs),
+    /// Store a session from a JSON file.
+    Import(import::ImportArgs),
+    /// Show tokens, costs and disk use.
+    Stats(stats::StatsArgs),
+    /// List the models that can be used.
+    Models(models::ModelsArgs),
+    /// Manage providers' credentials.
+    #[command(subcommand, alias = "providers")]
+    Auth(auth::AuthCommand),
+    /// List the agents.
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print a completion script for a shell.
+    Completion(completion::CompletionArgs),
+    /// Anything else: most likely a prompt.
+    #[command(external_subcommand)]
+    Other(Vec<String>),
+}
+
+/// The log file of everything but the background daemon.
+pub const LOG: &str = "kilo.log";
+
+impl Command {
+    /// The name of the log file that the command writes: the background daemon has one of its own.
+    pub fn log_name(&self) -> &'static str {
+        match self {
+            Self::Daemon(args) if args.is_server() => "daemon.log",
+            _ => LOG,
+        }
+    }
+}
+
+/// Runs a command to its end. `program` describes the command line as a whole.
 ///
 /// # Errors
 /// Whatever keeps it from working; `main` shows it and ends with status 1.
-pub async fn dispatch(command: Command, cx: &Context) -> anyhow::Result<Exit> {
+pub async fn dispatch(
+    command: Command,
+    program: fn() -> clap::Command,
+    cx: &Context,
+) -> anyhow::Result<Exit> {
     match command {
         Command::Demo(args) => demo::execute(&args, cx).await,
         Command::Run(args) => run::execute(&args, cx).await,
@@ -32,12 +97,16 @@ pub async fn dispatch(command: Command, cx: &Context) -> anyhow::Result<Exit> {
         Command::Attach(args) => Ok(attach::execute(&args)),
         Command::Daemon(args) => daemon::execute(args, cx).await,
         Command::Session(command) => session::execute(command, cx).await,
+        Command::Undo(args) => undo::undo(&args, cx).await,
+        Command::Redo(args) => undo::redo(&args, cx).await,
         Command::Export(args) => export::execute(&args, cx).await,
         Command::Import(args) => import::execute(&args, cx).await,
         Command::Stats(args) => stats::execute(&args, cx).await,
         Command::Models(args) => models::execute(&args, cx).await,
         Command::Auth(command) => auth::execute(command, cx).await,
+        Command::Agent(command) => agent::execute(&command, cx),
         Command::Config(command) => config::execute(&command, cx),
-        Command::Completion(args) => Ok(completion::execute(&args)),
+        Command::Completion(args) => Ok(completion::execute(&args, program())),
+        Command::Other(words) => Ok(welcome::no_command(&words, &program())),
     }
 }

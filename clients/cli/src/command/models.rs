@@ -1,9 +1,9 @@
 //! `kilo models`: the models that can be used now.
 
-use crate::Context;
-use crate::args::Remote;
 use crate::connect::{self, Link};
+use crate::context::Context;
 use crate::exit::Exit;
+use crate::options::Remote;
 use crate::terminal::{line, note};
 use clap::Args;
 use kilo_client::ProviderList;

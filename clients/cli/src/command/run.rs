@@ -1,9 +1,9 @@
 //! `kilo run`: one prompt, its answer, an exit status.
 
-use crate::Context;
-use crate::args::Remote;
 use crate::connect::{self, Link};
+use crate::context::Context;
 use crate::exit::Exit;
+use crate::options::Remote;
 use crate::render::tool::Detail;
 use crate::run::choose::{self, Choice};
 use crate::run::faults;

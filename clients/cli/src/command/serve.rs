@@ -1,9 +1,9 @@
 //! `kilo serve`: the HTTP API in the foreground.
 
-use crate::Context;
-use crate::args::Network;
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::host::{Engine, Start};
+use crate::options::Network;
 use crate::signals::Signals;
 use crate::terminal::{line, note};
 use clap::Args;

@@ -1,14 +1,17 @@
-//! `kilo session`: lists and deletes sessions.
+//! `kilo session`: lists, shows and deletes sessions.
 
-use crate::Context;
-use crate::args::Remote;
 use crate::connect::{self, Link};
+use crate::context::Context;
 use crate::exit::Exit;
-use crate::terminal::line;
+use crate::options::Remote;
+use crate::render::transcript;
+use crate::run::choose;
 use crate::terminal::table::table;
+use crate::terminal::{harmless, line};
 use crate::time::{ago, now};
 use clap::{Args, Subcommand, ValueEnum};
-use kilo_client::SessionFilter;
+use futures_util::StreamExt;
+use kilo_client::{Client, SessionFilter};
 use kilo_protocol::SessionId;
 use kilo_protocol::model::Session;
 use serde_json::json;
@@ -18,6 +21,8 @@ use serde_json::json;
 pub enum SessionCommand {
     /// List the sessions of this folder, newest first.
     List(ListArgs),
+    /// Show a session's conversation.
+    Show(ShowArgs),
     /// Delete a session and the sessions of its tasks.
     Delete(DeleteArgs),
 }
@@ -49,6 +54,14 @@ pub enum ListFormat {
     Json,
 }
 
+/// What `kilo session show` takes.
+#[derive(Args, Clone, Debug)]
+pub struct ShowArgs {
+    /// The session; else the one used last in this folder.
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+}
+
 /// What `kilo session delete` takes.
 #[derive(Args, Clone, Debug)]
 pub struct DeleteArgs {
@@ -63,6 +76,7 @@ pub async fn execute(command: SessionCommand, cx: &Context) -> anyhow::Result<Ex
     let link = connect::open(cx, &Remote::default(), &directory).await?;
     let result = match command {
         SessionCommand::List(args) => list(&args, &link, cx).await,
+        SessionCommand::Show(args) => show(&args, &link, cx).await,
         SessionCommand::Delete(args) => delete(&args, &link).await,
     };
     link.close().await;
@@ -87,12 +101,72 @@ async fn list(args: &ListArgs, link: &Link, cx: &Context) -> anyhow::Result<Exit
         ListFormat::Table if sessions.is_empty() => line("No sessions here yet."),
         ListFormat::Table => {
             let now = now();
-            let row =
-                |s: &Session| vec![s.id.to_string(), ago(s.time.updated, now), s.title.clone()];
-            let rows: Vec<_> = sessions.iter().map(row).collect();
+            let titles = titles(&sessions, &link.client).await;
+            let row = |(session, title): (&Session, String)| {
+                vec![
+                    session.id.to_string(),
+                    ago(session.time.updated, now),
+                    title,
+                ]
+            };
+            let rows: Vec<_> = sessions.iter().zip(titles).map(row).collect();
             for row in table(&["SESSION", "UPDATED", "TITLE"], &rows, cx.terminal) {
                 line(&row);
             }
+        }
+    }
+    Ok(Exit::OK)
+}
+
+/// A title for each session. One that never got its own (a plain question gets none) is called by its first prompt.
+async fn titles(sessions: &[Session], client: &Client) -> Vec<String> {
+    /// Conversations that are read for it.
+    const READ_MAX: usize = 50;
+    const AT_ONCE: usize = 8;
+    let title = async |(index, session): (usize, &Session)| {
+        let own = harmless(&session.title);
+        if index >= READ_MAX || !own.starts_with("New session - ") {
+            return own;
+        }
+        let messages = client.messages(&session.id).await.unwrap_or_default();
+        let prompt = messages
+            .iter()
+            .find(|message| message.info.assistant().is_none());
+        let said = prompt.map(choose::text_of).unwrap_or_default();
+        match said.trim() {
+            "" => own,
+            said => harmless(said.lines().next().unwrap_or_default()),
+        }
+    };
+    futures_util::stream::iter(sessions.iter().enumerate())
+        .map(title)
+        .buffered(AT_ONCE)
+        .collect()
+        .await
+}
+
+async fn show(args: &ShowArgs, link: &Link, cx: &Context) -> anyhow::Result<Exit> {
+    let session = choose::existing(&link.client, args.id.as_deref()).await?;
+    let hidden_from = session
+        .revert
+        .as_ref()
+        .map(|revert| revert.message_id.as_str());
+    let updated = ago(session.time.updated, now());
+    let paint = cx.terminal;
+    line(&format!(
+        "{}  {}",
+        paint.bold(&harmless(&session.title)),
+        paint.dim(&updated)
+    ));
+    line(&paint.dim(&format!("{} in {}", session.id, session.directory)));
+    for message in link.client.messages(&session.id).await? {
+        if hidden_from.is_some_and(|hidden| message.info.id().as_str() >= hidden) {
+            line("");
+            line(&paint.dim("(what follows is taken back; `kilo redo` does it again)"));
+            break;
+        }
+        for row in transcript::lines(&message, paint) {
+            line(&row);
         }
     }
     Ok(Exit::OK)

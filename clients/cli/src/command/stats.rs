@@ -1,9 +1,9 @@
 //! `kilo stats`: tokens, costs, tools, disk.
 
-use crate::Context;
-use crate::args::Remote;
 use crate::connect::{self, Link};
+use crate::context::Context;
 use crate::exit::Exit;
+use crate::options::Remote;
 use crate::terminal::table::table;
 use crate::terminal::{Terminal, line};
 use crate::time::now;

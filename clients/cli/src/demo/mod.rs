@@ -10,7 +10,7 @@ mod stage;
 mod story;
 mod watcher;
 
-use crate::Context;
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::host::{Engine, Start};
 use crate::signals::Signals;

@@ -1,6 +1,6 @@
 //! How the demo looks: headings, pauses, questions that answer themselves.
 
-use crate::Context;
+use crate::context::Context;
 use crate::render::diff;
 use crate::render::tool::Detail;
 use crate::run::show::{Audience, People, Verdict, Wishes};

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use kilo_client::{Client, NewSession, SessionFilter};
 use kilo_protocol::SessionId;
-use kilo_protocol::model::{Action, Rule, Session};
+use kilo_protocol::model::{Action, MessageWithParts, PartBody, Rule, Session};
 
 /// What the command line said about the session.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +47,26 @@ pub async fn session(client: &Client, choice: &Choice) -> anyhow::Result<Session
     }
 }
 
+/// The session called `id`, else the one used last in the client's directory.
+///
+/// # Errors
+/// When there is none.
+pub async fn existing(client: &Client, id: Option<&str>) -> anyhow::Result<Session> {
+    match id {
+        Some(id) => Ok(client.session(&SessionId::from_wire(id)).await?),
+        None => last(client).await,
+    }
+}
+
+/// What a prompt says: its own texts, without what was added for the model.
+pub fn text_of(prompt: &MessageWithParts) -> String {
+    let texts = prompt.parts.iter().filter_map(|part| match &part.body {
+        PartBody::Text(text) if !text.synthetic && !text.ignored => Some(text.text.as_str()),
+        _ => None,
+    });
+    texts.collect::<Vec<_>>().join("\n")
+}
+
 async fn last(client: &Client) -> anyhow::Result<Session> {
     let filter = SessionFilter {
         roots: true,
@@ -55,7 +75,7 @@ async fn last(client: &Client) -> anyhow::Result<Session> {
     };
     match client.sessions(&filter).await?.into_iter().next() {
         Some(session) => Ok(session),
-        None => bail!("there is no session to continue here yet"),
+        None => bail!("there is no session in this folder yet"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is wrong with the configuration, told before anything runs.
 
-use crate::Context;
+use crate::context::Context;
 use crate::terminal::{Terminal, harmless, note};
 use kilo_client::{Client, ConfigWarning};
 use kilo_config::guard::ASKS;

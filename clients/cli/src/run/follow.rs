@@ -163,7 +163,7 @@ impl Turn<'_> {
         if let Some(error) = &info.error {
             self.failed = true;
             if !self.error_shown {
-                self.show.error(self.session.id.as_str(), as_value(error));
+                self.tell(as_value(error));
             }
         } else if info.finish.as_deref() == Some("length") {
             self.failed = true;
@@ -344,7 +344,24 @@ impl Turn<'_> {
         }
         self.failed = true;
         self.error_shown = true;
-        self.show.error(self.session.id.as_str(), error.clone());
+        self.tell(error.clone());
+    }
+
+    /// Shows an error, and what helps against it.
+    fn tell(&mut self, error: Value) {
+        let status = error.pointer("/data/statusCode").and_then(Value::as_u64);
+        let is_key =
+            text(&error, "/name") == "ProviderAuthError" || matches!(status, Some(401 | 403));
+        let provider = match text(&error, "/data/providerID") {
+            "" => "PROVIDER".to_owned(),
+            id => id.to_owned(),
+        };
+        self.show.error(self.session.id.as_str(), error);
+        if is_key {
+            self.show.notice(&format!(
+                "the key was not accepted: `kilo auth login {provider}` stores another one; a key in kilo.json goes before it"
+            ));
+        }
     }
 
     async fn permission(&mut self, request: PermissionRequest) -> Result<(), ClientError> {

@@ -15,17 +15,20 @@ struct Quiet {
 }
 
 impl Quiet {
-    /// `whole_lines` keeps line editing, which a typed secret wants and a single key does not.
-    fn start(whole_lines: bool) -> io::Result<Self> {
+    /// With `keeps_signals` Ctrl-C still ends the program; else it is a byte as any other.
+    fn start(keeps_signals: bool) -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
         let mut quiet = before.clone();
-        quiet.local_modes.remove(LocalModes::ECHO);
-        if !whole_lines {
-            quiet.local_modes.remove(LocalModes::ICANON);
-            quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
-            quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
+        quiet
+            .local_modes
+            .remove(LocalModes::ECHO | LocalModes::ICANON);
+        if !keeps_signals {
+            quiet.local_modes.remove(LocalModes::ISIG);
         }
-        tcsetattr(io::stdin(), OptionalActions::Now, &quiet)?;
+        quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
+        quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
+        // What was typed before the question was not meant for it.
+        tcsetattr(io::stdin(), OptionalActions::Flush, &quiet)?;
         Ok(Self { before })
     }
 }
@@ -43,7 +46,7 @@ pub fn can_ask() -> bool {
 
 /// Waits for a key, at most `within`; `None` when none came. Blocks its thread.
 pub fn key(within: Duration) -> io::Result<Option<u8>> {
-    let _quiet = Quiet::start(false)?;
+    let _quiet = Quiet::start(true)?;
     let stdin = io::stdin();
     let timeout = rustix::event::Timespec {
         tv_sec: i64::try_from(within.as_secs()).unwrap_or(i64::MAX),
@@ -57,19 +60,46 @@ pub fn key(within: Duration) -> io::Result<Option<u8>> {
 }
 
 /// Reads a secret: typed without echo on a terminal, else the first line of standard input. Empty when nothing came.
+///
+/// # Errors
+/// `Interrupted` for Ctrl-C; the terminal is as it was before then.
 pub fn secret(prompt: &str) -> io::Result<String> {
     let stdin = io::stdin();
-    let mut text = String::new();
-    if stdin.is_terminal() {
-        let mut err = io::stderr().lock();
-        write!(err, "{prompt}: ")?;
-        err.flush()?;
-        let quiet = Quiet::start(true)?;
+    if !stdin.is_terminal() {
+        let mut text = String::new();
         stdin.lock().take(SECRET_BYTES_MAX).read_line(&mut text)?;
-        drop(quiet);
-        writeln!(err)?;
-    } else {
-        stdin.lock().take(SECRET_BYTES_MAX).read_line(&mut text)?;
+        return Ok(text.trim().to_owned());
     }
-    Ok(text.trim().to_owned())
+    let mut err = io::stderr().lock();
+    // Echo is off before the question is there, for people paste at once.
+    let quiet = Quiet::start(false)?;
+    write!(err, "{prompt} (not shown while you type): ")?;
+    err.flush()?;
+    let typed = typed();
+    drop(quiet);
+    writeln!(err)?;
+    Ok(typed?.trim().to_owned())
+}
+
+/// Reads keys up to Enter, with what is needed of line editing.
+fn typed() -> io::Result<String> {
+    const CTRL_C: u8 = 3;
+    const CTRL_D: u8 = 4;
+    const CTRL_U: u8 = 21;
+    let mut bytes = Vec::new();
+    loop {
+        let mut byte = [0];
+        if rustix::io::read(io::stdin(), &mut byte)? == 0 {
+            break;
+        }
+        match byte[0] {
+            b'\r' | b'\n' | CTRL_D => break,
+            CTRL_C => return Err(io::ErrorKind::Interrupted.into()),
+            CTRL_U => bytes.clear(),
+            8 | 127 => drop(bytes.pop()),
+            byte if bytes.len() as u64 <= SECRET_BYTES_MAX => bytes.push(byte),
+            _ => {}
+        }
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

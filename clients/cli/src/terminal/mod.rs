@@ -41,6 +41,7 @@ impl Terminal {
     }
 
     /// An output that is no terminal.
+    #[cfg(test)]
     pub const fn plain() -> Self {
         Self {
             live: false,
