@@ -6,7 +6,7 @@ mod tests;
 use crate::daemon::{Daemon, Readiness};
 use crate::folders::{EngineFolders, Folders};
 use crate::groups;
-use crate::toolbox::Builtin;
+use crate::toolbox::Tools;
 use kilo_config::{Environment, Paths};
 use kilo_edge::{
     BindError, Bound, Door, EdgeOptions, IsOwn, Secret, bind, is_own_socket, token_file,
@@ -385,11 +385,6 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         Arc::clone(&clock),
         handle.clone(),
     ));
-    let client = context
-        .environment
-        .get("KILO_CLIENT")
-        .unwrap_or("cli")
-        .to_string();
     let tools = kilo_tool::Options {
         own_address: Some(context.address),
         proxied: PROXIES.iter().any(|name| {
@@ -403,7 +398,7 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         paths: Arc::clone(&context.paths),
         clock,
         folders,
-        toolbox: Arc::new(Builtin::new(Registry::builtin(tools), client)),
+        toolbox: Arc::new(Tools(Registry::builtin(tools))),
         handle,
         has_password: context.password,
         readiness: context.readiness.clone(),

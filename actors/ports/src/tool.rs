@@ -6,7 +6,7 @@ use crate::guarded::Guarded;
 use crate::sandbox::Sandbox;
 use kilo_protocol::model::{Rule, Todo};
 use kilo_protocol::{CallId, MessageId, SessionId};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -27,14 +27,48 @@ pub enum Access {
 /// A tool's face.
 #[derive(Clone, Debug)]
 pub struct ToolSpec {
-    /// Its name.
-    pub name: &'static str,
+    /// Its name, unique in a toolbox.
+    pub name: Arc<str>,
     /// What it does, for the model.
     pub description: String,
     /// JSON schema of its arguments; an object.
     pub parameters: Arc<Value>,
     /// What it does to the world.
     pub access: Access,
+    /// Who made it.
+    pub source: ToolSource,
+}
+
+/// Where a tool comes from: rules for built-in tools speak of what they do, those for others of their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ToolSource {
+    /// It is part of the program.
+    #[default]
+    BuiltIn,
+    /// A server that speaks the Model Context Protocol.
+    Mcp {
+        /// The server's name in the configuration.
+        server: Arc<str>,
+    },
+    /// The user's own, from a configuration folder.
+    Custom {
+        /// The file that holds it.
+        path: PathBuf,
+    },
+}
+
+impl ToolSource {
+    /// How clients read it: `{type: "mcp", server}`, `{type: "custom", path}`; nothing for what is built in, as clients of
+    /// old expect.
+    pub fn wire(&self) -> Option<Value> {
+        match self {
+            Self::BuiltIn => None,
+            Self::Mcp { server } => Some(json!({"type": "mcp", "server": server})),
+            Self::Custom { path } => {
+                Some(json!({"type": "custom", "path": path.to_string_lossy()}))
+            }
+        }
+    }
 }
 
 /// A tool.

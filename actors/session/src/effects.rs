@@ -14,7 +14,7 @@ use kilo_ports::provider::{
     Chunk, ErrorClass, ModelInfo, ModelMessage, ModelRequest, ProviderError, ToolOffer, UserContent,
 };
 use kilo_ports::store::{Pos, SavedView, Seq};
-use kilo_ports::tool::Access;
+use kilo_ports::tool::{Access, ToolSource};
 use kilo_protocol::model::{FileDiff, ModelRef, Rule, UserMessage};
 use kilo_protocol::{MessageId, QuestionId};
 use kilo_runtime::limits;
@@ -235,23 +235,27 @@ fn offers(
         let switched_off = user
             .tools
             .as_ref()
-            .is_some_and(|tools| tools.get(spec.name) == Some(&Value::Bool(false)));
-        let permission = kilo_config::permission::of_tool(spec.name);
+            .is_some_and(|tools| tools.get(&*spec.name) == Some(&Value::Bool(false)));
+        // Another's tool that only has the name of a built-in one has no part in its rules.
+        let permission = match spec.source {
+            ToolSource::BuiltIn => kilo_config::permission::of_tool(&spec.name),
+            _ => &spec.name,
+        };
         let hidden =
             kilo_config::permission::is_hidden(permission, &[&agent.permission, session_rules]);
         if switched_off || hidden {
             continue;
         }
         let mut description = spec.description;
-        if spec.name == "task" {
+        if &*spec.name == "task" {
             description.push_str(&task_agents_text(folder, agent));
         }
-        if spec.name == "skill" {
+        if &*spec.name == "skill" {
             description.push_str(&engine.skills_text(folder));
         }
         access.push((spec.name.to_string(), spec.access));
         offers.push(ToolOffer {
-            name: spec.name.into(),
+            name: spec.name.to_string(),
             description,
             parameters: spec.parameters,
         });

@@ -227,9 +227,10 @@ impl Job {
         directory: String,
     ) -> Result<ToolOutput, ToolError> {
         let run = &self.order.run;
-        self.engine
+        let input = self
+            .engine
             .toolbox()
-            .check(&run.tool, &run.input)
+            .check(&run.tool, run.input.clone())
             .map_err(ToolError::Invalid)?;
         if self.access != Access::Reads {
             let sync = self.engine.journal().store().sync(self.order.pos);
@@ -240,7 +241,7 @@ impl Job {
             host.ask(&run.call, doom_loop_ask(run)).await?;
         }
         let cx = self.surroundings(Arc::clone(host), directory).await?;
-        let future = self.tool.run(run.input.clone(), cx);
+        let future = self.tool.run(input, cx);
         // A task of its own: a panic in a tool is the tool's failure and nobody else's.
         let task = tokio::spawn(future);
         let stop = task.abort_handle();

@@ -66,6 +66,7 @@ pub trait Toolbox: Send + Sync + 'static {
     /// The tools for a model, before the rules take some away.
     fn offered(&self, model_id: &str) -> Vec<Arc<dyn kilo_ports::tool::Tool>>;
 
-    /// Checks a call's arguments against the tool's schema; the sentence of the error is for the model.
-    fn check(&self, name: &str, input: &serde_json::Value) -> Result<(), String>;
+    /// Checks a call's arguments against the tool's schema and gives them back in its form; the sentence of the error is
+    /// for the model.
+    fn check(&self, name: &str, input: serde_json::Value) -> Result<serde_json::Value, String>;
 }

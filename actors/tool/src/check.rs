@@ -1,23 +1,69 @@
-//! The checks of a call before it runs, and the sentences that tell a model what was wrong with it.
+//! The check of a call's arguments before it runs, and the sentences that tell a model what was wrong with them.
 
+use crate::repair::repair;
+use boon::{Compiler, ErrorKind, SchemaIndex, Schemas, UrlLoader, ValidationError};
 use kilo_ports::tool::ToolSpec;
-use serde_json::{Value, json};
+use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Faults named in one answer; more would not help a model.
 const FAULTS_MAX: usize = 5;
+/// The name under which a tool's schema is known to the compiler.
+const ADDRESS: &str = "mem:///parameters";
 
-/// Checks a call's arguments against the tool's schema: required fields, types, enums, ranges, nested objects and lists.
-/// Unknown fields pass, for models like to add some.
-///
-/// Errors: the whole sentence for the model, as [`invalid_arguments`] makes it.
-pub fn check_input(spec: &ToolSpec, input: &Value) -> Result<(), String> {
-    let mut faults = Vec::new();
-    check(&spec.parameters, input, "", &mut faults);
-    if faults.is_empty() {
-        return Ok(());
+/// A tool's schema, ready to check calls with.
+pub struct Checker {
+    name: String,
+    schema: std::sync::Arc<Value>,
+    compiled: Option<(Schemas, SchemaIndex)>,
+}
+
+impl Checker {
+    /// Reads a tool's schema. One that is no schema checks nothing: its server will say what it does not take.
+    pub fn new(spec: &ToolSpec) -> Self {
+        let mut schemas = Schemas::new();
+        let mut compiler = Compiler::new();
+        compiler.use_loader(Box::new(NothingElse));
+        // Nothing is registered under this address yet, so only the compilation can fail.
+        let _ = compiler.add_resource(ADDRESS, (*spec.parameters).clone());
+        let compiled = match compiler.compile(ADDRESS, &mut schemas) {
+            Ok(index) => Some((schemas, index)),
+            Err(error) => {
+                tracing::warn!(tool = %spec.name, %error, "the tool's schema cannot be used");
+                None
+            }
+        };
+        Self {
+            name: spec.name.to_string(),
+            schema: spec.parameters.clone(),
+            compiled,
+        }
     }
-    faults.truncate(FAULTS_MAX);
-    Err(invalid_arguments(spec.name, &faults.join("; ")))
+
+    /// The arguments, with what models get wrong about their form put right. Unknown fields pass unless the schema
+    /// forbids them, for models like to add some.
+    ///
+    /// Errors: the whole sentence for the model, as [`invalid_arguments`] makes it.
+    pub fn check(&self, input: Value) -> Result<Value, String> {
+        let input = repair(&self.schema, input);
+        let Some((schemas, index)) = &self.compiled else {
+            return Ok(input);
+        };
+        let faults = match schemas.validate(&input, *index) {
+            Ok(()) => return Ok(input),
+            Err(error) => faults(&error),
+        };
+        Err(invalid_arguments(&self.name, &faults.join("; ")))
+    }
+}
+
+/// Schemas refer to themselves only: no file and no page is read for one.
+struct NothingElse;
+
+impl UrlLoader for NothingElse {
+    fn load(&self, url: &str) -> Result<Value, Box<dyn std::error::Error>> {
+        Err(format!("{url} is not loaded").into())
+    }
 }
 
 /// The error of a call whose arguments do not fit.
@@ -27,185 +73,73 @@ pub fn invalid_arguments(tool: &str, fault: &str) -> String {
     )
 }
 
-/// The error of a call to a tool that is not on offer; `offered` in the order in which they were offered.
-pub fn unavailable_tool(tool: &str, offered: &[&str]) -> String {
-    format!(
-        "Model tried to call unavailable tool '{tool}'. Available tools: {}.",
-        offered.join(", ")
-    )
+/// What is wrong, in the order of the schema, each thing once.
+fn faults(error: &ValidationError) -> Vec<String> {
+    let mut faults = Vec::new();
+    collect(error, &mut faults);
+    let mut seen = BTreeSet::new();
+    faults.retain(|fault| seen.insert(fault.clone()));
+    faults.truncate(FAULTS_MAX);
+    faults
 }
 
-/// The input to keep, and the error, of a call whose arguments are not JSON.
-pub fn not_json(tool: &str, raw: &str) -> (Value, String) {
-    let why = match serde_json::from_str::<Value>(raw) {
-        Err(error) => error.to_string(),
-        Ok(_) => "not an object".to_owned(),
-    };
-    (
-        json!({ "value": raw }),
-        format!(
-            "The arguments of the {tool} call are not valid JSON ({why}): {}",
-            head(raw)
-        ),
-    )
-}
-
-fn head(raw: &str) -> String {
-    let mut head: String = raw.chars().take(200).collect();
-    if head.len() < raw.len() {
-        head.push('…');
+fn collect(error: &ValidationError, faults: &mut Vec<String>) {
+    let at = place(&error.instance_location.to_string());
+    if let ErrorKind::Required { want } = &error.kind {
+        let missing = want.iter().map(|field| below(&at, field));
+        return faults.extend(missing.map(|field| format!("{field} is required and missing")));
     }
-    head
-}
-
-fn check(schema: &Value, value: &Value, at: &str, faults: &mut Vec<String>) {
-    if faults.len() >= FAULTS_MAX {
-        return;
+    if let Some(fault) = sentence(&error.kind) {
+        let at = if at.is_empty() { "the input" } else { &at };
+        return faults.push(format!("{at} {fault}"));
     }
-    if let Some(options) = schema["anyOf"].as_array() {
-        return check_any(options, value, at, faults);
-    }
-    if let Some(wanted) = schema["type"].as_str()
-        && !has_type(wanted, value)
-    {
-        return faults.push(format!(
-            "{} must be {}, not {}",
-            name(at),
-            article(wanted),
-            article(type_of(value))
-        ));
-    }
-    if let Some(choices) = schema["enum"].as_array()
-        && !choices.contains(value)
-    {
-        let choices: Vec<String> = choices.iter().map(Value::to_string).collect();
-        return faults.push(format!(
-            "{} must be one of {}",
-            name(at),
-            choices.join(", ")
-        ));
-    }
-    match value {
-        Value::Object(_) => check_fields(schema, value, at, faults),
-        Value::Array(items) => check_items(schema, items, at, faults),
-        Value::Number(_) => check_range(schema, value, at, faults),
-        _ => {}
+    // Of several alternatives the last one speaks for all: the first is often the null of an optional field.
+    match (&error.kind, error.causes.last()) {
+        (ErrorKind::AnyOf | ErrorKind::OneOf(None), Some(last)) => collect(last, faults),
+        _ => error.causes.iter().for_each(|cause| collect(cause, faults)),
     }
 }
 
-fn check_any(options: &[Value], value: &Value, at: &str, faults: &mut Vec<String>) {
-    let mut last = Vec::new();
-    for option in options {
-        last.clear();
-        check(option, value, at, &mut last);
-        if last.is_empty() {
-            return;
+/// What is wrong with one value; nothing for what only groups other faults.
+fn sentence(kind: &ErrorKind) -> Option<String> {
+    Some(match kind {
+        ErrorKind::Type { got, want } => {
+            let want: Vec<String> = want.iter().map(|kind| article(&kind.to_string())).collect();
+            let is_fraction = want == ["an integer"] && got.to_string() == "number";
+            let got = if is_fraction {
+                "a fraction".into()
+            } else {
+                article(&got.to_string())
+            };
+            format!("must be {}, not {got}", want.join(" or "))
         }
-    }
-    faults.append(&mut last);
-}
-
-fn check_fields(schema: &Value, value: &Value, at: &str, faults: &mut Vec<String>) {
-    let below = |field: &str| {
-        if at.is_empty() {
-            field.to_owned()
-        } else {
-            format!("{at}.{field}")
+        ErrorKind::Enum { want } => {
+            let want: Vec<String> = want.iter().map(Value::to_string).collect();
+            format!("must be one of {}", want.join(", "))
         }
-    };
-    for field in schema["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-    {
-        if value.get(field).is_none() {
-            faults.push(format!("{} is required and missing", name(&below(field))));
+        ErrorKind::Const { want } => format!("must be {want}"),
+        ErrorKind::Minimum { want, .. } => format!("must be at least {want}"),
+        ErrorKind::Maximum { want, .. } => format!("must be at most {want}"),
+        ErrorKind::ExclusiveMinimum { want, .. } => format!("must be above {want}"),
+        ErrorKind::ExclusiveMaximum { want, .. } => format!("must be below {want}"),
+        ErrorKind::MinItems { want, .. } => format!("must have at least {want} items"),
+        ErrorKind::MaxItems { want, .. } => format!("must have at most {want} items"),
+        ErrorKind::MinLength { want, .. } => format!("must have at least {want} characters"),
+        ErrorKind::MaxLength { want, .. } => format!("must have at most {want} characters"),
+        ErrorKind::Pattern { want, .. } => format!("must fit the pattern {want}"),
+        ErrorKind::AdditionalProperties { got } => {
+            format!("has fields that are not known: {}", got.join(", "))
         }
-    }
-    for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
-        if let Some(inner) = value.get(field) {
-            check(schema, inner, &below(field), faults);
-        }
-    }
-}
-
-fn check_items(schema: &Value, items: &[Value], at: &str, faults: &mut Vec<String>) {
-    let count = items.len() as u64;
-    if schema["minItems"]
-        .as_u64()
-        .is_some_and(|least| count < least)
-    {
-        faults.push(format!(
-            "{} must have at least {} items",
-            name(at),
-            schema["minItems"]
-        ));
-    }
-    if schema["maxItems"].as_u64().is_some_and(|most| count > most) {
-        faults.push(format!(
-            "{} must have at most {} items",
-            name(at),
-            schema["maxItems"]
-        ));
-    }
-    let Some(item_schema) = schema.get("items") else {
-        return;
-    };
-    for (index, item) in items.iter().enumerate() {
-        check(item_schema, item, &format!("{at}[{index}]"), faults);
-    }
-}
-
-fn check_range(schema: &Value, value: &Value, at: &str, faults: &mut Vec<String>) {
-    let Some(number) = value.as_f64() else { return };
-    if schema["minimum"]
-        .as_f64()
-        .is_some_and(|least| number < least)
-    {
-        faults.push(format!(
-            "{} must be at least {}",
-            name(at),
-            schema["minimum"]
-        ));
-    } else if schema["exclusiveMinimum"]
-        .as_f64()
-        .is_some_and(|least| number <= least)
-    {
-        faults.push(format!(
-            "{} must be above {}",
-            name(at),
-            schema["exclusiveMinimum"]
-        ));
-    } else if schema["maximum"].as_f64().is_some_and(|most| number > most) {
-        faults.push(format!(
-            "{} must be at most {}",
-            name(at),
-            schema["maximum"]
-        ));
-    }
-}
-
-fn has_type(wanted: &str, value: &Value) -> bool {
-    match wanted {
-        "integer" => {
-            value.is_i64()
-                || value.is_u64()
-                || value.as_f64().is_some_and(|number| number.fract() == 0.0)
-        }
-        other => type_of(value) == other,
-    }
-}
-
-fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
+        ErrorKind::OneOf(Some(_)) => "fits more than one of its alternatives".into(),
+        ErrorKind::Not | ErrorKind::FalseSchema => "is not allowed".into(),
+        ErrorKind::Group
+        | ErrorKind::Schema { .. }
+        | ErrorKind::Reference { .. }
+        | ErrorKind::AllOf
+        | ErrorKind::AnyOf
+        | ErrorKind::OneOf(None) => return None,
+        other => other.to_string(),
+    })
 }
 
 fn article(kind: &str) -> String {
@@ -216,19 +150,36 @@ fn article(kind: &str) -> String {
     }
 }
 
-fn name(at: &str) -> &str {
-    if at.is_empty() { "the input" } else { at }
+/// `/todos/0/priority` as `todos[0].priority`.
+fn place(pointer: &str) -> String {
+    let mut place = String::new();
+    for step in pointer.split('/').skip(1) {
+        let step = step.replace("~1", "/").replace("~0", "~");
+        if step.bytes().all(|byte| byte.is_ascii_digit()) && !step.is_empty() {
+            place.push_str(&format!("[{step}]"));
+        } else {
+            place = below(&place, &step);
+        }
+    }
+    place
+}
+
+fn below(at: &str, field: &str) -> String {
+    if at.is_empty() {
+        field.to_owned()
+    } else {
+        format!("{at}.{field}")
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{check_input, not_json, unavailable_tool};
     use crate::testing::Stage;
     use serde_json::{Value, json};
 
     fn fault(tool: &str, input: Value) -> String {
-        let spec = Stage::new().registry.get(tool).unwrap().spec();
-        check_input(&spec, &input).err().unwrap_or_default()
+        let checked = Stage::new().registry.check(tool, input);
+        checked.err().unwrap_or_default()
     }
 
     #[test]
@@ -271,16 +222,5 @@ mod tests {
             ),
             ""
         );
-    }
-
-    #[test]
-    fn sentences_carry_the_words_that_clients_look_for() {
-        assert_eq!(
-            unavailable_tool("x", &["bash", "read"]),
-            "Model tried to call unavailable tool 'x'. Available tools: bash, read."
-        );
-        let (input, error) = not_json("read", "{\"filePath\": ");
-        assert_eq!(input, json!({"value": "{\"filePath\": "}));
-        assert!(error.contains("JSON"), "{error}");
     }
 }

@@ -13,12 +13,14 @@ pub mod output;
 mod patch;
 pub mod place;
 mod registry;
+mod repair;
 mod rules;
+mod schema;
 mod search;
 #[cfg(test)]
 mod testing;
 pub mod text;
 mod web;
 
-pub use check::{check_input, invalid_arguments, not_json, unavailable_tool};
+pub use check::invalid_arguments;
 pub use registry::{Options, Registry};

@@ -3,13 +3,15 @@
 use crate::builtin::{
     apply_patch, bash, edit, glob, grep, question, read, skill, task, todowrite, webfetch, write,
 };
+use crate::check::Checker;
 use crate::output::Bounded;
 use crate::search::Searches;
 use crate::text::FileLocks;
 use crate::web::target::system_lookup;
 use kilo_ports::tool::{Tool, ToolSpec};
+use serde_json::Value;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Every name that a tool has or will have, in the order of `GET /experimental/tool/ids`.
 const IDS: [&str; 16] = [
@@ -60,9 +62,27 @@ impl Default for Options {
     }
 }
 
-/// The tools of a daemon. One is enough for all sessions: file locks and search permits are shared.
+/// The tools of a folder. Built-in ones share file locks and search permits with those of every other folder.
+#[derive(Clone)]
 pub struct Registry {
-    tools: Vec<(&'static str, Arc<dyn Tool>)>,
+    tools: Vec<Arc<Entry>>,
+}
+
+struct Entry {
+    spec: ToolSpec,
+    tool: Arc<dyn Tool>,
+    /// Made with the first call: most tools are offered and never called.
+    checker: OnceLock<Checker>,
+}
+
+impl Entry {
+    fn new(tool: Arc<dyn Tool>) -> Arc<Self> {
+        Arc::new(Self {
+            spec: tool.spec(),
+            tool,
+            checker: OnceLock::new(),
+        })
+    }
 }
 
 impl Registry {
@@ -90,46 +110,69 @@ impl Registry {
             Arc::new(Bounded(apply_patch::ApplyPatch::new(locks))),
         ];
         Self {
-            tools: tools
-                .into_iter()
-                .map(|tool| (tool.spec().name, tool))
-                .collect(),
+            tools: tools.into_iter().map(Entry::new).collect(),
         }
+    }
+
+    /// These tools and others that a folder has: of MCP servers, of the user. A name that is taken already stays with its
+    /// first owner, so nobody can put a tool of his own in a built-in one's place.
+    pub fn with(&self, more: impl IntoIterator<Item = Arc<dyn Tool>>) -> Self {
+        let mut all = self.clone();
+        for tool in more {
+            let entry = Entry::new(tool);
+            if all.entry(&entry.spec.name).is_some() {
+                let source = &entry.spec.source;
+                tracing::warn!(tool = %entry.spec.name, ?source, "there is a tool of this name already");
+                continue;
+            }
+            all.tools.push(entry);
+        }
+        all
+    }
+
+    fn entry(&self, name: &str) -> Option<&Arc<Entry>> {
+        self.tools.iter().find(|entry| &*entry.spec.name == name)
     }
 
     /// The tool of that name.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Tool>> {
-        self.tools
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, tool)| tool)
+        self.entry(name).map(|entry| &entry.tool)
     }
 
     /// The faces of all tools.
     pub fn specs(&self) -> Vec<ToolSpec> {
-        self.tools.iter().map(|(_, tool)| tool.spec()).collect()
+        self.tools.iter().map(|entry| entry.spec.clone()).collect()
     }
 
-    /// All names, those of tools to come included.
-    pub fn ids(&self) -> Vec<&'static str> {
-        IDS.to_vec()
+    /// All names: first those of built-in tools, also of ones to come, then the others.
+    pub fn ids(&self) -> Vec<String> {
+        let names = self.tools.iter().map(|entry| entry.spec.name.to_string());
+        let others = names.filter(|name| !IDS.contains(&name.as_str()));
+        IDS.map(str::to_owned).into_iter().chain(others).collect()
     }
 
     /// The tools that a model is offered, before any permission rule: models that were trained on patches get
-    /// `apply_patch` in place of `edit` and `write`. `client` (`cli`, `vscode`, …) hides nothing yet.
-    pub fn offered(&self, model_id: &str, client: &str) -> Vec<&dyn Tool> {
-        let _ = client;
+    /// `apply_patch` in place of `edit` and `write`.
+    pub fn offered(&self, model_id: &str) -> Vec<Arc<dyn Tool>> {
         let patches = prefers_patches(model_id);
-        let fits = |name: &str| match name {
+        let fits = |spec: &ToolSpec| match &*spec.name {
             "apply_patch" => patches,
             "edit" | "write" => !patches,
             _ => true,
         };
-        self.tools
-            .iter()
-            .filter(|(name, _)| fits(name))
-            .map(|(_, tool)| &**tool)
-            .collect()
+        let offered = self.tools.iter().filter(|entry| fits(&entry.spec));
+        offered.map(|entry| entry.tool.clone()).collect()
+    }
+
+    /// A call's arguments in the form of the tool's schema; those of an unknown tool as they are.
+    ///
+    /// Errors: the sentence for the model about what does not fit.
+    pub fn check(&self, name: &str, input: Value) -> Result<Value, String> {
+        let Some(entry) = self.entry(name) else {
+            return Ok(input);
+        };
+        let checker = entry.checker.get_or_init(|| Checker::new(&entry.spec));
+        checker.check(input)
     }
 }
 
@@ -140,14 +183,75 @@ fn prefers_patches(model_id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Options, Registry};
+    use kilo_ports::BoxFuture;
+    use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSource, ToolSpec};
+    use serde_json::{Value, json};
+    use std::sync::Arc;
 
-    fn offered(model: &str) -> Vec<&'static str> {
-        let registry = Registry::builtin(Options::default());
-        registry
-            .offered(model, "cli")
-            .iter()
-            .map(|tool| tool.spec().name)
-            .collect()
+    /// A tool of a server.
+    struct Remote(&'static str);
+
+    impl Tool for Remote {
+        fn spec(&self) -> ToolSpec {
+            ToolSpec {
+                name: self.0.into(),
+                description: "A tool of somebody else's server".into(),
+                parameters: Arc::new(json!({
+                    "type": "object",
+                    "properties": {"point": {"$ref": "#/$defs/point"}},
+                    "$defs": {"point": {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}},
+                    "additionalProperties": false,
+                })),
+                access: Access::Executes,
+                source: ToolSource::Mcp {
+                    server: "far".into(),
+                },
+            }
+        }
+
+        fn run(&self, _: Value, _: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+            Box::pin(std::future::ready(Ok(ToolOutput::default())))
+        }
+    }
+
+    #[test]
+    fn a_folder_has_tools_of_its_own_beside_the_built_in_ones() {
+        let builtin = Registry::builtin(Options::default());
+        let more: Vec<Arc<dyn Tool>> = vec![Arc::new(Remote("far_draw")), Arc::new(Remote("read"))];
+        let folder = builtin.with(more);
+        assert!(builtin.get("far_draw").is_none());
+        assert_eq!(folder.specs().len(), builtin.specs().len() + 1);
+        let source = |name: &str| folder.get(name).unwrap().spec().source.wire();
+        assert_eq!(
+            source("far_draw"),
+            Some(json!({"type": "mcp", "server": "far"}))
+        );
+        assert_eq!(source("read"), None);
+        assert!(folder.ids().contains(&"far_draw".to_owned()));
+        let offered = folder.offered("claude");
+        assert!(offered.iter().any(|tool| &*tool.spec().name == "far_draw"));
+        let point = json!({"point": "{\"x\": \"3\"}"});
+        assert_eq!(
+            folder.check("far_draw", point),
+            Ok(json!({"point": {"x": 3}}))
+        );
+        let refused = folder
+            .check("far_draw", json!({"point": {}, "y": 1}))
+            .unwrap_err();
+        assert!(
+            refused.contains("point.x is required and missing"),
+            "{refused}"
+        );
+        assert!(
+            refused.contains("has fields that are not known: "),
+            "{refused}"
+        );
+    }
+
+    fn offered(model: &str) -> Vec<String> {
+        let offered = Registry::builtin(Options::default()).offered(model);
+        let names = offered.iter().map(|tool| tool.spec().name.to_string());
+        names.collect()
     }
 
     #[test]
@@ -160,9 +264,13 @@ mod tests {
             ("claude", false),
         ] {
             let names = offered(model);
-            assert_eq!(names.contains(&"apply_patch"), patches, "{model}");
-            assert_eq!(names.contains(&"edit"), !patches, "{model}");
-            assert_eq!(names.contains(&"write"), !patches, "{model}");
+            assert_eq!(
+                names.contains(&"apply_patch".to_owned()),
+                patches,
+                "{model}"
+            );
+            assert_eq!(names.contains(&"edit".to_owned()), !patches, "{model}");
+            assert_eq!(names.contains(&"write".to_owned()), !patches, "{model}");
         }
     }
 
@@ -170,7 +278,11 @@ mod tests {
     fn every_tool_is_listed_and_described() {
         let registry = Registry::builtin(Options::default());
         for spec in registry.specs() {
-            assert!(registry.ids().contains(&spec.name), "{}", spec.name);
+            assert!(
+                registry.ids().contains(&spec.name.to_string()),
+                "{}",
+                spec.name
+            );
             assert_eq!(spec.parameters["type"], "object");
             assert!(spec.description.len() > 40, "{}", spec.name);
             for field in spec.parameters["required"].as_array().unwrap() {
@@ -181,7 +293,7 @@ mod tests {
                 );
             }
         }
-        let mut names: Vec<&str> = registry.specs().iter().map(|spec| spec.name).collect();
+        let mut names: Vec<Arc<str>> = registry.specs().into_iter().map(|spec| spec.name).collect();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), registry.specs().len());

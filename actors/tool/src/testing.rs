@@ -92,8 +92,9 @@ impl Stage {
     }
 
     pub async fn run(&self, tool: &str, input: Value) -> Result<ToolOutput, ToolError> {
+        let checked = self.registry.check(tool, input);
+        let input = checked.map_err(ToolError::Failed)?;
         let tool = self.registry.get(tool).unwrap();
-        crate::check_input(&tool.spec(), &input).map_err(ToolError::Failed)?;
         tool.run(input, self.cx.clone()).await
     }
 

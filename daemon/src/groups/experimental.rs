@@ -16,7 +16,7 @@ routes! {
 }
 
 async fn tool_ids(daemon: Arc<Daemon>, _: Request) -> Answer {
-    Reply::json(&daemon.toolbox.registry().ids())
+    Reply::json(&daemon.toolbox.0.ids())
 }
 
 async fn tools(daemon: Arc<Daemon>, request: Request) -> Answer {
@@ -27,7 +27,11 @@ async fn tools(daemon: Arc<Daemon>, request: Request) -> Answer {
         .into_iter()
         .map(|tool| {
             let spec = tool.spec();
-            json!({"id": spec.name, "description": spec.description, "parameters": spec.parameters})
+            let mut shown = json!({"id": spec.name, "description": spec.description, "parameters": spec.parameters});
+            if let Some(source) = spec.source.wire() {
+                shown["source"] = source;
+            }
+            shown
         })
         .collect();
     Reply::json(&tools)

@@ -40,6 +40,9 @@ impl Machine {
             serde_json::from_slice(&mended.ok_or(error)?)
         }) {
             Ok(input @ Value::Object(_)) => Ok(input),
+            // Some models write the object as a string in JSON once more.
+            Ok(Value::String(inner)) if is_object(&inner) => serde_json::from_str(&inner)
+                .map_err(|error| (json!({"value": raw}), error.to_string())),
             Ok(other) => Err((
                 json!({"value": other}),
                 "arguments must be a JSON object".to_string(),
@@ -400,4 +403,8 @@ impl Machine {
             self.order_diff(cx, &prompt);
         }
     }
+}
+
+fn is_object(text: &str) -> bool {
+    serde_json::from_str::<Map<String, Value>>(text).is_ok()
 }

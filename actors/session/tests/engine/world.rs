@@ -153,8 +153,8 @@ impl Toolbox for Tools {
         vec![self.read()]
     }
 
-    fn check(&self, _: &str, _: &Value) -> Result<(), String> {
-        Ok(())
+    fn check(&self, _: &str, input: Value) -> Result<Value, String> {
+        Ok(input)
     }
 }
 
@@ -163,10 +163,11 @@ struct Read(Arc<AtomicUsize>);
 impl Tool for Read {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
-            name: "read",
+            name: "read".into(),
             description: "Reads.".into(),
             parameters: Arc::new(json!({"type": "object"})),
             access: Access::Reads,
+            source: Default::default(),
         }
     }
 

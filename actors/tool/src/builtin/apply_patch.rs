@@ -5,10 +5,12 @@ use crate::diff::Change;
 use crate::guard::{Wanted, ask_edit};
 use crate::patch::{self, Section};
 use crate::place::Place;
+use crate::schema;
 use crate::text::{FileLocks, TextFile};
 use kilo_ports::BoxFuture;
 use kilo_ports::files::Staged;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
@@ -26,9 +28,10 @@ pub struct ApplyPatch {
     locks: Arc<FileLocks>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Input {
+    /// The whole patch
     patch_text: String,
 }
 
@@ -56,16 +59,11 @@ impl ApplyPatch {
 
 impl Tool for ApplyPatch {
     fn spec(&self) -> ToolSpec {
-        ToolSpec {
-            name: "apply_patch",
-            description: include_str!("descriptions/apply_patch.md").into(),
-            parameters: Arc::new(json!({
-                "type": "object",
-                "properties": {"patchText": {"type": "string", "description": "The whole patch"}},
-                "required": ["patchText"],
-            })),
-            access: Access::Writes,
-        }
+        schema::spec::<Input>(
+            "apply_patch",
+            include_str!("descriptions/apply_patch.md"),
+            Access::Writes,
+        )
     }
 
     fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {

@@ -4,15 +4,16 @@ mod collect;
 
 use crate::call;
 use crate::place::Place;
+use crate::schema::{self, Positive};
 use collect::{Collector, Kept};
 use kilo_ports::BoxFuture;
 use kilo_ports::sandbox::{Exit, ProcessSpec, SandboxError};
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
 use kilo_shell::{Context, requests};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -35,36 +36,26 @@ const TITLE_CHARS_MAX: usize = 200;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bash;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Input {
+    /// The command
     command: String,
+    /// Milliseconds after which it is ended (default 120000)
+    #[schemars(with = "Option<Positive>")]
     timeout: Option<f64>,
+    /// The folder to run in (default: the session's)
     workdir: Option<String>,
+    /// What it is for, in five to ten words
     description: Option<String>,
 }
 
 impl Tool for Bash {
     fn spec(&self) -> ToolSpec {
-        ToolSpec {
-            name: "bash",
-            description: include_str!("descriptions/bash.md").into(),
-            parameters: Arc::new(json!({
-                "type": "object",
-                "properties": {
-                    "command": {"type": "string", "description": "The command"},
-                    "timeout": {
-                        "type": "integer",
-                        "exclusiveMinimum": 0,
-                        "maximum": 9_007_199_254_740_991_u64,
-                        "description": "Milliseconds after which it is ended (default 120000)",
-                    },
-                    "workdir": {"type": "string", "description": "The folder to run in (default: the session's)"},
-                    "description": {"type": "string", "description": "What it is for, in five to ten words"},
-                },
-                "required": ["command"],
-            })),
-            access: Access::Executes,
-        }
+        schema::spec::<Input>(
+            "bash",
+            include_str!("descriptions/bash.md"),
+            Access::Executes,
+        )
     }
 
     fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {

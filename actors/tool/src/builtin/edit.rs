@@ -7,11 +7,13 @@ use crate::call::{self, facts};
 use crate::diff::Change;
 use crate::guard::{Wanted, ask_edit};
 use crate::place::Place;
+use crate::schema;
 use crate::text::ending::Ending;
 use crate::text::{FileLocks, TextFile};
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
 use matchers::{Found, find, is_disproportionate};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::ops::Range;
@@ -26,12 +28,16 @@ pub struct Edit {
     locks: Arc<FileLocks>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Input {
+    /// The file to change
     file_path: String,
+    /// The text to replace, as it stands in the file
     old_string: String,
+    /// The text to put in its place
     new_string: String,
+    /// Replace every occurrence (default false)
     #[serde(default)]
     replace_all: bool,
 }
@@ -45,21 +51,7 @@ impl Edit {
 
 impl Tool for Edit {
     fn spec(&self) -> ToolSpec {
-        ToolSpec {
-            name: "edit",
-            description: include_str!("descriptions/edit.md").into(),
-            parameters: Arc::new(json!({
-                "type": "object",
-                "properties": {
-                    "filePath": {"type": "string", "description": "The file to change"},
-                    "oldString": {"type": "string", "description": "The text to replace, as it stands in the file"},
-                    "newString": {"type": "string", "description": "The text to put in its place"},
-                    "replaceAll": {"type": "boolean", "description": "Replace every occurrence (default false)"},
-                },
-                "required": ["filePath", "oldString", "newString"],
-            })),
-            access: Access::Writes,
-        }
+        schema::spec::<Input>("edit", include_str!("descriptions/edit.md"), Access::Writes)
     }
 
     fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {

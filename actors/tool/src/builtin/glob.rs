@@ -3,13 +3,14 @@
 use crate::call::{self, ask_any, facts};
 use crate::place::Place;
 use crate::rules;
+use crate::schema;
 use crate::search::{Dated, PathPattern, Searches, split_base, walk};
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use std::sync::Arc;
+use serde_json::{Map, Value};
 
 /// Files shown.
 const FILES_MAX: usize = 100;
@@ -21,9 +22,11 @@ pub struct Glob {
     searches: Searches,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Input {
+    /// The pattern, such as **/*.rs
     pattern: String,
+    /// The folder to search (default: the working folder)
     path: Option<String>,
 }
 
@@ -36,19 +39,7 @@ impl Glob {
 
 impl Tool for Glob {
     fn spec(&self) -> ToolSpec {
-        ToolSpec {
-            name: "glob",
-            description: include_str!("descriptions/glob.md").into(),
-            parameters: Arc::new(json!({
-                "type": "object",
-                "properties": {
-                    "pattern": {"type": "string", "description": "The pattern, such as **/*.rs"},
-                    "path": {"type": "string", "description": "The folder to search (default: the working folder)"},
-                },
-                "required": ["pattern"],
-            })),
-            access: Access::Reads,
-        }
+        schema::spec::<Input>("glob", include_str!("descriptions/glob.md"), Access::Reads)
     }
 
     fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
@@ -160,7 +151,8 @@ fn shown(title: String, mut found: Newest) -> ToolOutput {
 #[cfg(test)]
 mod tests {
     use crate::testing::Stage;
-    use serde_json::{Value, json};
+    use serde_json::Value;
+    use serde_json::json;
     use std::time::{Duration, UNIX_EPOCH};
 
     fn age(stage: &Stage, name: &str, seconds: u64) {

@@ -5,6 +5,7 @@ mod file;
 use crate::call::{self, ask_any, facts};
 use crate::place::Place;
 use crate::rules;
+use crate::schema::{self, Positive, Whole};
 use crate::search::{Dated, PathPattern, Searches, walk};
 use file::{Found, Hits};
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
@@ -13,10 +14,10 @@ use kilo_ports::files::Kind;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
 use kilo_protocol::model::Rule;
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Matches shown without a `limit`.
@@ -40,16 +41,25 @@ pub struct Grep {
     searches: Searches,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Input {
+    /// The regular expression
     pattern: String,
+    /// The folder or file to search (default: the working folder)
     path: Option<String>,
+    /// A pattern for the files, such as *.{ts,tsx}
     include: Option<String>,
+    /// Lines to show around each match (default 0)
+    #[schemars(with = "Option<Whole>")]
     context: Option<f64>,
+    /// Matches to show (default 100)
+    #[schemars(with = "Option<Positive>")]
     limit: Option<f64>,
+    /// Search for the pattern as plain text
     #[serde(default)]
     literal: bool,
+    /// Upper and lower case are the same
     #[serde(default)]
     ignore_case: bool,
 }
@@ -63,26 +73,7 @@ impl Grep {
 
 impl Tool for Grep {
     fn spec(&self) -> ToolSpec {
-        ToolSpec {
-            name: "grep",
-            description: include_str!("descriptions/grep.md").into(),
-            parameters: Arc::new(json!({
-                "type": "object",
-                "properties": {
-                    "pattern": {"type": "string", "description": "The regular expression"},
-                    "path": {"type": "string", "description": "The folder or file to search (default: the working folder)"},
-                    "include": {"type": "string", "description": "A pattern for the files, such as *.{ts,tsx}"},
-                    "context": {"type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_u64,
-                        "description": "Lines to show around each match (default 0)"},
-                    "limit": {"type": "integer", "exclusiveMinimum": 0, "maximum": 9_007_199_254_740_991_u64,
-                        "description": "Matches to show (default 100)"},
-                    "literal": {"type": "boolean", "description": "Search for the pattern as plain text"},
-                    "ignoreCase": {"type": "boolean", "description": "Upper and lower case are the same"},
-                },
-                "required": ["pattern"],
-            })),
-            access: Access::Reads,
-        }
+        schema::spec::<Input>("grep", include_str!("descriptions/grep.md"), Access::Reads)
     }
 
     fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {

@@ -1,10 +1,12 @@
 //! `question`: asks the user.
 
 use crate::call::{self, facts};
+use crate::schema;
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{Access, QuestionAnswer, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// Questions of one call.
 const QUESTIONS_MAX: usize = 10;
@@ -15,90 +17,83 @@ const QUESTIONS_MAX: usize = 10;
 /// session's rules to say.
 pub struct Question;
 
+#[derive(Deserialize, JsonSchema)]
+struct Input {
+    /// The questions, shown together
+    #[schemars(length(max = QUESTIONS_MAX))]
+    questions: Vec<Asked>,
+}
+
+// A question as clients show it. The keys name texts that clients translate.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Asked {
+    /// The whole question
+    question: String,
+    /// A label of at most 30 characters
+    header: String,
+    /// The choices
+    options: Vec<Choice>,
+    /// More than one choice may be taken
+    #[serde(skip_serializing_if = "Option::is_none")]
+    multiple: Option<bool>,
+    /// The label to offer first
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    question_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    header_key: Option<String>,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Choice {
+    /// One to five words
+    label: String,
+    /// What this choice means
+    description: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description_key: Option<String>,
+    /// An agent to switch to with this choice
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<String>,
+}
+
 impl Tool for Question {
     fn spec(&self) -> ToolSpec {
-        ToolSpec {
-            name: "question",
-            description: include_str!("descriptions/question.md").into(),
-            parameters: Arc::new(parameters()),
-            access: Access::Session,
-        }
+        schema::spec::<Input>(
+            "question",
+            include_str!("descriptions/question.md"),
+            Access::Session,
+        )
     }
 
-    fn run(
-        &self,
-        mut input: Value,
-        cx: ToolCx,
-    ) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
-        Box::pin(async move {
-            let questions = match input["questions"].take() {
-                Value::Array(questions) if !questions.is_empty() => questions,
-                _ => {
-                    return Err(ToolError::failed(crate::invalid_arguments(
-                        "question",
-                        "questions has no items",
-                    )));
-                }
-            };
-            let answer =
-                call::or_stopped(&cx, cx.host.question(&cx.call, questions.clone())).await??;
-            Ok(match answer {
-                QuestionAnswer::Answered(answers) => answered(&questions, answers),
-                QuestionAnswer::Dismissed => dismissed(),
-            })
-        })
+    fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+        Box::pin(async move { question(call::arguments("question", input)?, &cx).await })
     }
 }
 
-fn parameters() -> Value {
-    json!({
-        "type": "object",
-        "properties": {
-            "questions": {
-                "type": "array",
-                "description": "The questions, shown together",
-                "maxItems": QUESTIONS_MAX,
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "question": {"type": "string", "description": "The whole question"},
-                        "header": {"type": "string", "description": "A label of at most 30 characters"},
-                        "options": {
-                            "type": "array",
-                            "description": "The choices",
-                            "items": {
-                                "type": "object",
-                                "properties": {
-                                    "label": {"type": "string", "description": "One to five words"},
-                                    "description": {"type": "string", "description": "What this choice means"},
-                                    "labelKey": {"type": "string"},
-                                    "descriptionKey": {"type": "string"},
-                                    "mode": {"type": "string", "description": "An agent to switch to with this choice"},
-                                },
-                                "required": ["label", "description"],
-                            },
-                        },
-                        "multiple": {"type": "boolean", "description": "More than one choice may be taken"},
-                        "default": {"type": "string", "description": "The label to offer first"},
-                        "questionKey": {"type": "string"},
-                        "headerKey": {"type": "string"},
-                    },
-                    "required": ["question", "header", "options"],
-                },
-            },
-        },
-        "required": ["questions"],
+async fn question(input: Input, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
+    if input.questions.is_empty() {
+        let fault = crate::invalid_arguments("question", "questions has no items");
+        return Err(ToolError::failed(fault));
+    }
+    let shown: Vec<Value> = input.questions.iter().map(|asked| json!(asked)).collect();
+    let answer = call::or_stopped(cx, cx.host.question(&cx.call, shown)).await??;
+    Ok(match answer {
+        QuestionAnswer::Answered(answers) => answered(&input.questions, answers),
+        QuestionAnswer::Dismissed => dismissed(),
     })
 }
 
-fn answered(questions: &[Value], answers: Vec<Vec<String>>) -> ToolOutput {
-    let line = |(index, question): (usize, &Value)| {
+fn answered(questions: &[Asked], answers: Vec<Vec<String>>) -> ToolOutput {
+    let line = |(index, asked): (usize, &Asked)| {
         let labels = answers.get(index).filter(|labels| !labels.is_empty());
         let answer = labels.map_or("(no answer)".to_owned(), |labels| labels.join(", "));
-        format!(
-            "{}: {answer}",
-            question["question"].as_str().unwrap_or_default()
-        )
+        format!("{}: {answer}", asked.question)
     };
     let lines: Vec<String> = questions.iter().enumerate().map(line).collect();
     let title = match questions.len() {

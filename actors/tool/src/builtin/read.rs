@@ -7,14 +7,15 @@ mod near;
 
 use crate::call::{self, ask_any, facts};
 use crate::place::Place;
+use crate::schema::{self, Whole};
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
 use kilo_protocol::model::Rule;
 use kind::Kind;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
-use std::sync::Arc;
 
 /// Lines, or entries of a folder, that one call shows.
 const LINES_MAX: usize = 2_000;
@@ -26,11 +27,16 @@ const LINES_MAX: usize = 2_000;
 /// path that the session does not know yet come along.
 pub struct Read;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Input {
+    /// The file or folder to read
     file_path: String,
+    /// The first line to show, from 1
+    #[schemars(with = "Option<Whole>")]
     offset: Option<f64>,
+    /// How many lines to show (2000 at most)
+    #[schemars(with = "Option<Whole>")]
     limit: Option<f64>,
 }
 
@@ -45,22 +51,7 @@ struct Window {
 
 impl Tool for Read {
     fn spec(&self) -> ToolSpec {
-        ToolSpec {
-            name: "read",
-            description: include_str!("descriptions/read.md").into(),
-            parameters: Arc::new(json!({
-                "type": "object",
-                "properties": {
-                    "filePath": {"type": "string", "description": "The file or folder to read"},
-                    "offset": {"type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_u64,
-                        "description": "The first line to show, from 1"},
-                    "limit": {"type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_u64,
-                        "description": "How many lines to show (2000 at most)"},
-                },
-                "required": ["filePath"],
-            })),
-            access: Access::Reads,
-        }
+        schema::spec::<Input>("read", include_str!("descriptions/read.md"), Access::Reads)
     }
 
     fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {

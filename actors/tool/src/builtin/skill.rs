@@ -1,13 +1,14 @@
 //! `skill`: gives the model a skill's instructions.
 
 use crate::call::{self, facts};
+use crate::schema;
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{Access, Ask, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Files of a skill that its output names.
 const FILES_MAX: usize = 10;
@@ -19,8 +20,9 @@ const SKILL_BYTES_MAX: u64 = 1024 * 1024;
 /// Loads a skill: the text of its SKILL.md, its folder, and some of the files beside it.
 pub struct Skill;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Input {
+    /// The skill's name
     name: String,
 }
 
@@ -43,16 +45,11 @@ pub fn describe(skills: &[(String, String, PathBuf)]) -> String {
 
 impl Tool for Skill {
     fn spec(&self) -> ToolSpec {
-        ToolSpec {
-            name: "skill",
-            description: include_str!("descriptions/skill.md").into(),
-            parameters: Arc::new(json!({
-                "type": "object",
-                "properties": {"name": {"type": "string", "description": "The skill's name"}},
-                "required": ["name"],
-            })),
-            access: Access::Reads,
-        }
+        schema::spec::<Input>(
+            "skill",
+            include_str!("descriptions/skill.md"),
+            Access::Reads,
+        )
     }
 
     fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {

@@ -1,13 +1,14 @@
 //! `task`: gives work to another agent in a child session.
 
 use crate::call::{self, ask_any, facts};
+use crate::schema;
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{
     Access, TaskAgent, TaskAnswer, TaskOrder, Tool, ToolCx, ToolError, ToolOutput, ToolSpec,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
-use std::sync::Arc;
+use serde_json::Value;
 use std::time::Duration;
 
 /// How long a stopped child may take to end.
@@ -19,13 +20,21 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(10);
 /// waited for.
 pub struct Task;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Input {
+    /// Three to five words for the task
     description: String,
+    /// Everything the agent needs to know
     prompt: String,
+    /// The agent's name
     subagent_type: String,
+    /// The id of an earlier task, to go on with it
     task_id: Option<String>,
+    /// The command that ordered the task, if one did
     command: Option<String>,
+    /// Do not wait for the end
+    #[serde(rename = "background")]
+    _background: Option<bool>,
 }
 
 /// The tool's description with the agents that it may start.
@@ -43,23 +52,11 @@ pub fn describe(agents: &[TaskAgent]) -> String {
 
 impl Tool for Task {
     fn spec(&self) -> ToolSpec {
-        ToolSpec {
-            name: "task",
-            description: include_str!("descriptions/task.md").into(),
-            parameters: Arc::new(json!({
-                "type": "object",
-                "properties": {
-                    "description": {"type": "string", "description": "Three to five words for the task"},
-                    "prompt": {"type": "string", "description": "Everything the agent needs to know"},
-                    "subagent_type": {"type": "string", "description": "The agent's name"},
-                    "task_id": {"type": "string", "description": "The id of an earlier task, to go on with it"},
-                    "command": {"type": "string", "description": "The command that ordered the task, if one did"},
-                    "background": {"type": "boolean", "description": "Do not wait for the end"},
-                },
-                "required": ["description", "prompt", "subagent_type"],
-            })),
-            access: Access::Session,
-        }
+        schema::spec::<Input>(
+            "task",
+            include_str!("descriptions/task.md"),
+            Access::Session,
+        )
     }
 
     fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {

@@ -2,6 +2,7 @@
 
 use crate::call::{self, facts};
 use crate::rules;
+use crate::schema;
 use crate::web::address::Zone;
 use crate::web::fetch::{self, Answer, Page};
 use crate::web::target::{self, Lookup, Target};
@@ -9,7 +10,8 @@ use crate::web::{to_markdown, to_text};
 use encoding_rs::{Encoding, UTF_8};
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{Access, Ask, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -41,15 +43,18 @@ pub struct WebFetch {
     pub lookup: Lookup,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Input {
+    /// The address, with http:// or https://
     url: String,
+    /// The form of the answer
     #[serde(default)]
     format: Format,
+    /// Seconds to wait (default 30, at most 120)
     timeout: Option<f64>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Format {
     Text,
@@ -60,21 +65,11 @@ enum Format {
 
 impl Tool for WebFetch {
     fn spec(&self) -> ToolSpec {
-        ToolSpec {
-            name: "webfetch",
-            description: include_str!("descriptions/webfetch.md").into(),
-            parameters: Arc::new(json!({
-                "type": "object",
-                "properties": {
-                    "url": {"type": "string", "description": "The address, with http:// or https://"},
-                    "format": {"type": "string", "enum": ["text", "markdown", "html"], "default": "markdown",
-                        "description": "The form of the answer"},
-                    "timeout": {"type": "number", "description": "Seconds to wait (default 30, at most 120)"},
-                },
-                "required": ["url"],
-            })),
-            access: Access::Reads,
-        }
+        schema::spec::<Input>(
+            "webfetch",
+            include_str!("descriptions/webfetch.md"),
+            Access::Reads,
+        )
     }
 
     fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {

@@ -4,10 +4,12 @@ use crate::call::{self, facts};
 use crate::diff::Change;
 use crate::guard::{Wanted, ask_edit};
 use crate::place::Place;
+use crate::schema;
 use crate::text::ending;
 use crate::text::{FileLocks, TextFile};
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -20,11 +22,13 @@ pub struct Write {
     locks: Arc<FileLocks>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Input {
-    file_path: String,
+    /// The whole content of the file
     content: String,
+    /// The file to write; missing folders are made
+    file_path: String,
 }
 
 impl Write {
@@ -36,19 +40,11 @@ impl Write {
 
 impl Tool for Write {
     fn spec(&self) -> ToolSpec {
-        ToolSpec {
-            name: "write",
-            description: include_str!("descriptions/write.md").into(),
-            parameters: Arc::new(json!({
-                "type": "object",
-                "properties": {
-                    "content": {"type": "string", "description": "The whole content of the file"},
-                    "filePath": {"type": "string", "description": "The file to write; missing folders are made"},
-                },
-                "required": ["content", "filePath"],
-            })),
-            access: Access::Writes,
-        }
+        schema::spec::<Input>(
+            "write",
+            include_str!("descriptions/write.md"),
+            Access::Writes,
+        )
     }
 
     fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {

@@ -338,3 +338,24 @@ fn a_tool_is_known_by_a_name_in_other_clothes() {
         "#,
     );
 }
+
+#[test]
+fn arguments_that_were_written_as_a_string_are_read() {
+    let outcome = script(
+        r#"
+        prompt 'go'
+        call c1 read "{\"filePath\":\"a\"}"
+        finish tool-calls
+        "#,
+    );
+    outcome.since(
+        "call c1",
+        r#"
+            - call c1 read "{\"filePath\":\"a\"}"
+            record part m2.p3 call c1 read pending
+            record part m2.p3 call c1 read running
+            effect run_tool c1 read {"filePath":"a"}
+            - finish tool-calls
+        "#,
+    );
+}

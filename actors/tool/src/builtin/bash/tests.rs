@@ -16,7 +16,8 @@ fn stage() -> Stage {
 }
 
 async fn run(stage: &Stage, input: Value) -> Result<ToolOutput, ToolError> {
-    crate::check_input(&Bash.spec(), &input).map_err(ToolError::Failed)?;
+    let checked = crate::check::Checker::new(&Bash.spec()).check(input);
+    let input = checked.map_err(ToolError::Failed)?;
     Bash.run(input, stage.cx.clone()).await
 }
 
