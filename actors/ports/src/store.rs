@@ -3,6 +3,12 @@
 //! A record's body is JSON that only the session crate understands. The store adds the place: `pos`, the daemon-wide
 //! append position (increasing, never reused within an epoch), and `seq`, gapless per session from 0.
 //!
+//! **What callers may rely on**, so that other back-ends than one log on one disk can serve them later: the records of a
+//! session have one order, that of their appends; `pos` rises along each session and names a place to go on reading from;
+//! a store is a shard, whole in itself. Not to be relied on: that records of different sessions stand in the order of
+//! their appends, and that an append is over before others begin. Only the journal appends, so that it can become
+//! asynchronous behind it.
+//!
 //! **Formats.** Records and views carry a format number beside their body, so that a reader knows what it has before it
 //! reads it: 0 is what was written before there were numbers. A view in a format that its reader does not know, or that
 //! does not parse, costs nothing: [`Store::load_whole`] gives the records to fold it anew. A record that cannot be read
@@ -220,7 +226,8 @@ pub trait Store: Send + Sync + 'static {
     fn epoch(&self) -> u64;
 
     /// Appends the entries of one session in one write and returns their places (durability Process: survives
-    /// SIGKILL). All or nothing.
+    /// SIGKILL). All or nothing. Whether it is on a disk is [`Store::sync`]'s to say, and only that: a caller that must
+    /// know waits for it and never for the append to have been local.
     fn append(
         &self,
         session: &SessionId,

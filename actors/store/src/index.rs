@@ -2,7 +2,9 @@
 //!
 //! Every call into sled is fenced: its errors and its panics become [`IndexError`], upon which the store rebuilds.
 
+use crate::files::bytes_under;
 use crate::meta::Mark;
+use crate::record::u64_at;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,6 +26,9 @@ pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 pub(crate) struct Index {
     kind: Kind,
     mark: parking_lot::Mutex<Option<Mark>>,
+    /// Answers that are left before a test's fault sets in.
+    #[cfg(test)]
+    left: std::sync::atomic::AtomicU64,
 }
 
 enum Kind {
@@ -46,6 +51,8 @@ impl Index {
         Ok(Self {
             kind: Kind::Sled(db, path.to_owned()),
             mark: parking_lot::Mutex::new(mark),
+            #[cfg(test)]
+            left: u64::MAX.into(),
         })
     }
 
@@ -54,6 +61,8 @@ impl Index {
         Self {
             kind: Kind::Memory(Default::default()),
             mark: Default::default(),
+            #[cfg(test)]
+            left: u64::MAX.into(),
         }
     }
 
@@ -62,7 +71,26 @@ impl Index {
         *self.mark.lock()
     }
 
+    /// Fails from the answer after `gets` more on.
+    #[cfg(test)]
+    pub(crate) fn fail_after(&self, gets: u64) {
+        self.left.store(gets, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    #[cfg(test)]
+    fn fault(&self) -> Result<(), IndexError> {
+        use std::sync::atomic::Ordering::SeqCst;
+        let left = self.left.load(SeqCst);
+        self.left.store(left.saturating_sub(1), SeqCst);
+        if left == 0 {
+            return Err(IndexError("a fault of the test's".into()));
+        }
+        Ok(())
+    }
+
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
+        #[cfg(test)]
+        self.fault()?;
         match &self.kind {
             Kind::Sled(db, _) => Ok(fenced(|| db.get(key))?.map(|value| value.to_vec())),
             Kind::Memory(map) => Ok(map.read().get(key).cloned()),
@@ -153,7 +181,7 @@ impl Index {
     /// Bytes on the disk.
     pub(crate) fn bytes(&self) -> u64 {
         match &self.kind {
-            Kind::Sled(_, path) => crate::files::bytes_under(path),
+            Kind::Sled(_, path) => bytes_under(path),
             Kind::Memory(_) => 0,
         }
     }
@@ -174,7 +202,7 @@ fn hash(key: &[u8], value: &[u8]) -> u64 {
         .update(&(key.len() as u32).to_le_bytes())
         .update(key)
         .update(value);
-    crate::record::u64_at(hasher.finalize().as_bytes(), 0)
+    u64_at(hasher.finalize().as_bytes(), 0)
 }
 
 /// The key of a session's entry.

@@ -15,14 +15,18 @@
 //!   damaged/                  bytes that could not be read, and reports.json
 //! ```
 
+mod append;
 mod blobs;
-mod compact;
+mod checkpoint;
 mod damage;
 mod examine;
 mod files;
+mod fold;
 mod folder;
 mod index;
 mod keeper;
+mod keeper_signal;
+mod known_end;
 mod listing;
 mod lock;
 mod log_store;
@@ -30,14 +34,22 @@ mod memory;
 mod meta;
 mod missing;
 mod open;
+mod options;
 mod read;
 mod record;
 mod replay;
 mod report;
+mod rewrite;
 mod segment;
+mod shared;
 mod state;
+mod sync_queue;
+mod syncer;
 mod verify;
-mod writer;
 
-pub use log_store::{LogStore, Options};
+#[cfg(test)]
+mod tests;
+
+pub use log_store::LogStore;
 pub use memory::MemoryStore;
+pub use options::Options;

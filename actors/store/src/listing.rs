@@ -1,6 +1,7 @@
 //! Which files the log consists of: listed, named as their headers say, one generation each.
 
 use crate::damage::Broken;
+use crate::files::make_folder;
 use crate::folder::{Folders, unreadable};
 use crate::meta::SegmentInfo;
 use crate::segment::{Header, Segment, file_name, parse_name};
@@ -127,8 +128,8 @@ fn header_of(path: &Path) -> Option<Header> {
 fn set_aside(folders: &Folders, path: PathBuf, aside: &Path) -> Broken {
     let bytes = fs::metadata(aside).map_or(0, |meta| meta.len());
     let name = path.file_name().unwrap_or_default();
-    let kept = crate::files::make_folder(&folders.damaged)
-        .and_then(|()| fs::rename(aside, folders.damaged.join(name)));
+    let kept =
+        make_folder(&folders.damaged).and_then(|()| fs::rename(aside, folders.damaged.join(name)));
     if let Err(error) = kept {
         tracing::warn!(%error, path = %aside.display(), "a copy of a segment was not put aside");
     }

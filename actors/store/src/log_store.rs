@@ -1,15 +1,15 @@
 //! [`LogStore`]: the log with its index, and the threads that look after them.
 
 use crate::blobs::Blobs;
-use crate::damage::Damages;
-use crate::files;
-use crate::folder::{Folders, Reach, unreadable};
-use crate::keeper::{Bell, CHECKPOINT_BYTES};
+use crate::folder::{Folders, unreadable};
+use crate::index::small_key;
+use crate::keeper_signal::KeeperSignal;
 use crate::lock::FolderLock;
-use crate::open;
+use crate::open::open;
+use crate::options::Options;
 use crate::record::{Kind, RECORD_BYTES_MAX, Record};
-use crate::state::{End, State};
-use crate::writer::SyncQueue;
+use crate::shared::Shared;
+use crate::sync_queue::SyncQueue;
 use bytes::Bytes;
 use kilo_ports::BoxFuture;
 use kilo_ports::store::{
@@ -18,69 +18,19 @@ use kilo_ports::store::{
 };
 use kilo_protocol::{Millis, SessionId};
 use parking_lot::Mutex;
-use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 /// The largest session id, table name.
 const KEY_BYTES_MAX: usize = 255;
 /// The largest append: a quarter of the 4 GiB that offsets reach.
 const APPEND_BYTES_MAX: usize = 1 << 30;
 
-/// How a store is opened.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The data folder; made if it is not there.
-    pub folder: PathBuf,
-    /// This process, for whoever finds the folder locked.
-    pub pid: u32,
-    /// How long to try for the lock.
-    pub lock_wait: Duration,
-    /// A segment is closed when it has grown to this (64 MiB; tests use less).
-    pub segment_bytes: u64,
-    /// Whether the newest segment's checksums are looked at in the background some seconds after the start.
-    pub verify_newest: bool,
-}
-
-impl Options {
-    /// The usual: 5 s for the lock, segments of 64 MiB.
-    pub fn new(folder: impl Into<PathBuf>, pid: u32) -> Self {
-        Self {
-            folder: folder.into(),
-            pid,
-            lock_wait: Duration::from_secs(5),
-            segment_bytes: 64 << 20,
-            verify_newest: true,
-        }
-    }
-}
-
 /// The store of a daemon. One per data folder; dropping it brings the index up to the log and frees the folder.
 pub struct LogStore {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-}
-
-/// What the store's methods and its threads share.
-pub(crate) struct Shared {
-    pub(crate) options: Options,
-    pub(crate) folders: Folders,
-    pub(crate) state: Mutex<State>,
-    pub(crate) epoch: u64,
-    pub(crate) damages: Damages,
-    /// Closed segments with broken ranges: to be rewritten.
-    pub(crate) sick: Mutex<BTreeSet<u32>>,
-    pub(crate) syncs: SyncQueue,
-    pub(crate) bell: Bell,
-    /// Held by whoever writes the index or rewrites segments.
-    pub(crate) maintenance: Mutex<()>,
-    blobs: Blobs,
-    lock: FolderLock,
-    /// What the `state` file says.
-    noted: Mutex<Option<Reach>>,
 }
 
 impl LogStore {
@@ -93,7 +43,7 @@ impl LogStore {
         let folders = Folders::make(&options.folder)?;
         let lock = FolderLock::take(&options.folder, options.pid, options.lock_wait)?;
         folders.tighten();
-        let opened = open::open(
+        let opened = open(
             &folders,
             options.segment_bytes.min(2 << 30),
             lock.was_used(),
@@ -103,9 +53,9 @@ impl LogStore {
             state: Mutex::new(opened.state),
             epoch: opened.epoch,
             damages: opened.damages,
-            sick: Mutex::new(opened.sick),
+            broken_segments: Mutex::new(opened.broken_segments),
             syncs: SyncQueue::default(),
-            bell: Bell::default(),
+            keeper: KeeperSignal::default(),
             maintenance: Mutex::default(),
             options,
             folders,
@@ -114,7 +64,7 @@ impl LogStore {
         });
         shared.note_start();
         if shared.state.lock().changed {
-            shared.bell.ring();
+            shared.keeper.soon();
         }
         let mut store = Self {
             shared,
@@ -148,8 +98,8 @@ impl LogStore {
     ///
     /// # Errors
     /// `Full` when there is no room for the new segment; the old ones are untouched.
-    pub fn compact(&self) -> Result<u64, StoreError> {
-        self.shared.compact()
+    pub fn rewrite_segments(&self) -> Result<u64, StoreError> {
+        self.shared.rewrite_segments()
     }
 
     /// Brings the index up to the log now instead of within a second.
@@ -197,7 +147,7 @@ impl LogStore {
 
 impl Drop for LogStore {
     fn drop(&mut self) {
-        self.shared.bell.stop();
+        self.shared.keeper.stop();
         self.shared.syncs.stop();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
@@ -207,107 +157,6 @@ impl Drop for LogStore {
         if let Err(error) = self.shared.checkpoint() {
             tracing::warn!(%error, "index was not brought up to the log");
         }
-    }
-}
-
-impl Shared {
-    /// Works on the state. If the index turns out unusable, it is made anew in memory and the work done again.
-    pub(crate) fn with<T>(
-        &self,
-        mut work: impl FnMut(&mut State) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let mut state = self.state.lock();
-        let done = work(&mut state);
-        if !state.index_failed {
-            return done;
-        }
-        let mut broken = Vec::new();
-        crate::replay::rebuild_in_memory(&mut state, &mut broken)?;
-        work(&mut state)
-    }
-
-    /// Makes the epoch's name stick, and closes to others what the start has made.
-    fn note_start(&self) {
-        let stored = Reach::read(&self.folders.state_file());
-        let kept = stored.filter(|stored| stored.epoch == self.epoch);
-        *self.noted.lock() = kept;
-        if kept.is_none() {
-            let end = self.state.lock().end();
-            self.note_end(end);
-        }
-        if self.noted.lock().is_some() {
-            self.lock.set_used();
-        }
-        self.tighten_index();
-    }
-
-    /// Notes how far the log is known to reach, if that is news. Without room on the disk the older note stays, which is
-    /// no lie.
-    pub(crate) fn note_end(&self, end: End) {
-        let reach = Reach {
-            epoch: self.epoch,
-            segment: end.segment,
-            bytes: end.bytes,
-            newest: end.newest,
-        };
-        let mut noted = self.noted.lock();
-        if noted.is_some_and(|noted| !reach.is_news_to(&noted)) {
-            return;
-        }
-        // Another data folder may stand where this one was: it is not ours to write to.
-        if !self.lock.is_at(&self.folders.root) {
-            tracing::warn!(folder = %self.folders.root.display(), "data folder was moved or removed");
-            return;
-        }
-        match reach.write(&self.folders.state_file()) {
-            Ok(()) => *noted = Some(reach),
-            Err(error) => tracing::warn!(%error, "state file was not written"),
-        }
-    }
-
-    /// A file of the log is not what it was: says so, and makes the next start expect all that was ever acknowledged.
-    pub(crate) fn note_change(&self, file: &Path, what: &'static str) {
-        tracing::error!(file = %file.display(), what, "log file was changed while in use; the log is closed");
-        let end = self.state.lock().end();
-        let text =
-            format!("the log file was {what} while in use; nothing is stored until the next start");
-        self.damages.notice(file.to_owned(), end.bytes, text);
-        self.note_end(end);
-    }
-
-    /// sled leaves its files to the umask.
-    pub(crate) fn tighten_index(&self) {
-        if let Err(error) = files::tighten(&self.folders.index) {
-            tracing::debug!(%error, "rights of the index were not set");
-        }
-    }
-
-    /// Writes under the lock, and tells the keeper when there is something for it.
-    fn write<T>(
-        &self,
-        work: impl FnMut(&mut State) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let mut work = work;
-        let (mut was_changed, mut before, mut after, mut begun) = (false, 0, 0, None);
-        let done = self.with(|state| {
-            (was_changed, before) = (state.changed, state.fresh_bytes);
-            let done = work(state);
-            after = state.fresh_bytes;
-            begun = std::mem::take(&mut state.begun).then(|| state.end());
-            done
-        });
-        if let Some(end) = begun {
-            self.note_end(end);
-        }
-        if let Err(StoreError::Changed { file, what }) = &done {
-            self.note_change(file, what);
-        }
-        if before < CHECKPOINT_BYTES && after >= CHECKPOINT_BYTES {
-            self.bell.hurry();
-        } else if !was_changed && after > before {
-            self.bell.ring();
-        }
-        done
     }
 }
 
@@ -396,7 +245,7 @@ impl Store for LogStore {
     }
 
     fn sync(&self, pos: Pos) -> BoxFuture<'static, Result<(), StoreError>> {
-        self.shared.sync(pos)
+        self.shared.syncs.wait(pos)
     }
 
     fn newest(&self) -> Pos {
@@ -490,7 +339,7 @@ impl Store for LogStore {
     }
 
     fn get(&self, table: &str, key: &str) -> Option<Bytes> {
-        let key = crate::index::small_key(table, key);
+        let key = small_key(table, key);
         self.shared
             .with(|state| state.small(&key))
             .ok()
@@ -500,7 +349,7 @@ impl Store for LogStore {
 
     fn remove(&self, table: &str, key: &str, at: Millis) -> Result<(), StoreError> {
         fits(table, key.len())?;
-        let index_key = crate::index::small_key(table, key);
+        let index_key = small_key(table, key);
         self.shared.write(|state| {
             if state.small(&index_key)?.is_none() {
                 return Ok(());

@@ -4,7 +4,8 @@
 //! Each of them may be gone too; one that is left is enough for a loss not to look like an empty history.
 
 use crate::damage::Broken;
-use crate::folder::{Folders, Reach};
+use crate::folder::Folders;
+use crate::known_end::KnownEnd;
 use crate::listing::Files;
 use crate::meta::{SegmentInfo, SessionMeta};
 use crate::segment::{Header, file_name};
@@ -22,7 +23,7 @@ pub(crate) struct Witnesses<'a> {
     pub(crate) folders: &'a Folders,
     pub(crate) files: &'a Files,
     pub(crate) catalog: &'a BTreeMap<u32, SegmentInfo>,
-    pub(crate) reach: Option<Reach>,
+    pub(crate) known_end: Option<KnownEnd>,
     /// Headers, as far as they were read and whole.
     pub(crate) headers: &'a BTreeMap<u32, Header>,
     /// The lock file says that a daemon has worked here.
@@ -37,11 +38,11 @@ impl Witnesses<'_> {
             .catalog
             .last_key_value()
             .map_or(0, |(number, _)| *number);
-        let reached = self.reach.map_or(0, |reach| reach.segment);
+        let noted = self.known_end.map_or(0, |end| end.segment);
         // A segment is sealed when the next one has begun. A rewriting seals as well, even the last one.
         let sealed = self.headers.get(&file);
         let begun = sealed.is_some_and(|header| header.sealed > 0 && header.generation == 0);
-        (file + u32::from(begun)).max(known).max(reached)
+        (file + u32::from(begun)).max(known).max(noted)
     }
 
     /// Segments that are gone, and ends that are gone.
@@ -55,10 +56,10 @@ impl Witnesses<'_> {
 
     fn missing_of(&self, number: u32) -> Option<Broken> {
         let info = self.catalog.get(&number);
-        let reached = self.reach.filter(|reach| reach.segment == number);
+        let noted = self.known_end.filter(|end| end.segment == number);
         let expected = info
             .map_or(0, |info| info.file_bytes)
-            .max(reached.map_or(0, |reach| reach.bytes));
+            .max(noted.map_or(0, |end| end.bytes));
         let generation = info.map_or(0, |info| info.generation);
         let lost = |generation: u32, offset: u64, expected: u64, what: &'static str| {
             Some(Broken {
@@ -90,7 +91,7 @@ impl Witnesses<'_> {
     /// The log's end that nobody vouches for: neither the `state` file nor the index can say how far it reached.
     pub(crate) fn unwitnessed(&self) -> Option<Broken> {
         let used = self.was_used || !self.files.is_empty() || !self.catalog.is_empty();
-        if self.reach.is_some() || !used {
+        if self.known_end.is_some() || !used {
             return None;
         }
         let what = if self.files.is_empty() {

@@ -3,8 +3,9 @@
 
 use crate::damage::{Broken, Damages};
 use crate::examine::{Examiner, blame};
-use crate::folder::{Folders, Reach, unreadable};
+use crate::folder::{Folders, unreadable};
 use crate::index::Index;
+use crate::known_end::KnownEnd;
 use crate::listing::{self, Files};
 use crate::meta::{Mark, SegmentInfo, SessionMeta};
 use crate::missing::{Witnesses, blame_lost_sessions};
@@ -27,7 +28,7 @@ pub(crate) struct Opened {
     pub(crate) damages: Damages,
     pub(crate) epoch: u64,
     /// Segments with broken ranges.
-    pub(crate) sick: BTreeSet<u32>,
+    pub(crate) broken_segments: BTreeSet<u32>,
 }
 
 /// What an index says, kept while it is made anew.
@@ -46,7 +47,7 @@ pub(crate) fn open(
     was_used: bool,
 ) -> Result<Opened, StoreError> {
     let damages = Damages::open(&folders.damaged);
-    let reach = Reach::read(&folders.state_file());
+    let known_end = KnownEnd::read(&folders.state_file());
     let index = open_index(folders);
     let catalog = catalog(&index);
     let mut files = listing::list(folders, &catalog)?;
@@ -79,7 +80,7 @@ pub(crate) fn open(
         folders,
         files: &files,
         catalog: &past.catalog,
-        reach,
+        known_end,
         headers: &headers,
         was_used,
     };
@@ -105,21 +106,21 @@ pub(crate) fn open(
     if past.whole {
         blame_lost_sessions(&mut state, &past.sessions, &folders.log, &mut broken)?;
     }
-    Ok(finish(state, damages, reach, &files, broken))
+    Ok(finish(state, damages, known_end, &files, broken))
 }
 
 /// Reports the damage, names the epoch and chooses the segment that takes appends.
 fn finish(
     mut state: State,
     damages: Damages,
-    reach: Option<Reach>,
+    known_end: Option<KnownEnd>,
     files: &Files,
     broken: Vec<Broken>,
 ) -> Opened {
     let last = files
         .last_key_value()
         .map(|(number, (_, bytes))| (*number, *bytes));
-    let (mut sick, mut tail_lost) = (BTreeSet::new(), false);
+    let (mut broken_segments, mut tail_lost) = (BTreeSet::new(), false);
     let mut whole_header = true;
     for range in broken {
         let number = range.number;
@@ -128,7 +129,7 @@ fn finish(
         });
         whole_header &= Some(number) != last.map(|(last, _)| last) || range.offset > 0;
         if range.present && range.bytes > 0 {
-            sick.insert(number);
+            broken_segments.insert(number);
         }
         let segment = state.slots.get(&number).map(|slot| slot.segment.clone());
         tail_lost |= damages.report(range, segment.as_deref()) && at_end;
@@ -143,17 +144,19 @@ fn finish(
         });
         appendable && whole_header && *number == state.number_max
     });
-    if let Some(reach) = reach {
+    if let Some(known_end) = known_end {
         // Positions are not used twice even if their records are gone.
-        state.newest = state.newest.max(reach.newest);
+        state.newest = state.newest.max(known_end.newest);
     }
-    let kept = reach.filter(|_| !tail_lost).map(|reach| reach.epoch);
+    let kept = known_end
+        .filter(|_| !tail_lost)
+        .map(|known_end| known_end.epoch);
     let epoch = kept.unwrap_or_else(|| rand::rng().random_range(1..1 << 48));
     Opened {
         state,
         damages,
         epoch,
-        sick,
+        broken_segments,
     }
 }
 

@@ -4,10 +4,10 @@
 //! broken, the segment is walked from its start instead, and the damage reported.
 
 use crate::folder::unreadable;
-use crate::log_store::Shared;
 use crate::meta::{Chain, SessionMeta, Spot};
 use crate::record::{self, Kind, Parse, Record};
 use crate::segment::{Found, HEADER_BYTES, Segment};
+use crate::shared::Shared;
 use bytes::Bytes;
 use kilo_ports::store::{Pos, SavedView, Seq, SessionLog, StoreError, Stored};
 use kilo_protocol::SessionId;
@@ -50,15 +50,6 @@ fn moved(segment: &Segment) -> StoreError {
 }
 
 impl Shared {
-    /// A segment and the bytes of its file.
-    pub(crate) fn segment(&self, number: u32) -> Option<(Arc<Segment>, u64)> {
-        let state = self.state.lock();
-        state
-            .slots
-            .get(&number)
-            .map(|slot| (slot.segment.clone(), slot.info.file_bytes))
-    }
-
     fn places(&self, id: &SessionId) -> Result<Places, StoreError> {
         self.with(|state| {
             let meta = state.existing(id)?.clone();
@@ -331,7 +322,7 @@ impl Shared {
             ControlFlow::Continue(())
         });
         scanned.map_err(|error| unreadable(&segment.path, error))?;
-        if bad && !self.sick.lock().contains(&segment.number) {
+        if bad && !self.broken_segments.lock().contains(&segment.number) {
             self.verify_segment(segment.number);
         }
         failure.map_or(Ok(reached), Err)

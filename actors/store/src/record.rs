@@ -64,6 +64,11 @@ impl Kind {
     pub(crate) fn is_entry(self) -> bool {
         matches!(self, Self::Plain | Self::Head | Self::Transient)
     }
+
+    /// Whether it is about a small value and not about a session.
+    pub(crate) fn is_small(self) -> bool {
+        matches!(self, Self::Put | Self::Remove)
+    }
 }
 
 /// One record, borrowed from a buffer.
@@ -86,6 +91,11 @@ impl Record<'_> {
     /// Bytes in the log.
     pub(crate) fn bytes(&self) -> usize {
         HEAD_BYTES + self.key.len() + self.head.len() + self.body.len()
+    }
+
+    /// The index key of a small value.
+    pub(crate) fn small_key(&self) -> Vec<u8> {
+        [b"t", self.key.as_bytes(), b"\0", self.head].concat()
     }
 
     /// Writes it to the end of `out`. The caller has checked the sizes (`key` up to 255 bytes, the whole up to

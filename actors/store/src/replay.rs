@@ -4,7 +4,6 @@ use crate::damage::Broken;
 use crate::examine::Examiner;
 use crate::index::Index;
 use crate::meta::{Mark, Spot};
-use crate::record::Kind;
 use crate::segment::{Found, HEADER_BYTES};
 use crate::state::State;
 use kilo_ports::store::StoreError;
@@ -63,21 +62,11 @@ fn replay_segment(
             segment: number,
             offset: offset as u32,
         };
-        let folded = if matches!(record.kind, Kind::Put | Kind::Remove) {
-            state.fold_small(spot, &record)
-        } else {
-            let id = SessionId::from_wire(record.key);
-            if record.back == 0 && record.kind.is_entry() && !broken.is_empty() {
-                blame_gap(
-                    state,
-                    &id,
-                    record.seq,
-                    broken.iter_mut().filter(|range| range.number < number),
-                );
-            }
-            state.fold_session(&id, spot, &record)
-        };
-        match folded {
+        if record.back == 0 && record.kind.is_entry() && !broken.is_empty() {
+            let before = broken.iter_mut().filter(|range| range.number < number);
+            blame_gap(state, &SessionId::from_wire(record.key), record.seq, before);
+        }
+        match state.fold_record(spot, &record) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 failed = Some(error);

@@ -2,8 +2,9 @@
 //! understand.
 
 use crate::damage::Broken;
-use crate::log_store::Shared;
+use crate::folder::unreadable;
 use crate::segment::{Found, HEADER_BYTES, Segment};
+use crate::shared::Shared;
 use kilo_ports::store::{Pos, Seq, StoreError, Unreadable};
 use kilo_protocol::SessionId;
 use std::ops::ControlFlow;
@@ -90,7 +91,7 @@ impl Shared {
                 ControlFlow::Continue(())
             }
         });
-        scanned.map_err(|error| crate::folder::unreadable(&segment.path, error))?;
+        scanned.map_err(|error| unreadable(&segment.path, error))?;
         Ok(place.map(|(offset, bytes, seq)| Place {
             segment,
             offset,

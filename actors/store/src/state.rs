@@ -2,24 +2,19 @@
 //!
 //! All of it stands under one short lock. An append and a replay change it by the same `fold_*` functions.
 
-use crate::folder::{unreadable, write_error};
 use crate::index::{Change, Index, segment_key, session_key, small_key};
-use crate::meta::{Chain, Mark, SegmentInfo, SessionMeta, Small, Spot, ViewSpot};
-use crate::record::{Kind, Record};
-use crate::segment::{HEADER_BYTES, Length, Segment, file_name};
+use crate::meta::{Mark, SegmentInfo, SessionMeta, Small};
+use crate::segment::Segment;
 use bytes::Bytes;
 use kilo_ports::store::{Pos, StoreError};
 use kilo_protocol::SessionId;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Session entries kept in memory after a checkpoint.
 const SESSIONS_KEPT_MAX: usize = 4_096;
-/// The encoding buffer shrinks to this after a large append.
-const BUFFER_BYTES_KEPT: usize = 256 << 10;
 
 /// A segment and its figures.
 pub(crate) struct Slot {
@@ -50,8 +45,8 @@ pub(crate) struct State {
     pub(crate) number_max: u32,
     pub(crate) newest: Pos,
     pub(crate) live_sessions: u64,
-    sessions: HashMap<SessionId, Known>,
-    small: SmallChanges,
+    pub(crate) sessions: HashMap<SessionId, Known>,
+    pub(crate) small: SmallChanges,
     /// Being written to sled right now.
     small_leaving: Arc<SmallChanges>,
     /// Segments with bytes that no sync has covered, besides the active one.
@@ -64,7 +59,7 @@ pub(crate) struct State {
     pub(crate) begun: bool,
     pub(crate) closed: bool,
     pub(crate) index_failed: bool,
-    buffer: Vec<u8>,
+    pub(crate) buffer: Vec<u8>,
 }
 
 /// How far the log reaches.
@@ -145,6 +140,12 @@ impl State {
         Ok(self.sessions.entry(id.clone()).or_default())
     }
 
+    /// Where the session's last record begins, if it has one in that segment; its entry is in memory.
+    pub(crate) fn last_in(&self, id: &SessionId, segment: u32) -> Option<u32> {
+        let chain = self.sessions.get(id)?.meta.chains.last()?;
+        (chain.segment == segment).then_some(chain.last)
+    }
+
     /// The entry of a session that exists.
     pub(crate) fn existing(&mut self, id: &SessionId) -> Result<&SessionMeta, StoreError> {
         let known = self.known(id)?;
@@ -211,253 +212,6 @@ impl State {
             }
         }
         Ok(all)
-    }
-
-    /// Makes sure that `bytes` can be appended to the active segment; returns its number and length.
-    pub(crate) fn room(&mut self, bytes: usize) -> Result<(u32, u64), StoreError> {
-        if let Some(number) = self.active
-            && let Some(slot) = self.slots.get(&number)
-        {
-            let len = slot.info.len;
-            if len + bytes as u64 <= self.segment_bytes || len <= HEADER_BYTES {
-                return Ok((number, len));
-            }
-        }
-        self.rotate()
-    }
-
-    /// Closes the active segment and begins the next.
-    pub(crate) fn rotate(&mut self) -> Result<(u32, u64), StoreError> {
-        let number = self.number_max + 1;
-        let path = self.log.join(file_name(number, 0));
-        let segment = Segment::create(path, number, 0, self.newest + 1).map_err(write_error)?;
-        let info = SegmentInfo {
-            version: segment.version,
-            len: HEADER_BYTES,
-            file_bytes: HEADER_BYTES,
-            first_pos: self.newest + 1,
-            last_pos: self.newest,
-            ..SegmentInfo::default()
-        };
-        if let Some(old) = self.active.and_then(|number| self.slots.get(&number)) {
-            if let Err(error) = old.segment.seal(old.info.len) {
-                tracing::warn!(%error, path = %old.segment.path.display(), "segment was not sealed");
-            }
-            self.unsynced.push(old.segment.clone());
-        }
-        self.unsynced_names = true;
-        self.changed = true;
-        self.slots.insert(
-            number,
-            Slot {
-                segment: segment.into(),
-                info,
-                dirty: true,
-            },
-        );
-        self.number_max = number;
-        self.active = Some(number);
-        Ok((number, HEADER_BYTES))
-    }
-
-    /// Writes records of one session or table at the end of the log: one write, all or nothing. `records` are folded
-    /// afterwards; their `back` is set here.
-    pub(crate) fn write(
-        &mut self,
-        id: Option<&SessionId>,
-        records: &mut [Record<'_>],
-    ) -> Result<(), StoreError> {
-        if self.closed {
-            return Err(StoreError::Closed);
-        }
-        let total: usize = records.iter().map(Record::bytes).sum();
-        let (number, start) = self.room(total)?;
-        let mut previous = match id {
-            Some(id) => self
-                .known(id)?
-                .meta
-                .chains
-                .last()
-                .filter(|chain| chain.segment == number)
-                .map(|c| c.last),
-            None => None,
-        };
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        for record in records.iter_mut() {
-            let offset = (start + buffer.len() as u64) as u32;
-            if record.kind.is_entry() {
-                record.back = previous.map_or(0, |before| offset - before);
-                previous = Some(offset);
-            }
-            record.encode(&mut buffer);
-        }
-        let written = self.write_bytes(number, start, &buffer);
-        // The first record of a segment: from here on the file's absence is a loss.
-        self.begun |= written.is_ok() && start == HEADER_BYTES;
-        buffer.shrink_to(BUFFER_BYTES_KEPT);
-        self.buffer = buffer;
-        written?;
-        let mut offset = start;
-        for record in records.iter() {
-            let spot = Spot {
-                segment: number,
-                offset: offset as u32,
-            };
-            match id {
-                Some(id) => self.fold_session(id, spot, record)?,
-                None => self.fold_small(spot, record)?,
-            }
-            offset += record.bytes() as u64;
-        }
-        Ok(())
-    }
-
-    fn write_bytes(&mut self, number: u32, start: u64, bytes: &[u8]) -> Result<(), StoreError> {
-        let Some(slot) = self.slots.get(&number) else {
-            return Err(StoreError::Closed);
-        };
-        if let Err(what) = slot.segment.check_in_place(Length::Exactly(start)) {
-            self.closed = true;
-            let file = slot.segment.path.clone();
-            return Err(StoreError::Changed { file, what });
-        }
-        let file = slot
-            .segment
-            .file()
-            .map_err(|source| unreadable(&slot.segment.path, source))?;
-        let Err(source) = file.write_all_at(bytes, start) else {
-            return Ok(());
-        };
-        let error = write_error(source);
-        // Nothing of it may stay; without that, or after any other fault, the log is not to be trusted with more.
-        self.closed = file.set_len(start).is_err() || !matches!(error, StoreError::Full { .. });
-        Err(error)
-    }
-
-    /// Takes note of a session's record at `spot`.
-    pub(crate) fn fold_session(
-        &mut self,
-        id: &SessionId,
-        spot: Spot,
-        record: &Record<'_>,
-    ) -> Result<(), StoreError> {
-        self.grow(spot, record);
-        self.known(id)?;
-        let Self {
-            sessions,
-            slots,
-            live_sessions,
-            ..
-        } = self;
-        let Some(known) = sessions.get_mut(id) else {
-            return Ok(());
-        };
-        let bytes = record.bytes() as u64;
-        let mut dead = |segment: u32, bytes: u64| {
-            if let Some(slot) = slots.get_mut(&segment) {
-                slot.info.dead += bytes;
-                slot.dirty = true;
-            }
-        };
-        let meta = &mut known.meta;
-        let repeated = record.kind.is_entry() && record.seq < meta.next_seq;
-        if meta.deleted || repeated {
-            dead(spot.segment, bytes);
-            return Ok(());
-        }
-        known.dirty = true;
-        let existed = meta.exists();
-        match record.kind {
-            Kind::Tombstone => {
-                for chain in meta.chains.drain(..) {
-                    dead(chain.segment, chain.bytes);
-                }
-                if let Some(view) = meta.view.take() {
-                    dead(view.spot.segment, view.bytes);
-                }
-                *meta = SessionMeta {
-                    next_seq: meta.next_seq.max(record.seq + 1),
-                    deleted: true,
-                    ..Default::default()
-                };
-            }
-            Kind::View => {
-                if let Some(old) = meta.view.replace(ViewSpot {
-                    seq: record.seq,
-                    spot,
-                    bytes,
-                }) {
-                    dead(old.spot.segment, old.bytes);
-                }
-                for chain in &mut meta.chains {
-                    dead(chain.segment, std::mem::take(&mut chain.transient));
-                }
-                meta.next_seq = meta.next_seq.max(record.seq + 1);
-            }
-            _ => {
-                let transient = if record.kind == Kind::Transient {
-                    bytes
-                } else {
-                    0
-                };
-                match meta
-                    .chains
-                    .last_mut()
-                    .filter(|chain| chain.segment == spot.segment)
-                {
-                    Some(chain) => {
-                        chain.last = spot.offset;
-                        chain.bytes += bytes;
-                        chain.transient += transient;
-                    }
-                    None => meta.chains.push(Chain {
-                        segment: spot.segment,
-                        last: spot.offset,
-                        bytes,
-                        transient,
-                    }),
-                }
-                if record.kind == Kind::Head {
-                    meta.head = Some(spot);
-                }
-                meta.next_seq = record.seq + 1;
-            }
-        }
-        *live_sessions = *live_sessions + u64::from(meta.exists()) - u64::from(existed);
-        Ok(())
-    }
-
-    /// Takes note of a small value's record at `spot`.
-    pub(crate) fn fold_small(&mut self, spot: Spot, record: &Record<'_>) -> Result<(), StoreError> {
-        self.grow(spot, record);
-        let key = [b"t", record.key.as_bytes(), b"\0", record.head].concat();
-        if let Some(old) = self.small(&key)?
-            && let Some(slot) = self.slots.get_mut(&old.segment)
-        {
-            slot.info.dead += u64::from(old.bytes);
-            slot.dirty = true;
-        }
-        let small = (record.kind == Kind::Put).then(|| Small {
-            pos: record.pos,
-            segment: spot.segment,
-            bytes: record.bytes() as u32,
-            value: Bytes::copy_from_slice(record.body),
-        });
-        self.small.insert(key, small);
-        Ok(())
-    }
-
-    fn grow(&mut self, spot: Spot, record: &Record<'_>) {
-        let bytes = record.bytes() as u64;
-        if let Some(slot) = self.slots.get_mut(&spot.segment) {
-            slot.info
-                .grow(record.pos, spot.offset, u64::from(spot.offset) + bytes);
-            slot.dirty = true;
-        }
-        self.newest = self.newest.max(record.pos);
-        self.fresh_bytes += bytes;
-        self.changed = true;
     }
 
     /// Takes the changes since the last checkpoint. They stay visible here until [`State::checkpointed`].

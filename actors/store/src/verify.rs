@@ -2,8 +2,8 @@
 
 use crate::damage::Broken;
 use crate::examine::{Examiner, blame, examine};
-use crate::log_store::Shared;
 use crate::meta::Spot;
+use crate::shared::Shared;
 use kilo_ports::store::{Damage, StoreError};
 use kilo_protocol::SessionId;
 
@@ -36,11 +36,11 @@ impl Shared {
         if let Ok(sessions) = self.with(|state| state.all_sessions()) {
             blame(&mut broken, &sessions);
         }
-        self.sick.lock().insert(number);
+        self.broken_segments.lock().insert(number);
         for broken in broken {
             self.damages.report(broken, Some(&segment));
         }
-        self.bell.ring();
+        self.keeper.soon();
         true
     }
 

@@ -279,7 +279,7 @@ fn a_bad_range_is_set_aside_named_and_healed() {
         (copy.len() as u64, &copy[60..65]),
         (report.bytes, b"?????".as_slice())
     );
-    store.compact().unwrap();
+    store.rewrite_segments().unwrap();
     assert!(
         !path.exists(),
         "the segment got a new generation without the bad range"

@@ -25,12 +25,12 @@ fn transient_records_go_once_a_view_covers_them() {
     store.rotate().unwrap();
     let before = store.stats().log_bytes;
     assert_eq!(
-        store.compact().unwrap(),
+        store.rewrite_segments().unwrap(),
         0,
         "without a view all of it is live"
     );
     store.save_view(&id, &view(401, "folded")).unwrap();
-    assert!(store.compact().unwrap() >= 3);
+    assert!(store.rewrite_segments().unwrap() >= 3);
     assert!(
         store.stats().log_bytes < before / 5,
         "{} of {before}",
@@ -85,7 +85,7 @@ fn deleted_sessions_and_old_values_give_their_room_back() {
         store.delete(&session(number), 2).unwrap();
     }
     store.rotate().unwrap();
-    assert!(store.compact().unwrap() > 0);
+    assert!(store.rewrite_segments().unwrap() > 0);
     drop(store);
     for _ in 0..2 {
         let store = LogStore::rebuild(options(temp.path(), SEGMENT_BYTES)).unwrap();
@@ -127,7 +127,7 @@ fn a_crash_between_the_generations_harms_nothing() {
                 .collect();
             let store = open();
             store.rotate().unwrap();
-            store.compact().unwrap();
+            store.rewrite_segments().unwrap();
             drop(store);
             if dice.below(2) == 0 {
                 for (path, bytes) in saved {

@@ -6,11 +6,11 @@
 
 use crate::files::sync_folder;
 use crate::folder::{unreadable, write_error};
-use crate::log_store::Shared;
 use crate::meta::{Chain, SegmentInfo, Spot};
 use crate::record::{Kind, Record};
 use crate::segment::{Found, HEADER_BYTES, Segment, file_name};
-use crate::state::Slot;
+use crate::shared::Shared;
+use crate::state::{Slot, State};
 use kilo_ports::store::{Seq, StoreError};
 use kilo_protocol::SessionId;
 use std::collections::HashMap;
@@ -42,11 +42,11 @@ struct Rewriting {
 
 impl Shared {
     /// Rewrites the segments that are worth it; returns how many. Called by the keeper, and by whoever cannot wait.
-    pub(crate) fn compact(&self) -> Result<u64, StoreError> {
+    pub(crate) fn rewrite_segments(&self) -> Result<u64, StoreError> {
         let _one = self.maintenance.lock();
         let mut rewritten = 0;
         for number in self.worth_rewriting() {
-            if self.bell.is_stopped() {
+            if self.keeper.is_stopped() {
                 break;
             }
             rewritten += u64::from(self.rewrite(number)?);
@@ -55,14 +55,14 @@ impl Shared {
     }
 
     fn worth_rewriting(&self) -> Vec<u32> {
-        let sick = self.sick.lock().clone();
+        let broken = self.broken_segments.lock().clone();
         let state = self.state.lock();
         let closed = state
             .slots
             .iter()
             .filter(|(number, _)| Some(**number) != state.active);
         let worth = closed
-            .filter(|(number, slot)| slot.info.dead * 2 > slot.info.len || sick.contains(number));
+            .filter(|(number, slot)| slot.info.dead * 2 > slot.info.len || broken.contains(number));
         worth.map(|(number, _)| *number).collect()
     }
 
@@ -70,7 +70,7 @@ impl Shared {
         let Some((old, end)) = self.segment(number) else {
             return Ok(false);
         };
-        let sick = self.sick.lock().contains(&number);
+        let is_broken = self.broken_segments.lock().contains(&number);
         let temp = self.folders.log.join(format!("{number:08}.tmp"));
         let _ = fs::remove_file(&temp);
         let first_pos = self
@@ -83,11 +83,11 @@ impl Shared {
             Segment::create(temp, number, old.generation + 1, first_pos).map_err(write_error)?;
         let mut work = Rewriting::new(new, first_pos);
         let copied = self.copy_live(&old, end, &mut work);
-        let worth =
-            copied.as_ref().is_ok_and(|copied| *copied) && (sick || work.info.len * 2 < end.max(1));
+        let worth = copied.as_ref().is_ok_and(|copied| *copied)
+            && (is_broken || work.info.len * 2 < end.max(1));
         if !worth {
             let _ = fs::remove_file(&work.segment.path);
-            self.sick.lock().remove(&number);
+            self.broken_segments.lock().remove(&number);
             if let Some(slot) = self.state.lock().slots.get_mut(&number) {
                 // The estimate was off, or the file has to stay: not to be looked at again before more dies.
                 let measured = if matches!(copied, Ok(true)) {
@@ -116,7 +116,7 @@ impl Shared {
         work.segment = work.segment.renamed(path);
         self.put_in_place(number, work)?;
         self.checkpoint_in_turn()?;
-        self.sick.lock().remove(&number);
+        self.broken_segments.lock().remove(&number);
         if let Err(error) = fs::remove_file(&old.path) {
             tracing::warn!(%error, path = %old.path.display(), "old segment stays");
         }
@@ -159,8 +159,8 @@ impl Shared {
         record: Record<'_>,
         work: &mut Rewriting,
     ) -> Result<(), StoreError> {
-        if matches!(record.kind, Kind::Put | Kind::Remove) {
-            let key = [b"t", record.key.as_bytes(), b"\0", record.head].concat();
+        if record.kind.is_small() {
+            let key = record.small_key();
             let live = self
                 .with(|state| state.small(&key))?
                 .is_some_and(|small| small.pos == record.pos);
@@ -265,7 +265,7 @@ impl Shared {
     }
 }
 
-fn old_len(state: &crate::state::State, number: u32) -> u64 {
+fn old_len(state: &State, number: u32) -> u64 {
     state.slots.get(&number).map_or(0, |slot| slot.info.len)
 }
 
