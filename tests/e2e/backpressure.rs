@@ -85,6 +85,57 @@ async fn never_reads(api: &Api) -> TcpStream {
     stream
 }
 
+/// A client that asks for a path and reads nothing of the answer but its first bytes.
+async fn asks_and_never_reads(api: &Api, path: &str) -> TcpStream {
+    let host = api.url().trim_start_matches("http://").to_owned();
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4_096).expect("a small buffer");
+    let address = host.parse().expect("an address");
+    let mut stream = socket.connect(address).await.expect("a connection");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n");
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .expect("a request");
+    stream.read_exact(&mut [0; 12]).await.expect("a status");
+    stream
+}
+
+#[tokio::test]
+async fn clients_that_never_read_a_long_list_cost_a_bounded_number_of_bytes() {
+    const CLIENTS: usize = 50;
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    let daemon = Daemon::start(&home);
+    let api = daemon.api(&project);
+    let session = api.session().await;
+    let path = format!("/session/{session}/message");
+    let text = "0123456789abcdef".repeat(3 << 15);
+    for _ in 0..20 {
+        let part = serde_json::json!({"type": "text", "text": text});
+        let body = serde_json::json!({"noReply": true, "parts": [part]});
+        api.post(&path, &body).await.ok();
+    }
+    let whole = api.get(&path).await;
+    assert!(whole.text.len() > 30_000_000, "{}", whole.text.len());
+    let warm = daemon.memory_kib("VmRSS");
+    let mut lazy = Vec::new();
+    for _ in 0..CLIENTS {
+        lazy.push(asks_and_never_reads(&api, &path).await);
+    }
+    let grown = daemon.memory_kib("VmRSS").saturating_sub(warm) / 1_024;
+    println!("{CLIENTS} clients that never read 30 MB: {grown} MiB");
+    assert!(grown < 200, "they cost {grown} MiB");
+    assert_eq!(api.get("/global/health").await.ok()["healthy"], true);
+    drop(lazy);
+    let again = eventually("room for another", async || {
+        let answer = api.get(&path).await;
+        (answer.status == 200).then_some(answer)
+    })
+    .await;
+    assert!(again.text == whole.text, "one that reads gets it whole");
+}
+
 /// Sockets that the daemon holds.
 fn sockets(daemon: &Daemon) -> usize {
     let folder = format!("/proc/{}/fd", daemon.pid());

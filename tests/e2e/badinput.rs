@@ -140,7 +140,7 @@ async fn wrong_types() {
 /// A value that a schema lets pass; only as much as it asks for.
 fn sample(document: &Value, schema: &Value) -> Value {
     if let Some(target) = schema["$ref"].as_str() {
-        return sample(document, &document.pointer(&target[1..]).expect("a schema"));
+        return sample(document, document.pointer(&target[1..]).expect("a schema"));
     }
     if let Some(forms) = schema["anyOf"].as_array() {
         return sample(document, &forms[0]);

@@ -35,6 +35,7 @@ mod bind;
 mod body;
 mod dispatch;
 mod door;
+pub mod held;
 mod problem;
 mod reply;
 mod request;

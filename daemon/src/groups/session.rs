@@ -3,6 +3,7 @@
 mod command;
 mod history;
 mod isolation;
+mod transcript;
 mod turns;
 mod usage;
 

@@ -15,7 +15,7 @@ use kilo_edge::{Incoming, Params, Query, Reply, Request, Router, Socket, SocketS
 use kilo_protocol::endpoints::{self, Stream};
 use kilo_protocol::{Fault, FaultKind};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -101,9 +101,17 @@ async fn run(text: String, handlers: Rc<Router>, directory: String, mut sender: 
             Err(Fault::bad_request("Payload", error.to_string())),
         ),
     };
-    let (status, body) = match outcome {
-        Ok(reply) => content(reply),
-        Err(fault) => (fault.kind.status(), Bytes::from(fault.body.to_string())),
+    let whole = match outcome {
+        Ok(reply) => reply.whole().await,
+        Err(fault) => Err(fault),
+    };
+    let (status, body, _held) = match whole {
+        Ok((status, body, held)) => (status, body, Some(held)),
+        Err(fault) => (
+            fault.kind.status(),
+            Bytes::from(fault.body.to_string()),
+            None,
+        ),
     };
     let mut out =
         format!("{{\"type\":\"reply\",\"id\":{id},\"status\":{status},\"body\":").into_bytes();
@@ -157,18 +165,4 @@ fn pairs(fields: Map<String, Value>) -> impl Iterator<Item = (String, String)> {
         Value::String(text) => (name, text),
         other => (name, other.to_string()),
     })
-}
-
-/// A reply's status and JSON.
-fn content(reply: Reply) -> (u16, Bytes) {
-    match reply {
-        Reply::Json { status, body } => (status, body),
-        Reply::Text { status, body, .. } => (
-            status,
-            Bytes::from(json!(String::from_utf8_lossy(&body)).to_string()),
-        ),
-        Reply::Empty(status) => (status, Bytes::new()),
-        Reply::With(inner, _) => content(*inner),
-        Reply::Events(_) | Reply::Socket(_) => (400, Bytes::new()),
-    }
 }

@@ -1,23 +1,15 @@
 //! A session's messages: reading, editing, forking, reverting.
 
 use super::super::Answer;
+use super::transcript;
 use crate::daemon::{Daemon, text};
-use bytes::Bytes;
 use kilo_edge::{Reply, Request};
 use kilo_protocol::model::Part;
 use kilo_protocol::{Fault, MessageId, PartId};
 use kilo_session::engine::with_parts;
 use kilo_session::record::Record;
-use kilo_session::state::Entry;
 use serde_json::Value;
 use std::sync::Arc;
-
-/// The entries as JSON, without building a tree.
-fn entries_json(entries: &[Arc<Entry>]) -> Result<Bytes, Fault> {
-    serde_json::to_vec(entries)
-        .map(Bytes::from)
-        .map_err(|error| Fault::unknown(error.to_string()))
-}
 
 pub(super) async fn messages(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
@@ -33,10 +25,7 @@ pub(super) async fn messages(daemon: Arc<Daemon>, request: Request) -> Answer {
     if let Some(limit) = request.query.number("limit")? {
         entries = &entries[entries.len().saturating_sub(limit as usize)..];
     }
-    Ok(Reply::Json {
-        status: 200,
-        body: entries_json(entries)?,
-    })
+    transcript::reply(entries.to_vec(), daemon.handle.clone()).await
 }
 
 pub(super) async fn message(daemon: Arc<Daemon>, request: Request) -> Answer {
