@@ -20,13 +20,17 @@ use std::collections::BTreeSet;
 /// The workspace packages that each package may use, by its folder.
 const ARROWS: &[(&str, &[&str])] = &[
     ("protocol", &[]),
+    ("protocol/sse", &[]),
     ("config", &["protocol"]),
     ("actors/ports", &["protocol"]),
     ("actors/runtime", &["protocol", "config", "ports"]),
     ("actors/shell", &["protocol", "config", "ports"]),
     ("actors/session", ASKING_PEERS),
     ("actors/store", SEAMS),
-    ("actors/provider", SEAMS),
+    (
+        "actors/provider",
+        &["protocol", "config", "ports", "runtime", "sse"],
+    ),
     ("actors/tool", ASKING_PEERS),
     ("actors/sandbox", SEAMS),
     ("actors/files", SEAMS),
@@ -39,9 +43,9 @@ const ARROWS: &[(&str, &[&str])] = &[
             "shell", "sandbox", "files", "worktree", "edge",
         ],
     ),
-    ("clients/client", &["protocol"]),
+    ("clients/client", &["protocol", "sse"]),
     ("clients/cli", &["protocol", "config", "client", "daemon"]),
-    ("tests", &["protocol", "config", "client", "daemon"]),
+    ("tests", &["protocol", "sse", "config", "client", "daemon"]),
 ];
 /// What a peer may use: never another peer.
 const SEAMS: &[&str] = &["protocol", "config", "ports", "runtime"];

@@ -2,8 +2,12 @@
 
 use crate::api::Api;
 use crate::wait::within;
+use kilo_sse::{Decoder, TooLarge};
 use reqwest::{Method, Response};
 use serde_json::Value;
+use std::collections::VecDeque;
+
+const FRAME_BYTES_MAX: usize = 32 << 20;
 
 /// An event as it came.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +40,8 @@ impl Seen {
 /// An open event stream.
 pub struct Events {
     response: Response,
-    buffer: Vec<u8>,
+    decoder: Decoder,
+    whole: VecDeque<Seen>,
 }
 
 impl Events {
@@ -52,7 +57,8 @@ impl Events {
         assert_eq!(response.status().as_u16(), 200, "{path}");
         let mut events = Self {
             response,
-            buffer: Vec::new(),
+            decoder: Decoder::new(FRAME_BYTES_MAX),
+            whole: VecDeque::new(),
         };
         let first = events.next().await?;
         assert_eq!(first.name(), "server.connected");
@@ -62,18 +68,19 @@ impl Events {
     /// The next event; nothing at the end of the stream or of the connection.
     pub async fn next(&mut self) -> Option<Seen> {
         loop {
-            if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
-                let frame: Vec<u8> = self.buffer.drain(..end + 2).collect();
-                if let Some(seen) = parse(&String::from_utf8(frame).expect("text")) {
-                    return Some(seen);
-                }
-                continue;
+            if let Some(seen) = self.whole.pop_front() {
+                return Some(seen);
             }
             let chunk = within("an event", self.response.chunk())
                 .await
                 .ok()
                 .flatten()?;
-            self.buffer.extend_from_slice(&chunk);
+            let whole = &mut self.whole;
+            let fed = self.decoder.feed(&chunk, |event| {
+                whole.push_back(parse(&event));
+                Ok::<_, TooLarge>(())
+            });
+            fed.expect("a frame within bounds");
         }
     }
 
@@ -94,21 +101,15 @@ impl Events {
     }
 }
 
-fn parse(frame: &str) -> Option<Seen> {
-    let field = |name: &str| {
-        frame
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .map(str::trim_start)
-    };
-    let mut event: Value = serde_json::from_str(field("data:")?).expect("an event is JSON");
+fn parse(frame: &kilo_sse::Event) -> Seen {
+    let mut event: Value = serde_json::from_slice(frame.data).expect("an event is JSON");
     let folder = event["directory"].as_str().map(str::to_owned);
     if event.get("payload").is_some() {
         event = event["payload"].take();
     }
-    Some(Seen {
-        id: field("id:").map(str::to_owned),
+    Seen {
+        id: frame.id.map(str::to_owned),
         event,
         folder,
-    })
+    }
 }

@@ -5,8 +5,8 @@
 use kilo_ports::provider::{Chunk, ModelClient, ModelRequest, Protocol, ProviderError};
 use kilo_provider::adapters::{Batch, Decoder};
 use kilo_provider::resolve::blank_model;
-use kilo_provider::sse::{Parser, TooLarge};
 use kilo_provider::{Catalog, Client, ClientOptions, resolve};
+use kilo_sse::TooLarge;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
@@ -49,14 +49,14 @@ const END: &str =
 fn from_memory(body: &[u8], count: usize) {
     let start = Instant::now();
     let (mut parser, mut decoder, mut batch) = (
-        Parser::default(),
+        kilo_sse::Decoder::new(1 << 20),
         Decoder::new(Protocol::OpenaiChat),
         Batch::default(),
     );
     let mut bytes = 0;
     for read in body.chunks(READ_BYTES) {
-        let fed = parser.feed(read, |data| {
-            decoder.event(data, &mut batch).map_err(Failed::from)
+        let fed = parser.feed(read, |event| {
+            decoder.event(event.data, &mut batch).map_err(Failed::from)
         });
         fed.expect("the stream is well formed");
         bytes += batch

@@ -2,12 +2,12 @@
 
 use crate::adapters::{Batch, Decoder};
 use crate::errors;
-use crate::sse::{self, Parser, TooLarge};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use kilo_ports::provider::{
     BATCHES_MAX, ChunkBatch, ErrorClass, ModelInfo, Protocol, ProviderError,
 };
+use kilo_sse::TooLarge;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -24,13 +24,19 @@ const DRAIN_BYTES_MAX: usize = 64 * 1024;
 /// The most bytes that make one batch: what lies ready is read at once, up to here.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
 
+/// The most bytes that one event, or an answer that is no stream, may have.
+const EVENT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The most bytes of a body without events that are kept, in case that it is a sentence.
+const BEGIN_BYTES_MAX: usize = 2 * 1024;
+
 /// The most pieces that are joined for a caller who is behind.
 const PIECES_MAX: usize = 64;
 
 /// How the body is built, seen from its first byte.
 enum Form {
     Unknown,
-    Events(Parser),
+    Events(kilo_sse::Decoder),
     /// A server that does not stream: one JSON document.
     Whole(Vec<u8>),
 }
@@ -48,6 +54,8 @@ pub(crate) struct Answer {
     begun: bool,
     /// An event has come.
     spoken: bool,
+    /// The first bytes, as long as no event has come.
+    begin: Vec<u8>,
 }
 
 /// What one read gave.
@@ -74,6 +82,7 @@ impl Answer {
             gap_ms: model.gap_ms,
             begun: false,
             spoken: false,
+            begin: Vec::new(),
         }
     }
 
@@ -164,20 +173,28 @@ impl Answer {
 
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), ProviderError> {
         self.begun |= !bytes.is_empty();
+        if !self.spoken {
+            let room = BEGIN_BYTES_MAX.saturating_sub(self.begin.len());
+            self.begin
+                .extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
         if let Form::Unknown = self.form {
             match bytes.trim_ascii_start().first() {
                 None => return Ok(()),
                 Some(b'{' | b'[') => self.form = Form::Whole(Vec::new()),
                 Some(b'<') => return Err(web_page()),
-                Some(_) => self.form = Form::Events(Parser::default()),
+                Some(_) => self.form = Form::Events(kilo_sse::Decoder::new(EVENT_BYTES_MAX)),
             }
         }
         let (decoder, batch, spoken) = (&mut self.decoder, &mut self.batch, &mut self.spoken);
         match &mut self.form {
-            Form::Events(parser) => parser.feed(bytes, |data| event(decoder, batch, spoken, data)),
-            Form::Whole(body) if body.len() + bytes.len() > sse::EVENT_BYTES_MAX => {
-                Err(TooLarge.into_error())
+            Form::Events(parser) => {
+                parser.feed(bytes, |event| take_event(decoder, batch, spoken, event))
             }
+            Form::Whole(body) if body.len() + bytes.len() > EVENT_BYTES_MAX => Err(TooLarge {
+                bytes_max: EVENT_BYTES_MAX,
+            }
+            .into()),
             Form::Whole(body) => {
                 body.extend_from_slice(bytes);
                 Ok(())
@@ -192,9 +209,11 @@ impl Answer {
         let (decoder, batch, spoken) = (&mut self.decoder, &mut self.batch, &mut self.spoken);
         let mut whole = false;
         match &mut self.form {
-            Form::Events(parser) => parser.finish(|data| event(decoder, batch, spoken, data))?,
+            Form::Events(parser) => {
+                parser.finish(|event| take_event(decoder, batch, spoken, event))?
+            }
             Form::Whole(body) => {
-                event(decoder, batch, spoken, body)?;
+                take_data(decoder, batch, spoken, body)?;
                 whole = true;
             }
             Form::Unknown => {}
@@ -206,7 +225,7 @@ impl Answer {
         Err(if self.spoken {
             errors::stream_cut()
         } else {
-            nothing_came()
+            errors::from_body(&self.begin).unwrap_or_else(nothing_came)
         })
     }
 
@@ -254,13 +273,20 @@ impl From<Failed> for ProviderError {
     }
 }
 
-impl TooLarge {
-    fn into_error(self) -> Failed {
-        self.into()
+/// Some servers mark an error by the event's name alone.
+fn take_event(
+    decoder: &mut Decoder,
+    batch: &mut Batch,
+    spoken: &mut bool,
+    event: kilo_sse::Event,
+) -> Result<(), Failed> {
+    if event.name == "error" {
+        return Err(Failed(Box::new(errors::named(event.data))));
     }
+    take_data(decoder, batch, spoken, event.data)
 }
 
-fn event(
+fn take_data(
     decoder: &mut Decoder,
     batch: &mut Batch,
     spoken: &mut bool,

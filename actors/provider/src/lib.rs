@@ -3,7 +3,7 @@
 //! It must never know sessions, tools, storage or the environment: keys, folders and addresses come in as arguments.
 //! Start at [`Client`] (calls a model), then [`resolve`] (what a configuration offers) and [`catalog`] (the public list).
 //!
-//! The path of an answer: socket → [`sse`] → [`adapters`] → chunks in batches → the caller's bounded channel.
+//! The path of an answer: socket → `kilo_sse` → [`adapters`] → chunks in batches → the caller's bounded channel.
 
 pub mod adapters;
 mod answer;
@@ -15,7 +15,6 @@ pub mod local;
 mod net;
 pub mod resolve;
 pub mod rules;
-pub mod sse;
 
 pub use catalog::Catalog;
 pub use client::{Client, ClientOptions};

@@ -134,12 +134,21 @@ async fn an_error_behind_a_200_is_the_errors_own_text() {
             );
         }
     }
-    let (_, error) = outcome(stream(&[b"data: the server is overloaded\n\n"])).await;
-    let error = error.unwrap();
-    assert_eq!(
-        (error.class, error.message.as_str()),
-        (ErrorClass::Overloaded, "the server is overloaded")
-    );
+    let sentences: [&[u8]; 5] = [
+        b"data: the server is overloaded\n\n",
+        b"event: error\ndata: the server is overloaded\n\n",
+        b"event: error\ndata: {\"text\":\"x\",\"message\":\"the server is overloaded\"}\n\n",
+        b"data: {\"choices\":[{\"delta\":{\"content\":\"half\"}}]}\n\nevent: error\ndata: \"the server is overloaded\"\n\n",
+        b"the server is overloaded",
+    ];
+    for body in sentences {
+        let (_, error) = outcome(stream(&[body])).await;
+        let error = error.unwrap();
+        assert_eq!(
+            (error.class, error.message.as_str()),
+            (ErrorClass::Overloaded, "the server is overloaded")
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! A stream of events that survives a broken connection.
 
 use crate::error::ClientError;
+use crate::frames::{Frame, Frames};
 use crate::http::{Client, accepted, unreachable_at};
-use crate::sse::{Decoder, Frame};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, Response};
 use serde::Deserialize;
@@ -76,7 +76,7 @@ pub struct EventStream {
     client: Client,
     path: &'static str,
     response: Option<Response>,
-    decoder: Decoder,
+    frames: Frames,
     cursor: Option<String>,
     failures: u32,
     wait: Duration,
@@ -102,7 +102,7 @@ impl EventStream {
             client,
             path,
             response: Some(response),
-            decoder: Decoder::default(),
+            frames: Frames::default(),
             cursor: None,
             failures: 0,
             wait: WAIT_FIRST,
@@ -178,7 +178,7 @@ impl EventStream {
     /// Reads until a frame is whole; `None` at the end of the connection.
     async fn read_frame(&mut self) -> Result<Option<Frame>, ClientError> {
         loop {
-            if let Some(frame) = self.decoder.next_frame() {
+            if let Some(frame) = self.frames.take() {
                 self.wait = frame
                     .retry_ms
                     .map_or(WAIT_FIRST, |ms| Duration::from_millis(ms).min(WAIT_MAX));
@@ -195,7 +195,7 @@ impl EventStream {
                 })?
                 .map_err(|error| unreachable_at(self.client.url(), error))?;
             match chunk {
-                Some(bytes) => self.decoder.push(&bytes)?,
+                Some(bytes) => self.frames.push(&bytes)?,
                 None => return Ok(None),
             }
         }
@@ -233,7 +233,7 @@ impl EventStream {
             match connect(&self.client, self.path, self.cursor.as_deref()).await {
                 Ok(response) => {
                     self.response = Some(response);
-                    self.decoder = Decoder::default();
+                    self.frames = Frames::default();
                     return Ok(self.cursor.is_some());
                 }
                 Err(error) if !error.is_transient() => return Err(error),

@@ -17,10 +17,10 @@ mod answer;
 mod auth;
 mod error;
 mod events;
+mod frames;
 mod http;
 mod session;
 mod socket;
-mod sse;
 mod system;
 mod transfer;
 

@@ -45,8 +45,28 @@ pub fn instead_of_answer(data: &[u8]) -> Option<ProviderError> {
     Some(from_facts(body::facts(error), data))
 }
 
+/// The error of an event that is one by its name, whatever its data is.
+pub fn named(data: &[u8]) -> ProviderError {
+    if let Some(error) = instead_of_answer(data) {
+        return error;
+    }
+    match serde_json::from_slice::<Value>(data) {
+        Ok(value) => from_facts(body::facts(json!({"error": value})), data),
+        Err(_) => from_text(&String::from_utf8_lossy(data)),
+    }
+}
+
+/// The error that a body is in which no event came: a sentence. `None` if it is empty, or a stream after all.
+pub fn from_body(begin: &[u8]) -> Option<ProviderError> {
+    const FIELDS: [&str; 5] = [":", "event:", "id:", "retry:", "data:"];
+    let text = String::from_utf8_lossy(begin);
+    let text = text.trim();
+    let is_stream = FIELDS.iter().any(|field| text.starts_with(field));
+    (!text.is_empty() && !is_stream).then(|| from_text(text))
+}
+
 /// The error that a sentence is.
-pub fn from_text(text: &str) -> ProviderError {
+fn from_text(text: &str) -> ProviderError {
     let facts = body::Facts {
         message: Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
         ..body::Facts::default()

@@ -8,7 +8,7 @@ mod redact;
 mod wait;
 
 use class::class;
-pub use instead::{from_text, instead_of_answer};
+pub use instead::{from_body, instead_of_answer, named};
 pub use overflow::is_overflow;
 pub use redact::redact;
 pub use wait::retry_after_ms;
