@@ -121,8 +121,7 @@ pub enum CheckpointError {
 /// same worktree that wait at the same time share one walk of the files.
 pub trait Checkpoints: Send + Sync + 'static {
     /// Records the files of the worktree and returns the checkpoint's hash. Left out are ignored files, untracked files
-    /// over 2 MiB, repositories inside, and what is no file; of those only is noted that they changed. Cheap when nothing
-    /// changed.
+    /// over 2 MiB, repositories inside, and what is no file ([`Checkpoints::left_out`]). Cheap when nothing changed.
     fn track(&self, directory: PathBuf) -> BoxFuture<'static, Result<String, CheckpointError>>;
 
     /// Keeps one file (or link, or that there is none) as it is now, whatever git ignores, up to 16 MiB, and returns its
@@ -145,14 +144,27 @@ pub trait Checkpoints: Send + Sync + 'static {
         to: String,
     ) -> BoxFuture<'static, Result<Vec<FileDiff>, CheckpointError>>;
 
-    /// What differs between two checkpoints, each file with these two; what they do not hold but saw change is marked
-    /// as left.
+    /// What differs between two checkpoints, each file with these two.
     fn changed(
         &self,
         directory: PathBuf,
         from: String,
         to: String,
     ) -> BoxFuture<'static, Result<Vec<FileChange>, CheckpointError>>;
+
+    /// Names how that which the last [`Checkpoints::track`] left out looked: a number that is another one as soon as any
+    /// of it looks otherwise. Holds for a while in this process only.
+    fn left_out(&self, directory: PathBuf) -> BoxFuture<'static, Result<u64, CheckpointError>>;
+
+    /// What changed between two such looks: files and folders that an undo cannot bring back, each with the reason. A
+    /// look at ignored folders and repositories inside is short; what it did not reach counts as unchanged, and in larger
+    /// folders only the folder itself is named. Nothing if a number is too old.
+    fn left_between(
+        &self,
+        directory: PathBuf,
+        before: u64,
+        after: u64,
+    ) -> BoxFuture<'static, Result<Vec<LeftAlone>, CheckpointError>>;
 
     /// Undoes a session's changes, given newest first: each file goes from `after` back to `before`, and only lines that
     /// the session changed move; what others changed since stays.

@@ -261,6 +261,12 @@ impl Engine {
             .unwrap_or_default()
     }
 
+    /// How what the last checkpoint left out looked; 0 where that cannot be told.
+    pub(crate) async fn left_out(&self, directory: &str) -> u64 {
+        let looked = self.checkpoints().left_out(directory.into()).await;
+        looked.unwrap_or_default()
+    }
+
     /// Records the files of a folder; `None` where that is switched off or impossible.
     pub(crate) async fn track(&self, directory: &str) -> Option<String> {
         let folder = self.folder(directory).await.ok()?;

@@ -35,10 +35,19 @@ pub struct CallHost {
     /// The call may change files: a checkpoint is taken whenever it was allowed something.
     tracks: bool,
     cancel: CancellationToken,
-    before: Arc<Mutex<Option<String>>>,
+    before: Arc<Mutex<Option<Before>>>,
     images: Arc<Mutex<BTreeMap<PathBuf, Image>>>,
     folder: Mutex<Option<Arc<Folder>>>,
     progress: Arc<Mutex<Progress>>,
+}
+
+/// The worktree before the call's work.
+#[derive(Clone)]
+pub(crate) struct Before {
+    /// The checkpoint.
+    pub hash: String,
+    /// How what it leaves out looked.
+    pub left_out: u64,
 }
 
 /// A file that the call names, as it was before the call's first write to it.
@@ -93,7 +102,7 @@ impl CallHost {
     }
 
     /// The checkpoint from before the call's work.
-    pub(crate) fn take_before(&self) -> Option<String> {
+    pub(crate) fn take_before(&self) -> Option<Before> {
         self.before.lock().take()
     }
 }
@@ -118,8 +127,14 @@ impl ToolHost for CallHost {
                 () = cancel.cancelled() => return Err(aborted()),
             }
             if let Some(directory) = directory {
-                let hash = engine.track(&directory).await;
-                *before.lock() = hash;
+                let tracked = match engine.track(&directory).await {
+                    Some(hash) => Some(Before {
+                        hash,
+                        left_out: engine.left_out(&directory).await,
+                    }),
+                    None => None,
+                };
+                *before.lock() = tracked;
             }
             Ok(())
         })

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::host::CallHost;
 use crate::input::{Input, Stamp, ToolRun};
 use actix::prelude::*;
-use kilo_ports::checkpoint::{CheckpointError, FileChange, Images, WhyLeft};
+use kilo_ports::checkpoint::{CheckpointError, FileChange, Images, LeftAlone, WhyLeft};
 use kilo_ports::store::Pos;
 use kilo_ports::tool::{Access, Ask, Tool, ToolCx, ToolError, ToolHost, ToolOutput};
 use kilo_protocol::{CallId, SessionId};
@@ -313,11 +313,12 @@ impl Job {
             .as_ref()
             .map(|output| output.changed.as_slice())
             .unwrap_or_default();
+        let checkpoints = self.engine.checkpoints();
+        let left_before = before.left_out;
+        let before = before.hash;
         let all = match before == after {
             true => Vec::new(),
-            false => self
-                .engine
-                .checkpoints()
+            false => checkpoints
                 .changed(directory.into(), before.clone(), after.clone())
                 .await
                 .unwrap_or_default(),
@@ -328,6 +329,21 @@ impl Job {
                 self.access == Access::Executes || named.is_empty() || named.contains(&file.path)
             })
             .collect();
+        if self.access == Access::Executes {
+            let left_after = self.engine.left_out(directory).await;
+            let left = checkpoints
+                .left_between(directory.into(), left_before, left_after)
+                .await
+                .unwrap_or_default();
+            for LeftAlone { path, why } in left {
+                if files.iter().all(|file| file.path != path) {
+                    files.push(FileChange {
+                        left: Some(why),
+                        ..FileChange::new(path, before.clone(), after.clone())
+                    });
+                }
+            }
+        }
         for (path, image) in host.take_images() {
             // What the checkpoints hold needs no image.
             if files

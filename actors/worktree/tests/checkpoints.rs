@@ -180,6 +180,82 @@ async fn repositories_inside_and_special_files_are_left_out() {
 }
 
 #[tokio::test]
+async fn what_is_left_out_is_named_when_it_changes() {
+    let project = Project::with(&[(".gitignore", "*.log\nbuild/\ndeps/\nnew/\n")]);
+    project.write("app.log", "1\n");
+    project.write("build/deep/out.txt", "1\n");
+    for file in 0..100 {
+        project.write(&format!("deps/{file}.js"), "1\n");
+    }
+    init(&project.path("vendor"));
+    project.write("vendor/src/lib.c", "1\n");
+    let large = "x".repeat(3 << 20);
+    project.write("large.bin", &large);
+    let (root, keeper) = (&project.root, &project.keeper);
+    let look = async || {
+        project.track().await;
+        keeper.left_out(root.clone()).await.unwrap()
+    };
+    let start = look().await;
+    assert_eq!(look().await, start, "nothing changed");
+    let cases: [(&dyn Fn(), &[&str]); 9] = [
+        (&|| project.write("app.log", "2\n"), &["app.log Ignored"]),
+        (
+            &|| project.write("build/deep/out.txt", "2\n"),
+            &["build/deep/out.txt Ignored"],
+        ),
+        (
+            &|| project.write("build/more.txt", "1\n"),
+            &["build/more.txt Ignored"],
+        ),
+        (&|| project.remove("app.log"), &["app.log Ignored"]),
+        (&|| project.write("deps/7.js", "22\n"), &["deps Ignored"]),
+        (
+            &|| project.write("vendor/src/lib.c", "2\n"),
+            &["vendor Repository"],
+        ),
+        (
+            &|| project.write("large.bin", format!("{large}y")),
+            &["large.bin TooLarge"],
+        ),
+        (
+            &|| {
+                project.write("new/a.txt", "1\n");
+                init(&project.path("other"));
+            },
+            &["new/a.txt Ignored", "other Repository"],
+        ),
+        (
+            &|| {
+                fs::remove_dir_all(project.path("build")).unwrap();
+                project.write("kept.txt", "not left out\n");
+            },
+            &["build/deep/out.txt Ignored", "build/more.txt Ignored"],
+        ),
+    ];
+    for (change, expected) in cases {
+        let before = look().await;
+        change();
+        let after = look().await;
+        let left = keeper.left_between(root.clone(), before, after);
+        let left: Vec<String> = left
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|left| {
+                let path = left.path.strip_prefix(root).unwrap().display().to_string();
+                format!("{path} {:?}", left.why)
+            })
+            .collect();
+        assert_eq!(left, expected);
+    }
+    assert_eq!(
+        keeper.left_between(root.clone(), 0, 9_999).await,
+        Ok(Vec::new())
+    );
+}
+
+#[tokio::test]
 async fn patches_are_written_as_git_writes_them() {
     let project = Project::with(&[
         ("a.txt", "hello world\nsecond line\n"),

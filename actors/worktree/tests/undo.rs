@@ -213,14 +213,12 @@ async fn file_that_a_rule_hid_is_never_deleted() {
         .collect();
     let restored = project.undo(&changes).await;
     assert!(restored.restored.is_empty());
-    assert_eq!(
-        restored
-            .left
-            .iter()
-            .map(|left| left.path.clone())
-            .collect::<Vec<_>>(),
-        paths.iter().rev().cloned().collect::<Vec<_>>()
-    );
+    let [env, key, large] = paths.clone();
+    let expected = [
+        left(&[large], WhyLeft::TooLarge),
+        left(&[key, env], WhyLeft::Ignored),
+    ];
+    assert_eq!(restored.left, expected.concat());
     assert!(project.redo(&changes).await.restored.is_empty());
     assert!(paths.iter().all(|path| path.exists()));
 }

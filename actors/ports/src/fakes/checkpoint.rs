@@ -1,5 +1,5 @@
 use crate::BoxFuture;
-use crate::checkpoint::{CheckpointError, Checkpoints, FileChange, Restored};
+use crate::checkpoint::{CheckpointError, Checkpoints, FileChange, LeftAlone, Restored};
 use kilo_protocol::model::FileDiff;
 use std::path::PathBuf;
 
@@ -31,6 +31,17 @@ impl Checkpoints for NoCheckpoints {
         _: String,
         _: String,
     ) -> BoxFuture<'static, Result<Vec<FileChange>, CheckpointError>> {
+        none(directory)
+    }
+    fn left_out(&self, directory: PathBuf) -> BoxFuture<'static, Result<u64, CheckpointError>> {
+        none(directory)
+    }
+    fn left_between(
+        &self,
+        directory: PathBuf,
+        _: u64,
+        _: u64,
+    ) -> BoxFuture<'static, Result<Vec<LeftAlone>, CheckpointError>> {
         none(directory)
     }
     fn undo(

@@ -3,6 +3,7 @@
 //! Where to start: [`GitCheckpoints`] (this file) hands calls to blocking threads and lets callers share a walk;
 //! `walk` is one walk (`scan` finds what changed, `seal` writes it); `undo` takes a session's lines out again.
 
+mod glance;
 mod ignores;
 mod image;
 mod merge;
@@ -21,7 +22,7 @@ mod worktree;
 use crate::place::Place;
 use futures_util::FutureExt;
 use kilo_ports::BoxFuture;
-use kilo_ports::checkpoint::{CheckpointError, Checkpoints, FileChange, Restored};
+use kilo_ports::checkpoint::{CheckpointError, Checkpoints, FileChange, LeftAlone, Restored};
 use kilo_protocol::model::FileDiff;
 use parking_lot::Mutex;
 use std::fmt::Display;
@@ -216,6 +217,21 @@ impl Checkpoints for GitCheckpoints {
         to: String,
     ) -> BoxFuture<'static, Result<Vec<FileChange>, CheckpointError>> {
         self.reading(directory, move |worktree| worktree.changed(&from, &to))
+    }
+
+    fn left_out(&self, directory: PathBuf) -> BoxFuture<'static, Result<u64, CheckpointError>> {
+        self.reading(directory, |worktree| Ok(worktree.left_out()))
+    }
+
+    fn left_between(
+        &self,
+        directory: PathBuf,
+        before: u64,
+        after: u64,
+    ) -> BoxFuture<'static, Result<Vec<LeftAlone>, CheckpointError>> {
+        self.reading(directory, move |worktree| {
+            Ok(worktree.left_between(before, after))
+        })
     }
 
     fn undo(

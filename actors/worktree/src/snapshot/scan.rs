@@ -5,6 +5,7 @@
 
 use super::Limits;
 use super::failed;
+use super::glance::{self, Glance};
 use super::ignores::{Chain, Layer, refresh};
 use super::tracked::Tracked;
 use crate::beneath::{Kind, is_temporary, open_folder, remove_temporary};
@@ -45,7 +46,23 @@ pub(super) struct Entry {
 pub(super) enum Node {
     File(FileNode),
     Folder(Box<Folder>),
-    Left(Left),
+    Left(LeftNode),
+}
+
+/// An entry that is not part of the checkpoint, and how it looked.
+pub(super) struct LeftNode {
+    pub why: Left,
+    pub glance: Glance,
+}
+
+impl LeftNode {
+    /// One that was not looked at.
+    pub fn unseen(why: Left) -> Self {
+        Self {
+            why,
+            glance: Glance::default(),
+        }
+    }
 }
 
 pub(super) struct FileNode {
@@ -87,6 +104,8 @@ pub(super) struct Scan<'a> {
     pub bytes_to_read: u64,
     /// What is left out is not what it was.
     pub left_changed: bool,
+    /// Entries of folders that are left out which may still be looked at.
+    pub glances: usize,
 }
 
 /// What the rules above a folder say of it.
@@ -196,12 +215,6 @@ impl Scan<'_> {
         before: Option<Node>,
         here: Above<'_>,
     ) -> Result<Option<Node>, CheckpointError> {
-        let unchanged_rules = !here.rules_changed;
-        if unchanged_rules
-            && matches!(before, Some(Node::Left(Left::Ignored { is_folder })) if is_folder == (file_type == FileType::Directory))
-        {
-            return Ok(before);
-        }
         let mut stamp = None;
         if file_type != FileType::Directory {
             let Ok(stat) = statat(fd, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) else {
@@ -215,17 +228,34 @@ impl Scan<'_> {
             stamp = Some(found);
         }
         let was_in_tree = before.as_ref().is_some_and(Node::in_tree);
-        let was_left = matches!(before, Some(Node::Left(_)));
+        let left_before = match &before {
+            Some(Node::Left(left)) => Some((left.why, left.glance.digest)),
+            _ => None,
+        };
         let was_folder = matches!(before, Some(Node::Folder(_)));
-        let node = match (file_type, stamp) {
+        let is_folder = file_type == FileType::Directory;
+        let still_ignored = !here.rules_changed
+            && matches!(left_before, Some((Left::Ignored { is_folder: known }, _)) if known == is_folder);
+        let mut node = match (file_type, stamp) {
+            _ if still_ignored => Node::Left(LeftNode::unseen(Left::Ignored { is_folder })),
             (FileType::Directory, _) => self.subfolder(fd, folder.ignored, name, before, here)?,
             (FileType::RegularFile | FileType::Symlink, Some(stamp)) => {
                 self.file(folder, stamp, before, here)?
             }
-            _ => Node::Left(Left::Special),
+            _ => Node::Left(LeftNode::unseen(Left::Special)),
         };
-        let is_left = matches!(node, Node::Left(_));
-        self.left_changed |= is_left != was_left;
+        if let Node::Left(left) = &mut node {
+            left.glance = self.glance(fd, name, stamp);
+            if left.why == Left::Repository {
+                left.glance.files = Vec::new(); // it is named as a whole
+            }
+        }
+        let left_now = match &node {
+            Node::Left(left) => Some((left.why, left.glance.digest)),
+            _ => None,
+        };
+        let is_left = left_now.is_some();
+        self.left_changed |= left_before != left_now;
         folder.dirty |= was_in_tree && (is_left || was_folder != matches!(node, Node::Folder(_)));
         folder.work += match &node {
             Node::File(file) => u32::from(file.pending),
@@ -233,6 +263,18 @@ impl Scan<'_> {
             Node::Left(_) => 0,
         };
         Ok(Some(node))
+    }
+
+    fn glance(&mut self, fd: &OwnedFd, name: &[u8], stamp: Option<Stamp>) -> Glance {
+        match stamp {
+            Some(stamp) => Glance {
+                digest: glance::digest(&self.path, &stamp),
+                files: Vec::new(),
+            },
+            // Our own checkpoints change with each walk.
+            None if self.own_folder == Some(&self.path[..]) => Glance::default(),
+            None => glance::folder(fd, OsStr::from_bytes(name), &mut self.glances),
+        }
     }
 
     fn subfolder(
@@ -254,13 +296,15 @@ impl Scan<'_> {
         if (below.ignored && !self.tracked.has_below(&self.path))
             || self.own_folder == Some(&self.path[..])
         {
-            return Ok(Node::Left(Left::Ignored { is_folder: true }));
+            return Ok(Node::Left(LeftNode::unseen(Left::Ignored {
+                is_folder: true,
+            })));
         }
         if here.depth + 1 >= DEPTH_MAX {
-            return Ok(Node::Left(Left::Unreadable));
+            return Ok(Node::Left(LeftNode::unseen(Left::Unreadable)));
         }
         let Ok(opened) = open_folder(fd, OsStr::from_bytes(name)) else {
-            return Ok(Node::Left(Left::Unreadable));
+            return Ok(Node::Left(LeftNode::unseen(Left::Unreadable)));
         };
         let inside = Above {
             depth: here.depth + 1,
@@ -268,7 +312,7 @@ impl Scan<'_> {
         };
         Ok(match self.folder(&opened, &mut below, inside)? {
             true => Node::Folder(below),
-            false => Node::Left(Left::Repository),
+            false => Node::Left(LeftNode::unseen(Left::Repository)),
         })
     }
 
@@ -293,7 +337,9 @@ impl Scan<'_> {
         let is_known = before.is_some() && !here.rules_changed;
         let ignored = !is_known && (folder.ignored || here.chain.ignores(&self.path, false));
         if ignored && !self.tracked.contains(&self.path) {
-            return Ok(Node::Left(Left::Ignored { is_folder: false }));
+            return Ok(Node::Left(LeftNode::unseen(Left::Ignored {
+                is_folder: false,
+            })));
         }
         let kind = kind_of(&stamp);
         let (old_oid, old_kind) = before
@@ -310,7 +356,7 @@ impl Scan<'_> {
             }));
         }
         if self.is_too_large(stamp.size) {
-            return Ok(Node::Left(Left::TooLarge));
+            return Ok(Node::Left(LeftNode::unseen(Left::TooLarge)));
         }
         if let Some(mut file) = before.filter(|file| file.stamp == stamp && file.oid.is_some()) {
             file.pending = !file.settled;

@@ -1,7 +1,7 @@
 //! The second half of a walk: reads what the scan marked and writes blobs and trees.
 
 use super::failed;
-use super::scan::{FileNode, Folder, Left, Node};
+use super::scan::{FileNode, Folder, Left, LeftNode, Node};
 use super::store::Store;
 use super::tracked::Tracked;
 use crate::beneath::{Kind, open_folder, read_entry};
@@ -43,7 +43,7 @@ impl Seal<'_> {
                         folder.dirty |= before != file.oid;
                     } else {
                         folder.dirty |= before.is_some();
-                        entry.node = Node::Left(Left::Unreadable);
+                        entry.node = Node::Left(LeftNode::unseen(Left::Unreadable));
                         self.left_changed = true;
                     }
                 }

@@ -1,7 +1,8 @@
 //! A worktree's state between walks, and the walk itself: scan, read, write trees.
 
+use super::glance::WALK_MAX;
 use super::ignores::{Chain, Outer};
-use super::omitted;
+use super::omitted::{self, LeftOut};
 use super::scan::{Above, Folder, Scan};
 use super::seal::Seal;
 use super::store::Store;
@@ -12,13 +13,16 @@ use crate::place::Place;
 use crate::stamp::kernel_now_ns;
 use git2::{ObjectType, Oid, Repository};
 use ignore::gitignore::Gitignore;
-use kilo_ports::checkpoint::CheckpointError;
+use kilo_ports::checkpoint::{CheckpointError, WhyLeft};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 /// Checkpoints made lately that a prune keeps even if nobody names them yet.
 const RECENT_MAX: usize = 1_024;
+/// Looks at what is left out that are remembered: calls that run at one time compare two of them.
+const LEFT_OUT_MAX: usize = 32;
 
 /// What is known of a worktree's files, and the shadow repository to write to.
 pub(super) struct Walk {
@@ -29,8 +33,10 @@ pub(super) struct Walk {
     root: Folder,
     /// The last checkpoint.
     last: Option<String>,
-    /// The list of what the last walk left out.
+    /// The list of what the last walk left out, as the store has it.
     left: Option<Oid>,
+    /// The same as it looked, of the last walks in which it changed; numbered.
+    left_out: VecDeque<(u64, LeftOut)>,
     /// The list has to be made anew.
     left_changed: bool,
     recent: VecDeque<(String, i64)>,
@@ -53,6 +59,7 @@ impl Walk {
             root: Folder::default(),
             last: None,
             left: None,
+            left_out: VecDeque::new(),
             left_changed: true,
             recent: VecDeque::new(),
         })
@@ -124,10 +131,13 @@ impl Walk {
             None => store.put(&odb, ObjectType::Tree, b"")?.to_string(),
         };
         let is_new = self.last.as_ref() != Some(&tree);
+        let known = self.left;
         if self.left_changed {
-            self.left = omitted::write(store, &odb, &self.root)?;
+            let left_out = omitted::left_out(&self.root);
+            self.left = omitted::write(store, &odb, &left_out)?;
+            remember_left_out(&mut self.left_out, left_out);
         }
-        if let Some(left) = self.left.filter(|_| is_new || self.left_changed) {
+        if let Some(left) = self.left.filter(|_| is_new || self.left != known) {
             omitted::note(store, &tree, left)?;
         }
         drop(odb);
@@ -167,6 +177,7 @@ impl Walk {
             files: 0,
             bytes_to_read: 0,
             left_changed: false,
+            glances: WALK_MAX,
         };
         scan.folder(
             fd,
@@ -196,6 +207,20 @@ impl Walk {
         Ok(())
     }
 
+    /// Names what the last walk left out, and how it looked.
+    pub fn left_number(&self) -> u64 {
+        self.left_out.back().map_or(0, |(number, _)| *number)
+    }
+
+    /// What looks other than it did, among what is left out; nothing if either number is too old.
+    pub fn left_between(&self, before: u64, after: u64) -> Vec<(PathBuf, WhyLeft)> {
+        let of = |wanted: u64| self.left_out.iter().find(|(number, _)| *number == wanted);
+        match (of(before), of(after)) {
+            (Some((_, before)), Some((_, after))) => omitted::changed(before, after),
+            _ => Vec::new(),
+        }
+    }
+
     fn remember(&mut self, tree: &str, at_ns: i64, is_new: bool) {
         if is_new {
             self.last = Some(tree.to_owned());
@@ -207,6 +232,14 @@ impl Walk {
         if self.recent.len() > RECENT_MAX {
             self.recent.pop_front();
         }
+    }
+}
+
+fn remember_left_out(all: &mut VecDeque<(u64, LeftOut)>, left_out: LeftOut) {
+    let number = all.back().map_or(0, |(number, _)| *number) + 1;
+    all.push_back((number, left_out));
+    if all.len() > LEFT_OUT_MAX {
+        all.pop_front();
     }
 }
 

@@ -5,7 +5,7 @@ use super::walk::Walk;
 use super::{Limits, Shared, failed};
 use crate::patch;
 use crate::place::Place;
-use kilo_ports::checkpoint::{CheckpointError, FileChange};
+use kilo_ports::checkpoint::{CheckpointError, FileChange, LeftAlone};
 use kilo_protocol::model::FileDiff;
 use parking_lot::Mutex;
 use std::ffi::OsStr;
@@ -100,6 +100,25 @@ impl Worktree {
             None => slot.insert(Walk::open(&self.place, store)?),
         };
         walk.run(&self.place, store, limits)
+    }
+
+    /// Names how what the last walk left out looked; 0 before the first.
+    pub fn left_out(&self) -> u64 {
+        self.walk.lock().as_ref().map_or(0, Walk::left_number)
+    }
+
+    /// What is left out and changed between two such looks.
+    pub fn left_between(&self, before: u64, after: u64) -> Vec<LeftAlone> {
+        let walk = self.walk.lock();
+        let changed = walk.as_ref().map(|walk| walk.left_between(before, after));
+        changed
+            .into_iter()
+            .flatten()
+            .map(|(path, why)| LeftAlone {
+                path: self.place.root.join(path),
+                why,
+            })
+            .collect()
     }
 
     pub fn diff(&self, from: &str, to: &str) -> Result<Vec<FileDiff>, CheckpointError> {
