@@ -118,6 +118,9 @@ impl Asking<'_> {
         for operand in operands::operands(&command.words) {
             self.operand(&operand, command);
         }
+        if let Some(copies) = operands::copies(&command.words) {
+            self.copied(&copies, command);
+        }
         match command.via {
             Via::Cd | Via::Wrapper if !self.is_ruled(command) => return,
             Via::Cd | Via::Wrapper | Via::Itself => {}
@@ -188,7 +191,12 @@ impl Asking<'_> {
     /// An option that does more than what a rule for the program speaks of.
     fn risk(&mut self, risk: &risk::Risk, command: &SimpleCommand) {
         let text = &command.text;
-        let by_name = self.rules.allow_with("bash", text, &risk.name);
+        // A rule for the program alone names its option no more than any other.
+        let named = match command.words.first() {
+            Some(program) if program.canonical() == risk.name => text,
+            _ => &risk.name,
+        };
+        let by_name = self.rules.allow_with("bash", text, named);
         let by_all = if risk.kind == risk::Kind::Runs {
             self.rules.allow_everything("bash")
         } else {

@@ -241,7 +241,7 @@ fn fits_from(tokens: &[Token], name: &[char]) -> bool {
 pub fn first_below(
     folder: &Path,
     budget: &Budget<'_>,
-    wanted: impl Fn(&Path, &str) -> bool,
+    mut wanted: impl FnMut(&Path, &str) -> bool,
 ) -> Option<PathBuf> {
     let mut folders = VecDeque::from([folder.to_path_buf()]);
     let mut left = FOLDER_ENTRIES_MAX;

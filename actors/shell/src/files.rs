@@ -8,7 +8,7 @@ use crate::word::Word;
 pub use operand::{Operand, Role};
 use programs::{
     BLIND, COPIERS, EDITORS, GIT_READERS, LISTERS, MODE_FIRST, OTHER_VALUES, PATTERN_FIRST,
-    READERS, SCRIPTED, VALUES, WRITERS,
+    READERS, REPLACERS, SCRIPTED, VALUES, WRITERS,
 };
 
 #[derive(Clone, Copy, PartialEq)]
@@ -31,6 +31,7 @@ pub fn operands(words: &[Word]) -> Vec<Operand> {
     let program = first.literal().unwrap_or_default();
     let name = base_name(&program);
     let mut found = option_values(name, rest);
+    found.extend(replaced(name, rest));
     match shape(name, rest) {
         Some(shape) => found.extend(by_shape(name, shape, rest)),
         None if name == "dd" => found.extend(dd(rest)),
@@ -115,8 +116,9 @@ fn by_shape(name: &str, shape: Shape, rest: &[Word]) -> Vec<Operand> {
         }
         Shape::Copy => {
             let count = plain.len();
+            let into = has_target_option(rest);
             let role = |index| {
-                if index + 1 == count && count > 1 {
+                if index + 1 == count && count > 1 && !into {
                     Role::Write
                 } else {
                     Role::Read
@@ -145,6 +147,83 @@ fn by_shape(name: &str, shape: Shape, rest: &[Word]) -> Vec<Operand> {
             .into_iter()
             .collect(),
     }
+}
+
+fn has_target_option(rest: &[Word]) -> bool {
+    rest.iter().any(|word| {
+        let head = word.head();
+        head.starts_with("--t") || (head.starts_with("-t") && !head.starts_with("--"))
+    })
+}
+
+/// A copy or a move.
+pub struct Copies {
+    /// What is taken.
+    pub sources: Vec<Word>,
+    /// Where it comes to be.
+    pub target: Word,
+    /// Folders with what is in them.
+    pub deep: bool,
+}
+
+/// What a command copies or moves, and where to.
+pub fn copies(words: &[Word]) -> Option<Copies> {
+    let (first, rest) = words.split_first()?;
+    let program = first.literal()?;
+    let name = base_name(&program);
+    COPIERS.contains(&name).then_some(())?;
+    let mut sources: Vec<Word> = plain_operands(name, rest).into_iter().cloned().collect();
+    let by_option = option_values(name, rest);
+    let target = by_option
+        .iter()
+        .rfind(|operand| has_target_option(rest) && operand.role == Role::Write);
+    let target = match target {
+        Some(target) => target.word.clone(),
+        None => sources.pop()?,
+    };
+    let deep = matches!(name, "mv" | "gmv")
+        || rest.iter().any(|word| {
+            let head = word.head();
+            head.starts_with("--r")
+                || head.starts_with("--a")
+                || (head.starts_with('-')
+                    && !head.starts_with("--")
+                    && head.contains(['r', 'R', 'a']))
+        });
+    Some(Copies {
+        sources,
+        target,
+        deep: deep && name != "ln",
+    })
+}
+
+/// Files besides the shape's that a command writes: the sources of a move, what is packed in place, an output behind
+/// an input.
+fn replaced(name: &str, rest: &[Word]) -> Vec<Operand> {
+    let plain = plain_operands(name, rest);
+    let keeps = rest.iter().any(|word| {
+        let head = word.head();
+        matches!(
+            head,
+            "--stdout" | "--to-stdout" | "--list" | "--test" | "--keep"
+        ) || (head.starts_with('-') && !head.starts_with("--") && head.contains(['c', 'l', 't']))
+    });
+    let (words, role): (&[&Word], Role) = match name {
+        "uniq" => (plain.get(1..2).unwrap_or_default(), Role::Edit),
+        "mv" | "gmv" if has_target_option(rest) => (&plain, Role::Write),
+        "mv" | "gmv" => (
+            plain.split_last().map_or(&[], |(_, sources)| sources),
+            Role::Write,
+        ),
+        _ if REPLACERS.contains(&name) && !keeps => (&plain, Role::Write),
+        _ => return Vec::new(),
+    };
+    let operand = |word: &&Word| Operand {
+        word: (*word).clone(),
+        role,
+        recursive: false,
+    };
+    words.iter().map(operand).collect()
 }
 
 /// Searches that show what stands in every file below a folder, hidden ones included.
@@ -318,8 +397,18 @@ fn git(rest: &[Word]) -> Vec<Operand> {
         "clone" | "init" | "worktree" | "submodule"
     );
     let mut found = Vec::new();
-    for word in rest.iter().filter(|word| !word.head().starts_with('-')) {
+    let mut after_option = false;
+    for word in rest {
         let head = word.head();
+        if head.starts_with('-') {
+            // A message may begin like a path.
+            after_option =
+                matches!(head, "--message") || (head.ends_with('m') && !head.starts_with("--"));
+            continue;
+        }
+        if std::mem::take(&mut after_option) {
+            continue;
+        }
         let after_colon = head.find(':').map_or(0, |at| at + 1);
         if reads && is_env(head) {
             found.extend(word.without_prefix(after_colon).map(|word| Operand {
@@ -327,10 +416,11 @@ fn git(rest: &[Word]) -> Vec<Operand> {
                 role: Role::Read,
                 recursive: false,
             }));
-        } else if makes && leads_away(head, true) {
+        } else if leads_away(head, true) && (makes || !is_env(head)) {
+            let role = if makes { Role::Write } else { Role::Read };
             found.push(Operand {
                 word: word.clone(),
-                role: Role::Write,
+                role,
                 recursive: false,
             });
         }

@@ -69,6 +69,31 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// Where the files of `source` come to be when it is copied to `target`: as it, in it, or with what is in it.
+    pub fn copies_of(
+        &self,
+        source: &ResolvedPath,
+        target: &ResolvedPath,
+        deep: bool,
+    ) -> Vec<ResolvedPath> {
+        let mut made = Vec::new();
+        let name = source.shown.file_name().unwrap_or_default();
+        let mut add = |path: PathBuf| made.push(place(&path));
+        add(target.shown.join(name));
+        if deep && source.real.is_dir() {
+            let below = |path: &Path| path.strip_prefix(&source.real).map(Path::to_path_buf);
+            // Nothing is wanted, so that all are seen.
+            self.first_below(&source.real, |path, _| {
+                if let Ok(below) = below(path) {
+                    add(target.shown.join(&below));
+                    add(target.shown.join(name).join(&below));
+                }
+                false
+            });
+        }
+        made
+    }
+
     /// What a word becomes, if all of that is known: its texts, and the names that its wildcards find now.
     pub fn outcomes(&self, word: &Word, at: usize, cwds: &[Cwd]) -> Option<Vec<String>> {
         let expanded = expand(word, at, self.scope());
@@ -104,7 +129,7 @@ impl<'a> Resolver<'a> {
     pub fn first_below(
         &self,
         folder: &Path,
-        wanted: impl Fn(&Path, &str) -> bool,
+        wanted: impl FnMut(&Path, &str) -> bool,
     ) -> Option<PathBuf> {
         disk::first_below(folder, &self.budget, wanted)
     }

@@ -420,6 +420,11 @@ fn env_split(rest: &[Word]) -> Option<Inner> {
         .strip_prefix("--split-string=")
         .or_else(|| own.strip_prefix("-S"))
         .unwrap_or_default();
-    let after = joined(rest.get(at + 1..)?).unwrap_or_default();
+    let after = rest.get(at + 1..)?;
+    let after = if after.is_empty() {
+        String::new()
+    } else {
+        joined(after)?
+    };
     Some(Inner::Text(format!("{glued} {after}")))
 }

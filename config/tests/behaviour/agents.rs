@@ -1,6 +1,6 @@
 use crate::World;
 use kilo_config::agent::{Agent, DefaultAgentError, Mode, find};
-use kilo_config::permission::{evaluate, is_hidden};
+use kilo_config::permission::{evaluate, is_hidden, matches};
 use kilo_config::prompt::{reminder, system_prompt};
 use kilo_config::{agents, default_agent};
 use kilo_protocol::model::Action;
@@ -19,7 +19,23 @@ fn decide(agents: &[Agent], name: &str, permission: &str, pattern: &str) -> Acti
     .action
 }
 
-/// Each row of the recording: the same decision for every agent.
+/// What this program allows beyond the recording (the group `everyday` of `agents.json`), to agents that may do things.
+///
+/// Reading is what an agent does all day; a question for each `git status` teaches people to answer without reading it.
+/// The reference asks there because its rules cannot tell `find -name` from `find -delete`. Ours can: what runs programs or
+/// writes is asked by the judge of shell texts whatever these rules say (`shell/src/risk/`).
+fn is_everyday(agent: &str, permission: &str, pattern: &str) -> bool {
+    let defaults: Value = serde_json::from_str(include_str!("../../defaults/agents.json")).unwrap();
+    let groups = defaults["rules"]["everyday"].as_array().unwrap();
+    let mut patterns = groups
+        .iter()
+        .flat_map(|group| group["allow bash"].as_array().unwrap());
+    permission == "bash"
+        && matches!(agent, "code" | "debug" | "general")
+        && patterns.any(|allowed| matches(allowed.as_str().unwrap(), pattern))
+}
+
+/// Each row of the recording: the same decision for every agent, but for what is added to it by name.
 #[test]
 fn the_default_rules_decide_as_recorded() {
     let world = World::new();
@@ -49,6 +65,7 @@ fn the_default_rules_decide_as_recorded() {
             let expected = match letter {
                 "a" => Action::Allow,
                 "d" => Action::Deny,
+                _ if is_everyday(name, columns[0], &pattern) => Action::Allow,
                 _ => Action::Ask,
             };
             assert_eq!(
@@ -62,6 +79,52 @@ fn the_default_rules_decide_as_recorded() {
     }
     assert_eq!((names.len(), list.len()), (10, 10));
     assert!(checked > 2_000);
+}
+
+#[test]
+fn everyday_reading_is_allowed_and_nothing_that_changes_things() {
+    let list = listed(&World::new());
+    for command in [
+        "git status",
+        "git log --oneline -5",
+        "git branch --list",
+        "find . -name x",
+        "sed -n 1,5p a",
+        "stat a",
+        "test -f a",
+        "node --version",
+    ] {
+        assert_eq!(
+            decide(&list, "code", "bash", command),
+            Action::Allow,
+            "{command}"
+        );
+    }
+    for command in [
+        "git push",
+        "git branch -D main",
+        "git branch new",
+        "git tag v1",
+        "git stash",
+        "git checkout .",
+        "git config --list",
+        "git ls-remote",
+        "node --version x.js",
+        "node x.js --version",
+        "rm a",
+        "xargs rm",
+    ] {
+        assert_eq!(
+            decide(&list, "code", "bash", command),
+            Action::Ask,
+            "{command}"
+        );
+    }
+    assert_eq!(
+        decide(&list, "explore", "bash", "find . -name x"),
+        Action::Deny
+    );
+    assert_eq!(decide(&list, "plan", "bash", "sed -n 1p a"), Action::Deny);
 }
 
 #[test]

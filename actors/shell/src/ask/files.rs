@@ -3,7 +3,7 @@
 use super::Asking;
 use super::found::add;
 use crate::disk;
-use crate::files::{Operand, Role, is_env};
+use crate::files::{Copies, Operand, Role, is_env};
 use crate::plan::{SimpleCommand, Why};
 use crate::resolve::{Candidates, ResolvedPath};
 use crate::word::Word;
@@ -46,6 +46,25 @@ impl Asking<'_> {
         }
     }
 
+    /// What a copy or a move makes at its target, below a folder too.
+    pub(super) fn copied(&mut self, copies: &Copies, command: &SimpleCommand) {
+        let at = |word: &Word| {
+            self.resolver
+                .candidates(word, command.at, &command.cwds)
+                .known
+        };
+        let targets = at(&copies.target);
+        let mut made: Vec<ResolvedPath> = Vec::new();
+        for source in copies.sources.iter().flat_map(at) {
+            for target in &targets {
+                made.extend(self.resolver.copies_of(&source, target, copies.deep));
+            }
+        }
+        for place in made {
+            self.guarded(&place);
+        }
+    }
+
     /// Requests for files that are used in a certain way; gives whether a person must look at a write.
     fn files(&mut self, places: &Candidates, role: Role, word: &Word) -> bool {
         let mut asked = false;
@@ -72,7 +91,7 @@ impl Asking<'_> {
             Role::Read => "read",
             Role::Write | Role::Edit => "edit",
         };
-        let everything = ["bash", permission, "external_directory"]
+        let everything = [permission, "external_directory"]
             .iter()
             .all(|permission| self.rules.allow_everything(permission));
         if everything {

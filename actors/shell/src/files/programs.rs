@@ -147,6 +147,11 @@ pub const GIT_READERS: &[&str] = &[
     "show", "diff", "blame", "annotate", "grep", "cat-file", "archive", "log", "difftool",
 ];
 
+/// Programs that put another file in the place of the one that they read, unless they are told not to.
+pub const REPLACERS: &[&str] = &[
+    "gzip", "gunzip", "bzip2", "bunzip2", "xz", "unxz", "zstd", "unzstd", "lzma", "unlzma",
+];
+
 /// Options whose value is a file or a folder: program, option, what happens to it.
 pub const VALUES: &[(&[&str], &[&str], Role)] = &[
     (

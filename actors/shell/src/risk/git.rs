@@ -43,6 +43,7 @@ const LONG: &[(&str, Kind)] = &[
     ("--export-marks", Writes),
     ("--unsafe-paths", Writes),
     ("--in-place", Writes),
+    ("--no-index", Reads),
     ("--remote", Connects),
 ];
 /// Subcommands, their risky letters, and letters with values.
@@ -72,7 +73,7 @@ const SHORT: &[Letters] = &[
             "diff-files",
             "range-diff",
         ],
-        &[],
+        &[('O', Reads)],
         "GLSUlnBMC",
     ),
     (&["commit"], &[], "mCcSuFt"),

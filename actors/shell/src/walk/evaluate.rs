@@ -234,8 +234,8 @@ impl Walker {
                 None => word.splits(),
             };
             if odd {
-                let numbers = word.variables();
-                self.note(whole, Why::Evaluates, numbers);
+                let numbers = word.literal().is_none().then(|| word.variables());
+                self.note(whole, Why::Evaluates, numbers.flatten());
             }
         }
         let is_operator = |word: &Word| word.literal().is_some_and(|text| text.starts_with('-'));

@@ -319,6 +319,7 @@ fn rereads(word: &Word, letters: &str) -> bool {
     };
     let is_list = letters.contains(['a', 'A']);
     let quoted = value.trim_start_matches(['"', '\'', '$', '\\']);
-    let plain_list = value.starts_with('(');
+    // One in quotes as a whole is no list yet.
+    let plain_list = value.starts_with('(') && !word.source.starts_with(['"', '\'', '$', '\\']);
     !plain_list && (quoted.starts_with('(') || (is_list && word.literal().is_none()))
 }
