@@ -1,9 +1,9 @@
 //! Calls models: sends a request, reads the answer, and ends every stream in one of two ways.
 
+use crate::accounts::{self, Accounts, Permit};
 use crate::adapters::{self, Call};
 use crate::answer::{self, Answer};
 use crate::errors;
-use crate::limits::{self, Limits, Permit};
 use crate::net::{self, Http};
 use kilo_ports::BoxFuture;
 use kilo_ports::clock::{Clock, SystemClock};
@@ -34,7 +34,7 @@ pub struct ClientOptions {
     pub version: String,
 }
 
-/// The model client for every protocol. Cheap to clone; clones share connections and limits.
+/// The model client for every protocol. Cheap to clone; clones share connections and accounts.
 ///
 /// Nothing is built until the first call: a process that calls no model pays nothing.
 #[derive(Clone)]
@@ -46,7 +46,7 @@ pub struct Client {
 struct Shared {
     agent: String,
     http: Http,
-    limits: Limits,
+    accounts: Accounts,
     clock: Arc<dyn Clock>,
 }
 
@@ -56,7 +56,7 @@ impl Client {
         let shared = Shared {
             agent: format!("Kilo-Code/{}", options.version),
             http: Http::default(),
-            limits: Limits::new(limits::CALLS_MAX),
+            accounts: Accounts::new(accounts::CALLS_MAX),
             clock: Arc::new(SystemClock),
         };
         Self {
@@ -131,7 +131,7 @@ async fn exchange(
     let model = &*request.model;
     let protocol = model.protocol.ok_or_else(|| errors::unspoken(model))?;
     let call = adapters::call(request)?;
-    let _permit: Permit = shared.limits.enter(model).await?;
+    let _permit: Permit = shared.accounts.enter(model).await?;
     let first_byte = Instant::now() + Duration::from_millis(model.first_byte_ms);
     let response = send(shared, request, call, first_byte).await?;
     let answer = Answer::new(response, protocol, first_byte, model);
@@ -161,7 +161,7 @@ async fn send(
     }
     let error = refusal(response, model, shared.clock.now()).await;
     if let (ErrorClass::RateLimited, Some(ms)) = (error.class, error.retry_after_ms) {
-        shared.limits.block(model, ms);
+        shared.accounts.block(model, ms);
     }
     Err(error)
 }

@@ -5,12 +5,12 @@
 //!
 //! The path of an answer: socket → `kilo_sse` → [`adapters`] → chunks in batches → the caller's bounded channel.
 
+mod accounts;
 pub mod adapters;
 mod answer;
 pub mod catalog;
 mod client;
 pub mod errors;
-pub mod limits;
 pub mod local;
 mod net;
 pub mod resolve;
@@ -19,9 +19,3 @@ pub mod rules;
 pub use catalog::Catalog;
 pub use client::{Client, ClientOptions};
 pub use local::LocalServer;
-
-/// Milliseconds to the first byte of an answer, unless the configuration says otherwise.
-pub const FIRST_BYTE_MS: u64 = 120_000;
-
-/// Milliseconds between two reads of an answer, unless the configuration says otherwise.
-pub const GAP_MS: u64 = 120_000;

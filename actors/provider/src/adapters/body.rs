@@ -5,6 +5,17 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 use url::Url;
 
+/// A request, ready to send.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// The whole address.
+    pub url: String,
+    /// The protocol's own headers, the key among them.
+    pub headers: Vec<(String, String)>,
+    /// The body as JSON.
+    pub body: Vec<u8>,
+}
+
 /// A JSON object in the making. The long parts must not be among `fields`.
 pub(crate) struct Body<T> {
     pub fields: Map<String, Value>,

@@ -2,10 +2,32 @@
 //!
 //! Everything borrows from the event's bytes where JSON allows it, since this is the hottest path of the program.
 
+use crate::errors;
+use kilo_ports::provider::ProviderError;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+
+/// Reads an event of a protocol; what it borrows lies in `data`, or in `mended` where `data` had to be mended first.
+///
+/// Errors: the provider's own if it sent one that is no event of the protocol, else `Malformed`.
+pub(crate) fn read<'a, T: Deserialize<'a>>(
+    data: &'a [u8],
+    mended: &'a mut Vec<u8>,
+) -> Result<T, ProviderError> {
+    let first = match serde_json::from_slice(data) {
+        Ok(event) => return Ok(event),
+        Err(error) => error,
+    };
+    if let Some(better) = kilo_protocol::json::mend(data) {
+        *mended = better;
+        if let Ok(event) = serde_json::from_slice(mended) {
+            return Ok(event);
+        }
+    }
+    Err(errors::instead_of_answer(data).unwrap_or_else(|| errors::malformed(data, &first)))
+}
 
 /// A string that may be missing: `null`, numbers and objects count as no text, and the texts of a list are joined.
 #[derive(Debug, Default, PartialEq)]

@@ -4,24 +4,16 @@
 //! in each `match` of this file.
 
 pub mod anthropic;
+mod batch;
 mod body;
 pub(crate) mod lenient;
 pub mod openai_chat;
 
-use crate::errors;
-use kilo_ports::provider::{Chunk, ModelRequest, Protocol, ProviderError};
-use serde::Deserialize;
+pub use batch::Batch;
+pub use body::Call;
 
-/// A request, ready to send.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Call {
-    /// The whole address.
-    pub url: String,
-    /// The protocol's own headers, the key among them.
-    pub headers: Vec<(String, String)>,
-    /// The body as JSON.
-    pub body: Vec<u8>,
-}
+use crate::errors;
+use kilo_ports::provider::{ModelRequest, Protocol, ProviderError};
 
 /// Writes `request` in the wire format of its model's protocol.
 ///
@@ -86,89 +78,5 @@ impl Decoder {
             Self::OpenaiChat(decoder) => decoder.finish(batch),
             Self::Anthropic(decoder) => decoder.finish(batch),
         }
-    }
-}
-
-/// Reads an event of a protocol; what it borrows lies in `data`, or in `mended` where `data` had to be mended first.
-///
-/// Errors: the provider's own if it sent one that is no event of the protocol, else `Malformed`.
-fn read<'a, T: Deserialize<'a>>(
-    data: &'a [u8],
-    mended: &'a mut Vec<u8>,
-) -> Result<T, ProviderError> {
-    let first = match serde_json::from_slice(data) {
-        Ok(event) => return Ok(event),
-        Err(error) => error,
-    };
-    if let Some(better) = kilo_protocol::json::mend(data) {
-        *mended = better;
-        if let Ok(event) = serde_json::from_slice(mended) {
-            return Ok(event);
-        }
-    }
-    Err(errors::instead_of_answer(data).unwrap_or_else(|| errors::malformed(data, &first)))
-}
-
-/// Chunks of a read that stay as the provider sent them. A reader sees them one by one, as at reading speed; what comes
-/// after them in the same read came too fast to be seen apart and is joined.
-const APART: usize = 4;
-
-/// The chunks of one read; neighbouring pieces of the same kind are joined after the first few.
-#[derive(Debug, Default)]
-pub struct Batch {
-    chunks: Vec<Chunk>,
-}
-
-impl Batch {
-    /// Appends text.
-    pub fn text(&mut self, piece: &str) {
-        let joins = self.chunks.len() >= APART;
-        if joins && let Some(Chunk::Text(text)) = self.chunks.last_mut() {
-            text.push_str(piece);
-        } else if !piece.is_empty() {
-            self.chunks.push(Chunk::Text(piece.to_owned()));
-        }
-    }
-
-    /// Appends reasoning.
-    pub fn reasoning(&mut self, piece: &str) {
-        let joins = self.chunks.len() >= APART;
-        if joins && let Some(Chunk::Reasoning(text)) = self.chunks.last_mut() {
-            text.push_str(piece);
-        } else if !piece.is_empty() {
-            self.chunks.push(Chunk::Reasoning(piece.to_owned()));
-        }
-    }
-
-    /// Appends a piece of the arguments of call `index`.
-    pub fn arguments(&mut self, index: usize, piece: &str) {
-        if let Some(Chunk::ToolDelta {
-            index: last,
-            arguments,
-        }) = self.chunks.last_mut()
-            && *last == index
-        {
-            arguments.push_str(piece);
-        } else if !piece.is_empty() {
-            self.chunks.push(Chunk::ToolDelta {
-                index,
-                arguments: piece.to_owned(),
-            });
-        }
-    }
-
-    /// Appends any other chunk.
-    pub fn push(&mut self, chunk: Chunk) {
-        self.chunks.push(chunk);
-    }
-
-    /// There is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
-    }
-
-    /// Takes the chunks out.
-    pub fn take(&mut self) -> Vec<Chunk> {
-        std::mem::take(&mut self.chunks)
     }
 }

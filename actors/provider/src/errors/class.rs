@@ -1,6 +1,6 @@
 //! The class of an error, from everything that the provider said.
 
-use super::is_overflow;
+use super::overflow::is_overflow;
 use kilo_ports::provider::ErrorClass;
 
 /// Decides the class from the status, the provider's codes and types, and the wording.

@@ -1,6 +1,9 @@
 //! Errors that come where an answer was expected: behind a 200, as one event of the stream or as the whole body.
 
-use super::{BODY_BYTES_MAX, body, class, cut, redact, wait};
+use super::class::class;
+use super::cut::{BODY_BYTES_MAX, cut};
+use super::redact::redact;
+use super::{body, wait};
 use kilo_ports::provider::ProviderError;
 use serde_json::{Value, json};
 

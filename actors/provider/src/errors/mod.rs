@@ -2,12 +2,15 @@
 
 mod body;
 mod class;
+mod cut;
 mod instead;
 mod overflow;
 mod redact;
 mod wait;
 
 use class::class;
+pub use cut::BODY_BYTES_MAX;
+use cut::cut;
 pub use instead::{from_body, instead_of_answer, named};
 pub use overflow::is_overflow;
 pub use redact::redact;
@@ -15,9 +18,6 @@ pub use wait::retry_after_ms;
 
 use kilo_ports::provider::{ErrorClass, ModelInfo, ProviderError};
 use reqwest::header::HeaderMap;
-
-/// The most bytes of an answer's body that an error carries.
-pub const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// The headers in which providers send their id of the request, the likeliest first.
 const REQUEST_ID_HEADERS: [&str; 5] = [
@@ -161,11 +161,6 @@ fn status_sentence(status: u16) -> String {
         Some(reason) => format!("the provider answered {status} ({reason})"),
         None => format!("the provider answered {status}"),
     }
-}
-
-/// The begin of `text`, at most `bytes_max` bytes, cut between two characters.
-fn cut(text: &str, bytes_max: usize) -> String {
-    text[..text.floor_char_boundary(bytes_max)].to_owned()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Where a provider is and what it speaks, by its package.
 
-use super::Sources;
-use super::merge::{MergedModel, MergedProvider};
+use super::merged::{MergedModel, MergedProvider};
+use super::sources::Sources;
 use kilo_ports::provider::Protocol;
 use serde_json::Value;
 

@@ -1,19 +1,19 @@
 //! Where a provider's key comes from.
 
-use super::Sources;
-use super::merge::{MergedProvider, Source};
+use super::merged::{MergedProvider, Origin};
+use super::sources::Sources;
 use serde_json::Value;
 
 /// The key with which the gateway gives free models to people who are not signed in.
 const KILO_ANONYMOUS: &str = "anonymous";
 
-/// The key and where the provider comes from. The configuration's key wins over a stored one, that over the
+/// The key and what makes the provider count. The configuration's key wins over a stored one, that over the
 /// environment's.
 pub(super) fn credentials(
     sources: &Sources,
     provider: &MergedProvider,
     configured: bool,
-) -> (Option<String>, Source) {
+) -> (Option<String>, Origin) {
     let own = provider
         .options
         .get("apiKey")
@@ -21,14 +21,14 @@ pub(super) fn credentials(
         .and_then(some_text);
     let stored = sources.auth.get(&provider.id).and_then(auth_key);
     let env = env_key(sources, &provider.env);
-    let source = match () {
-        () if configured => Source::Config,
-        () if stored.is_some() => Source::Api,
-        () if env.is_some() => Source::Env,
-        () => Source::Custom,
+    let origin = match () {
+        () if configured => Origin::Config,
+        () if stored.is_some() => Origin::Api,
+        () if env.is_some() => Origin::Env,
+        () => Origin::Custom,
     };
     let anonymous = || (provider.id == "kilo").then(|| KILO_ANONYMOUS.to_owned());
-    (own.or(stored).or(env).or_else(anonymous), source)
+    (own.or(stored).or(env).or_else(anonymous), origin)
 }
 
 /// The key of an entry of `auth.json`.

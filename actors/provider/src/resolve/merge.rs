@@ -1,81 +1,13 @@
 //! One provider out of its catalogue entry, its configuration, its key and a local server.
 
-use super::Sources;
 use super::keys::{auth_key, credentials, env_key};
+use super::merged::{MergedModel, MergedProvider, NPM_DEFAULT, Origin};
 use super::models::{configure, listed, object};
+use super::sources::Sources;
 use crate::catalog::{self, Head};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-
-/// The package of providers that name none.
-pub(super) const NPM_DEFAULT: &str = "@ai-sdk/openai-compatible";
-
-/// Where a provider's being there comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
-    /// A variable of the environment holds its key.
-    Env,
-    /// The configuration names it.
-    Config,
-    /// A key is stored.
-    Api,
-    /// The catalogue alone, or a local server.
-    Custom,
-}
-
-/// A provider, merged.
-#[derive(Clone, Debug)]
-pub(super) struct MergedProvider {
-    pub id: String,
-    pub name: String,
-    pub source: Source,
-    pub env: Vec<String>,
-    pub api: Option<String>,
-    pub key: Option<String>,
-    /// The configuration's `options`.
-    pub options: Map<String, Value>,
-    pub models: BTreeMap<String, MergedModel>,
-    /// The server was found on this machine.
-    pub is_local: bool,
-    /// The catalogue knows it.
-    pub is_listed: bool,
-}
-
-/// A model, merged.
-#[derive(Clone, Debug)]
-pub(super) struct MergedModel {
-    pub id: String,
-    pub api_id: String,
-    pub npm: String,
-    pub api: Option<String>,
-    pub model: catalog::Model,
-    pub options: Map<String, Value>,
-    pub headers: Map<String, Value>,
-    /// The configuration's variants.
-    pub variants: Option<Map<String, Value>>,
-    /// Its place in the configuration; behind all others if it is not there.
-    pub place: usize,
-}
-
-impl MergedProvider {
-    /// It can be used: it has a key, or it is of a kind that may need none.
-    pub fn is_connected(&self) -> bool {
-        self.is_local || self.source != Source::Custom
-    }
-
-    /// It is connected and nothing is known to be missing.
-    pub fn is_usable(&self) -> bool {
-        self.is_connected() && (self.key.is_some() || self.is_local || !self.is_listed)
-    }
-
-    /// The models that lists show: no retired and no unfinished ones.
-    pub fn shown(&self) -> impl Iterator<Item = &MergedModel> {
-        self.models
-            .values()
-            .filter(|m| !matches!(m.model.status.as_deref(), Some("deprecated" | "alpha")))
-    }
-}
 
 /// Whether the configuration leaves the provider on.
 pub(super) fn is_enabled(sources: &Sources, id: &str) -> bool {
@@ -159,7 +91,7 @@ pub(super) fn provider(sources: &Sources, id: &str) -> Option<MergedProvider> {
     let mut merged = overlay(id, head, models, config);
     merged.is_local = local.is_some();
     merged.is_listed = is_listed && local.is_none();
-    (merged.key, merged.source) = credentials(sources, &merged, config.is_some());
+    (merged.key, merged.origin) = credentials(sources, &merged, config.is_some());
     (!merged.models.is_empty()).then_some(merged)
 }
 
@@ -188,7 +120,7 @@ fn overlay(
         name: text("name")
             .or(Some(head.name).filter(|name| !name.is_empty()))
             .unwrap_or_else(|| id.to_owned()),
-        source: Source::Custom,
+        origin: Origin::Custom,
         env: env.unwrap_or(head.env),
         api: text("api").or(head.api),
         key: None,

@@ -1,6 +1,6 @@
 //! One model out of its catalogue entry and its configuration.
 
-use super::merge::{MergedModel, MergedProvider};
+use super::merged::{MergedModel, MergedProvider};
 use crate::catalog::{self, Interleaved};
 use crate::rules;
 use serde::Deserialize;

@@ -1,7 +1,8 @@
 //! Which model to take when nobody says.
 
-use super::merge::{self, MergedModel, MergedProvider, Source};
-use super::{Sources, address};
+use super::merged::{MergedModel, MergedProvider, Origin};
+use super::sources::Sources;
+use super::{address, merge};
 
 /// Families in the order in which they are preferred for coding.
 const FAMILIES: [&str; 12] = [
@@ -53,7 +54,24 @@ const PROVIDERS: [&str; 6] = [
 /// Keys for something else that also open a small model service: asked last.
 const LAST: [&str; 3] = ["github-models", "github-copilot", "gitlab"];
 
-pub(super) fn default_model(sources: &Sources) -> Option<(String, String)> {
+/// The model for sessions that name none: the configuration's `model`, else the best of the first provider that can
+/// be used. `None` if there is no such provider.
+pub fn default_model(sources: &Sources) -> Option<(String, String)> {
+    named(sources, "model").or_else(|| best_of_all(sources))
+}
+
+/// The model for titles and summaries beside `provider`'s: the configuration's `small_model`, else a small one of
+/// that provider. `None` if it has none; then the main model does that work.
+pub fn small_model(sources: &Sources, provider: &str) -> Option<(String, String)> {
+    named(sources, "small_model").or_else(|| small_of(sources, provider))
+}
+
+fn named(sources: &Sources, key: &str) -> Option<(String, String)> {
+    let (provider, model) = sources.config.get(key)?.as_str()?.split_once('/')?;
+    Some((provider.to_owned(), model.to_owned()))
+}
+
+fn best_of_all(sources: &Sources) -> Option<(String, String)> {
     let mut providers: Vec<MergedProvider> = merge::connected_ids(sources)
         .iter()
         .filter_map(|id| merge::provider(sources, id))
@@ -76,10 +94,10 @@ fn rank(provider: &MergedProvider) -> (usize, usize) {
         .iter()
         .position(|id| *id == provider.id)
         .unwrap_or(PROVIDERS.len());
-    let group = match provider.source {
+    let group = match provider.origin {
         _ if LAST.contains(&provider.id.as_str()) => 3,
         _ if provider.is_local => 2,
-        Source::Config if !provider.is_listed => 0,
+        Origin::Config if !provider.is_listed => 0,
         _ => 1,
     };
     (group, known)
@@ -134,7 +152,7 @@ fn newest(a: &MergedModel, b: &MergedModel) -> std::cmp::Ordering {
         .then_with(|| a.id.cmp(&b.id))
 }
 
-pub(super) fn small_model(sources: &Sources, provider: &str) -> Option<(String, String)> {
+fn small_of(sources: &Sources, provider: &str) -> Option<(String, String)> {
     let provider = merge::provider(sources, provider)?;
     let callable = || {
         provider

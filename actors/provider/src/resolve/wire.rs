@@ -2,8 +2,9 @@
 //!
 //! Keys are not in them: a mark says that there is one, for whoever may see a list may not always see the keys.
 
-use super::merge::{self, MergedModel, MergedProvider, Source};
-use super::{Sources, address, pick};
+use super::merged::{MergedModel, MergedProvider, Origin};
+use super::sources::Sources;
+use super::{address, merge, pick};
 use crate::catalog::Interleaved;
 use crate::rules::variants;
 use kilo_protocol::secrets;
@@ -219,11 +220,11 @@ fn wire<'a>(sources: &Sources, provider: &'a MergedProvider) -> Provider<'a> {
     Provider {
         id: &provider.id,
         name: &provider.name,
-        source: match provider.source {
-            Source::Env => "env",
-            Source::Config => "config",
-            Source::Api => "api",
-            Source::Custom => "custom",
+        source: match provider.origin {
+            Origin::Env => "env",
+            Origin::Config => "config",
+            Origin::Api => "api",
+            Origin::Custom => "custom",
         },
         env: &provider.env,
         key: provider.key.as_ref().map(|_| secrets::MARK),

@@ -1,7 +1,7 @@
 //! Reads an answer of the Messages protocol.
 
-use crate::adapters::lenient::{Count, Text};
-use crate::adapters::{self, Batch};
+use crate::adapters::batch::Batch;
+use crate::adapters::lenient::{self, Count, Text};
 use crate::errors;
 use kilo_ports::provider::{Chunk, ProviderError};
 use kilo_protocol::model::{CacheTokens, Tokens};
@@ -121,7 +121,7 @@ impl Decoder {
             return Ok(());
         }
         let mut mended = Vec::new();
-        let event: Event = adapters::read(data, &mut mended)?;
+        let event: Event = lenient::read(data, &mut mended)?;
         let doubtful = event.error.is_some() || matches!(event.kind.0.as_ref(), "" | "error");
         if doubtful && let Some(error) = errors::instead_of_answer(data) {
             return Err(error);

@@ -3,8 +3,8 @@
 use super::details;
 use super::event::{CallDelta, Delta, Event, FunctionDelta};
 use super::usage::Usage;
-use crate::adapters::lenient::{Count, Text};
-use crate::adapters::{self, Batch};
+use crate::adapters::batch::Batch;
+use crate::adapters::lenient::{self, Count, Text};
 use crate::errors;
 use kilo_ports::provider::{Chunk, ProviderError};
 use kilo_protocol::model::Tokens;
@@ -59,7 +59,7 @@ impl Decoder {
             return Ok(());
         }
         let mut mended = Vec::new();
-        let event: Event = adapters::read(data, &mut mended)?;
+        let event: Event = lenient::read(data, &mut mended)?;
         if event.is_doubtful()
             && let Some(error) = errors::instead_of_answer(data)
         {

@@ -1,8 +1,7 @@
 //! Writes a chat request.
 
 use super::messages;
-use crate::adapters::Call;
-use crate::adapters::body::{Body, address};
+use crate::adapters::body::{Body, Call, address};
 use crate::rules::{self, CACHE_KEY_KEY, family, options};
 use kilo_ports::provider::{ModelInfo, ModelRequest, Protocol, ProviderError, ToolOffer};
 use serde::Serialize;

@@ -23,9 +23,9 @@ pub const PERMIT_WAIT_MS: u64 = 600_000;
 /// Accounts that are remembered; above, those that nobody uses are forgotten.
 const ACCOUNTS_MAX: usize = 256;
 
-/// The accounts' limits. An account is a provider, its address and a key.
+/// The accounts that calls were made for. An account is a provider, its address and a key.
 #[derive(Debug)]
-pub struct Limits {
+pub struct Accounts {
     calls_max: usize,
     accounts: Mutex<HashMap<u64, Arc<Account>>>,
 }
@@ -41,8 +41,8 @@ struct Account {
 #[derive(Debug)]
 pub struct Permit(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
-impl Limits {
-    /// Limits with at most `calls_max` open calls for an account.
+impl Accounts {
+    /// No account yet; each may have at most `calls_max` open calls.
     pub fn new(calls_max: usize) -> Self {
         Self {
             calls_max: calls_max.clamp(1, Semaphore::MAX_PERMITS),
@@ -129,37 +129,37 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_block_holds_the_accounts_other_calls_back_and_no_one_elses() {
-        let limits = Limits::new(8);
+        let accounts = Accounts::new(8);
         let (mine, mut other) = (blank_model("p", "m"), blank_model("p", "m"));
         other.api_key = Some("another".into());
-        limits.block(&mine, 5_000);
+        accounts.block(&mine, 5_000);
         let start = Instant::now();
-        limits.enter(&other).await.unwrap();
+        accounts.enter(&other).await.unwrap();
         assert_eq!(start.elapsed(), Duration::ZERO);
-        limits.enter(&mine).await.unwrap();
+        accounts.enter(&mine).await.unwrap();
         assert_eq!(start.elapsed(), Duration::from_millis(5_000));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_long_pause_holds_nobody_elses_calls_back() {
-        let limits = Limits::new(8);
+        let accounts = Accounts::new(8);
         let model = blank_model("p", "m");
         for ms in [SHARED_PAUSE_MS + 1, 60_000, 1_000_000_000_000, u64::MAX] {
-            limits.block(&model, ms);
+            accounts.block(&model, ms);
             let start = Instant::now();
-            limits.enter(&model).await.unwrap();
+            accounts.enter(&model).await.unwrap();
             assert_eq!(start.elapsed(), Duration::ZERO, "{ms}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn calls_above_the_limit_wait_for_one_to_end() {
-        let limits = Arc::new(Limits::new(1));
+        let accounts = Arc::new(Accounts::new(1));
         let model = blank_model("p", "m");
-        let first = limits.enter(&model).await.unwrap();
+        let first = accounts.enter(&model).await.unwrap();
         let waiting = tokio::spawn({
-            let (limits, model) = (Arc::clone(&limits), model.clone());
-            async move { limits.enter(&model).await.map(drop) }
+            let (accounts, model) = (Arc::clone(&accounts), model.clone());
+            async move { accounts.enter(&model).await.map(drop) }
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
