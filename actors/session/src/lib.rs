@@ -6,6 +6,7 @@
 pub mod actor;
 pub mod apply;
 pub mod board;
+mod brief;
 pub mod catalog;
 pub mod conversation;
 mod effects;

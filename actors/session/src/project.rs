@@ -3,6 +3,7 @@
 //! A record gives one event, and durable ones a `sync` mirror after it (seen: real server 7.7.9, recording `text-turn`).
 //! The JSON is made once for all subscribers.
 
+use crate::brief;
 use crate::record::{Logged, Record};
 use bytes::Bytes;
 use kilo_protocol::{Frame, ProjectId, SessionId};
@@ -143,12 +144,14 @@ fn event(address: &Address, record: &Record) -> Option<(&'static str, Vec<u8>)> 
             "session.queue.changed",
             with_session(session, "queued", queued),
         ),
-        Record::PermissionAsked(request) => ("permission.asked", bytes(request)),
+        Record::PermissionAsked(request) => {
+            ("permission.asked", bytes(&brief::permission(request)))
+        }
         Record::PermissionReplied(id, reply) => (
             "permission.replied",
             bytes(&json!({"sessionID": session, "requestID": id, "reply": reply})),
         ),
-        Record::QuestionAsked(request) => ("question.asked", bytes(request)),
+        Record::QuestionAsked(request) => ("question.asked", bytes(&brief::question(request))),
         Record::QuestionReplied(id, answers) => (
             "question.replied",
             bytes(&json!({"sessionID": session, "requestID": id, "answers": answers})),

@@ -368,6 +368,7 @@ impl Turn<'_> {
         if !self.family.contains(request.session_id.as_str()) {
             return Ok(());
         }
+        let request = self.whole(request).await;
         let asked = Instant::now();
         let verdict = self.show.judge(&request).await;
         if let Some(call) = &request.tool {
@@ -381,6 +382,16 @@ impl Turn<'_> {
         };
         self.refused |= reply == Reply::Reject;
         settle(self.client.reply_permission(&request.id, reply, None).await)
+    }
+
+    /// The request with everything that its event was too short for: nobody should allow what he was not shown.
+    async fn whole(&self, request: PermissionRequest) -> PermissionRequest {
+        if request.metadata.get("truncated") != Some(&Value::Bool(true)) {
+            return request;
+        }
+        let open = self.client.permissions().await.unwrap_or_default();
+        let whole = open.into_iter().find(|open| open.id == request.id);
+        whole.unwrap_or(request)
     }
 
     async fn network(&mut self, request: NetworkRequest) -> Result<(), ClientError> {
