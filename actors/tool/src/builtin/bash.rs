@@ -1,6 +1,7 @@
 //! `bash`: runs a command, shows its output while it runs, and bounds what the model gets.
 
 mod collect;
+mod live;
 
 use crate::call;
 use crate::place::Place;
@@ -10,11 +11,11 @@ use kilo_ports::BoxFuture;
 use kilo_ports::sandbox::{Exit, ProcessSpec, SandboxError};
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
 use kilo_shell::{Context, requests};
+use live::Live;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -24,8 +25,6 @@ const TIMEOUT_DEFAULT_MS: u64 = 120_000;
 const COMMAND_BYTES_MAX: usize = 128 * 1024 - 1;
 /// Output messages that wait between the command and this tool.
 const CHUNKS_MAX: usize = 16;
-/// The least time between two looks at the running output.
-const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 /// Characters of a title.
 const TITLE_CHARS_MAX: usize = 200;
 
@@ -146,8 +145,7 @@ async fn execute(
     let (sender, mut chunks) = mpsc::channel(CHUNKS_MAX);
     let mut running = cx.sandbox.run(spec, sender, cx.cancel.clone());
     let mut ended = None;
-    let mut next_progress = Instant::now();
-    let mut unshown = false;
+    let mut live = Live::new(Instant::now());
     loop {
         tokio::select! {
             biased;
@@ -155,15 +153,18 @@ async fn execute(
             chunk = chunks.recv() => {
                 let Some(chunk) = chunk else { break };
                 collector.add(&chunk).await;
-                unshown = true;
+                live.add(chunk.len(), Instant::now());
             }
             exit = &mut running, if ended.is_none() => ended = Some(exit),
-            () = tokio::time::sleep_until(next_progress), if unshown => {}
+            () = until(live.due()) => {}
         }
-        if unshown && ended.is_none() && Instant::now() >= next_progress {
-            cx.host.progress(&cx.call, None, progress(input, collector));
-            next_progress = Instant::now() + PROGRESS_EVERY;
-            unshown = false;
+        let now = Instant::now();
+        if ended.is_none()
+            && let Some(room) = live.room(now)
+        {
+            let text = collector.live(room);
+            live.shown(text.len(), now);
+            cx.host.progress(&cx.call, None, progress(input, text));
         }
     }
     let exit = match ended {
@@ -191,9 +192,16 @@ fn sentence(error: &SandboxError) -> String {
     }
 }
 
-fn progress(input: &Input, collector: &Collector) -> Map<String, Value> {
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn progress(input: &Input, output: String) -> Map<String, Value> {
     let mut metadata = Map::new();
-    metadata.insert("output".into(), collector.live().into());
+    metadata.insert("output".into(), output.into());
     describe(input, &mut metadata);
     metadata
 }

@@ -112,9 +112,11 @@ impl Collector {
         }
     }
 
-    /// The last part so far.
-    pub fn live(&self) -> String {
-        last_chars(&self.text(), LIVE_CHARS_MAX).to_owned()
+    /// The last part so far, of so many bytes at most.
+    pub fn live(&self, bytes_max: usize) -> String {
+        let text = self.text();
+        let start = text.ceil_char_boundary(text.len().saturating_sub(bytes_max));
+        text.get(start..).unwrap_or_default().to_owned()
     }
 
     /// Closes the file and gives what there is to show.

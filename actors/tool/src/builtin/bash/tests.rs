@@ -138,6 +138,25 @@ async fn output_is_shown_while_it_runs() {
 }
 
 #[tokio::test]
+async fn what_is_shown_while_it_runs_is_in_proportion_to_the_output() {
+    let stage = stage();
+    let command = "head -c 40000 /dev/zero | tr '\\0' x; \
+                   for i in $(seq 100); do echo; sleep 0.02; done";
+    let output = done(&stage, json!({"command": command, "description": "x"})).await;
+    let shown: Vec<usize> = stage
+        .host
+        .progress
+        .lock()
+        .iter()
+        .filter_map(|metadata| Some(metadata["output"].as_str()?.len()))
+        .collect();
+    // Two seconds and more of drops behind 40,000 bytes: ten looks a second would show 30,000 bytes each.
+    assert!(shown.len() >= 3, "{shown:?}");
+    assert!(shown.iter().sum::<usize>() < 100_000, "{shown:?}");
+    assert_eq!(output.metadata["output"].as_str().unwrap().len(), 30_000);
+}
+
+#[tokio::test]
 async fn a_timeout_is_an_answer() {
     let stage = stage();
     let output = done(
