@@ -210,6 +210,26 @@ fn connected_providers_are_listed_in_the_clients_shape() {
 }
 
 #[test]
+fn the_defaults_begin_with_the_provider_that_is_taken_when_nobody_says() {
+    let mut world = World::new(json!({})).env("GROQ_API_KEY", "k");
+    for provider in ["anthropic", "deepseek", "openai"] {
+        let key = json!({"type": "api", "key": "k"});
+        world.auth.insert(provider.into(), key);
+    }
+    let first = |world: &World| {
+        let json = config_providers_json(&world.sources());
+        let list: Value = serde_json::from_slice(&json).unwrap();
+        let defaults = list["default"].as_object().unwrap();
+        let (provider, model) = defaults.iter().next().unwrap();
+        (provider.clone(), model.as_str().unwrap().to_owned())
+    };
+    assert_eq!(Some(first(&world)), default_model(&world.sources()));
+    world.auth.remove("anthropic");
+    assert_eq!(Some(first(&world)), default_model(&world.sources()));
+    assert_eq!(first(&world).0, "openai");
+}
+
+#[test]
 fn the_whole_list_has_every_provider_and_says_which_are_connected() {
     let mut config = fake();
     config["disabled_providers"] = json!(["openai"]);

@@ -23,7 +23,8 @@ pub struct ProviderList {
     /// `{id, name, source, env, options, models: {ID: model}}` each.
     #[serde(alias = "all")]
     pub providers: Vec<Value>,
-    /// The model that a provider uses when none is named.
+    /// The model that a provider uses when none is named. It begins with the provider that new sessions use when none is
+    /// named; only [`Client::providers`] has it so.
     #[serde(default, rename = "default")]
     pub defaults: Map<String, Value>,
     /// The providers that have credentials; only told by [`Client::all_providers`].

@@ -128,8 +128,11 @@ struct Limit {
 }
 
 /// The answer of `GET /config/providers`: `{providers, default}`, the connected providers by id.
+///
+/// `default` begins with the provider whose model is taken when nobody names one; the contract has no other place for it.
 pub fn config_providers_json(sources: &Sources) -> Vec<u8> {
     let mut list = List::begin("providers");
+    list.first = pick::default_model(sources).map(|(provider, _)| provider);
     for id in merge::connected_ids(sources) {
         if let Some(provider) = merge::provider(sources, &id) {
             list.add(sources, &provider);
@@ -172,6 +175,8 @@ struct List {
     bytes: Vec<u8>,
     is_empty: bool,
     default: BTreeMap<String, String>,
+    /// The provider whose default comes first.
+    first: Option<String>,
 }
 
 impl List {
@@ -180,6 +185,7 @@ impl List {
             bytes: format!("{{\"{name}\":[").into_bytes(),
             is_empty: true,
             default: BTreeMap::new(),
+            first: None,
         }
     }
 
@@ -204,7 +210,10 @@ impl List {
 
     fn end(mut self, connected: Option<Vec<String>>) -> Vec<u8> {
         let mut tail = Map::new();
-        tail.insert("default".into(), json!(self.default));
+        let first = self.first.and_then(|id| self.default.remove_entry(&id));
+        let defaults = first.into_iter().chain(self.default);
+        let defaults = defaults.map(|(provider, model)| (provider, model.into()));
+        tail.insert("default".into(), Value::Object(defaults.collect()));
         if let Some(connected) = connected {
             tail.insert("connected".into(), json!(connected));
             tail.insert("failed".into(), json!([]));

@@ -22,7 +22,7 @@ pub struct ModelsArgs {
     pub refresh: bool,
 }
 
-/// Prints `PROVIDER/MODEL` lines; status 1 when there are none.
+/// Prints `PROVIDER/MODEL` lines, each provider's newest first, and beside them the default; status 1 when there are none.
 pub async fn execute(args: &ModelsArgs, cx: &Context) -> anyhow::Result<Exit> {
     let directory = cx.env.cwd.to_string_lossy().into_owned();
     let link = connect::open(cx, &Remote::default(), &directory).await?;
@@ -50,7 +50,20 @@ async fn list(args: &ModelsArgs, link: &Link) -> anyhow::Result<Exit> {
     for text in lines {
         line(&text);
     }
+    let config = link.client.config().await?;
+    if let Some(model) = default_model(&config, &providers) {
+        note(&format!("default: {model}")); // beside the lines, which programs read
+    }
     Ok(Exit::OK)
+}
+
+/// The model of new sessions: the configured one, else that of the first provider among the defaults.
+fn default_model(config: &Value, providers: &ProviderList) -> Option<String> {
+    if let Some(model) = config.get("model").and_then(Value::as_str) {
+        return Some(model.to_owned());
+    }
+    let (provider, model) = providers.defaults.iter().next()?;
+    Some(format!("{provider}/{}", model.as_str()?))
 }
 
 fn lines(providers: &ProviderList, only: Option<&str>, verbose: bool) -> Vec<String> {
@@ -67,7 +80,7 @@ fn lines(providers: &ProviderList, only: Option<&str>, verbose: bool) -> Vec<Str
             continue;
         };
         let mut models: Vec<_> = models.iter().collect();
-        models.sort_by_key(|(name, _)| name.as_str());
+        models.sort_by(|(a, this), (b, that)| released(that).cmp(released(this)).then(a.cmp(b)));
         for (name, model) in models {
             lines.push(format!("{id}/{name}"));
             if verbose {
@@ -78,10 +91,50 @@ fn lines(providers: &ProviderList, only: Option<&str>, verbose: bool) -> Vec<Str
     lines
 }
 
+/// The day as `YYYY-MM-DD`, which sorts by itself; empty, and so the oldest, for a model that has none.
+fn released(model: &Value) -> &str {
+    let day = model.get("release_date").and_then(Value::as_str);
+    day.unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_providers_newest_models_come_first() {
+        let model = |day: &str| json!({"release_date": day});
+        let models = json!({
+            "old": model("2024-02"), "a": {}, "new": model("2026-01-02"), "b": model(""), "mid": model("2025-11-30"),
+        });
+        let providers = ProviderList {
+            providers: vec![json!({"id": "p", "models": models})],
+            ..ProviderList::default()
+        };
+        assert_eq!(
+            lines(&providers, None, false),
+            ["p/new", "p/mid", "p/old", "p/a", "p/b"]
+        );
+    }
+
+    #[test]
+    fn the_default_is_the_configured_model_else_the_first_providers() {
+        let providers = ProviderList {
+            defaults: json!({"z": "m/1", "a": "n"})
+                .as_object()
+                .cloned()
+                .unwrap_or_default(),
+            ..ProviderList::default()
+        };
+        let named = default_model(&json!({"model": "a/x"}), &providers);
+        assert_eq!(named.as_deref(), Some("a/x"));
+        assert_eq!(
+            default_model(&json!({}), &providers).as_deref(),
+            Some("z/m/1")
+        );
+        assert_eq!(default_model(&json!({}), &ProviderList::default()), None);
+    }
 
     #[test]
     fn models_are_listed_with_their_provider_in_order() {
