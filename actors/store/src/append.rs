@@ -7,7 +7,6 @@ use crate::segment::{HEADER_BYTES, Length, Segment, file_name};
 use crate::state::{Slot, State};
 use kilo_ports::store::StoreError;
 use kilo_protocol::SessionId;
-use std::os::unix::fs::FileExt;
 
 /// The encoding buffer shrinks to this after a large append.
 const BUFFER_BYTES_KEPT: usize = 256 << 10;
@@ -28,6 +27,9 @@ impl State {
 
     /// Closes the active segment and begins the next.
     pub(crate) fn rotate(&mut self) -> Result<(u32, u64), StoreError> {
+        if let Some(active) = self.active {
+            self.check_in_place(active)?;
+        }
         let number = self.number_max + 1;
         let path = self.log.join(file_name(number, 0));
         let segment = Segment::create(path, number, 0, self.newest + 1).map_err(write_error)?;
@@ -115,20 +117,29 @@ impl State {
         Ok(())
     }
 
+    /// Closes the log when the active segment is no longer where and what it was.
+    fn check_in_place(&mut self, active: u32) -> Result<(), StoreError> {
+        let Some(slot) = self.slots.get(&active) else {
+            return Err(StoreError::Closed);
+        };
+        let Err(what) = slot.segment.check_in_place(Length::Exactly(slot.info.len)) else {
+            return Ok(());
+        };
+        self.closed = true;
+        let file = slot.segment.path.clone();
+        Err(StoreError::Changed { file, what })
+    }
+
     fn write_bytes(&mut self, number: u32, start: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        self.check_in_place(number)?;
         let Some(slot) = self.slots.get(&number) else {
             return Err(StoreError::Closed);
         };
-        if let Err(what) = slot.segment.check_in_place(Length::Exactly(start)) {
-            self.closed = true;
-            let file = slot.segment.path.clone();
-            return Err(StoreError::Changed { file, what });
-        }
         let file = slot
             .segment
             .file()
             .map_err(|source| unreadable(&slot.segment.path, source))?;
-        let Err(source) = file.write_all_at(bytes, start) else {
+        let Err(source) = self.disk.write_at(file, bytes, start) else {
             return Ok(());
         };
         let error = write_error(source);

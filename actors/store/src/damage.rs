@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Reports kept; beyond that the oldest go.
 const REPORTS_MAX: usize = 1_000;
 /// Sessions named in one report.
-const SESSIONS_MAX: usize = 1_000;
+pub(crate) const SESSIONS_MAX: usize = 1_000;
 
 /// A range that is broken or gone, before it is reported.
 #[derive(Debug, Default)]
@@ -79,8 +79,24 @@ impl Damages {
         }
     }
 
-    /// Reports a range, once: the bytes are copied to `damaged/` as far as the disk has room. Returns whether it is new.
-    pub(crate) fn report(&self, broken: Broken, segment: Option<&Segment>) -> bool {
+    /// Reports ranges, each once, and keeps the reports. `segment` is where their bytes are.
+    pub(crate) fn report(
+        &self,
+        broken: impl IntoIterator<Item = Broken>,
+        segment: Option<&Segment>,
+    ) {
+        let mut any_new = false;
+        for range in broken {
+            any_new |= self.add(range, segment);
+        }
+        if any_new {
+            self.keep();
+        }
+    }
+
+    /// Adds a report that [`Damages::keep`] writes down: the bytes are copied to `damaged/` as far as the disk has room.
+    /// Returns whether it is new.
+    pub(crate) fn add(&self, broken: Broken, segment: Option<&Segment>) -> bool {
         let mut reports = self.reports.lock();
         let same = |report: &&mut Report| {
             if broken.whole {
@@ -114,7 +130,6 @@ impl Damages {
         if reports.len() > REPORTS_MAX {
             reports.remove(0);
         }
-        self.save(&reports);
         true
     }
 
@@ -153,7 +168,8 @@ impl Damages {
         for report in reports.iter_mut() {
             report.read = true;
         }
-        self.save(&reports);
+        drop(reports);
+        self.keep();
     }
 
     /// Whether a bad range of this file has its copy, so that the file itself may go.
@@ -176,7 +192,9 @@ impl Damages {
         Some(path)
     }
 
-    fn save(&self, reports: &[Report]) {
+    /// Writes the reports down.
+    pub(crate) fn keep(&self) {
+        let reports = self.reports.lock();
         let lasting: Vec<&Report> = reports.iter().filter(|report| !report.fleeting).collect();
         let body = serde_json::to_vec_pretty(&lasting).map_err(io::Error::from);
         let saved = body.and_then(|body| {

@@ -1,16 +1,19 @@
 //! Finding broken ranges, and whose records were in them.
 
-use crate::damage::Broken;
+use crate::damage::{Broken, SESSIONS_MAX};
 use crate::meta::SessionMeta;
 use crate::record::Record;
 use crate::segment::{Found, HEADER_BYTES, Segment};
 use kilo_protocol::SessionId;
-use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-/// Collects the broken ranges of one segment while somebody walks it.
+/// Ranges that are told apart in one segment. A file of noise has any number of them; what comes after is one with the
+/// last, and keeps its file from being rewritten.
+const RANGES_MAX: usize = 100;
+
+/// Collects the broken ranges of one segment while somebody walks it, in order.
 pub(crate) struct Examiner {
     number: u32,
     file: PathBuf,
@@ -26,8 +29,14 @@ impl Examiner {
         }
     }
 
-    /// A range that holds no record.
+    /// A range that holds no record, behind those before.
     pub(crate) fn bad(&mut self, offset: u64, bytes: u64, what: &'static str) {
+        if self.broken.len() >= RANGES_MAX
+            && let Some(last) = self.broken.last_mut()
+        {
+            last.bytes = offset + bytes - last.offset;
+            return;
+        }
         let (number, file) = (self.number, self.file.clone());
         self.broken.push(Broken {
             number,
@@ -46,31 +55,28 @@ impl Examiner {
             return;
         }
         let before = offset.saturating_sub(u64::from(record.back));
-        for broken in self
-            .broken
-            .iter_mut()
-            .filter(|b| (b.offset..b.offset + b.bytes).contains(&before))
-        {
-            broken.sessions.insert(SessionId::from_wire(record.key));
-        }
+        blame_at(&mut self.broken, before, || {
+            SessionId::from_wire(record.key)
+        });
     }
 }
 
-/// Adds the sessions whose last record of a segment was in a broken range, as far as an index knows.
-pub(crate) fn blame(broken: &mut [Broken], sessions: &BTreeMap<SessionId, SessionMeta>) {
-    for range in broken {
-        for (id, meta) in sessions {
-            let inside = |offset: u32| {
-                (range.offset..range.offset + range.bytes).contains(&u64::from(offset))
-            };
-            if meta
-                .chains
-                .iter()
-                .any(|chain| chain.segment == range.number && inside(chain.last))
-            {
-                range.sessions.insert(id.clone());
-            }
-        }
+/// The session that `whose` names has lost the record at `offset`, if that is in a broken range. The ranges are one
+/// segment's, in order.
+fn blame_at(broken: &mut [Broken], offset: u64, whose: impl FnOnce() -> SessionId) {
+    let after = broken.partition_point(|range| range.offset <= offset);
+    let range = after.checked_sub(1).and_then(|at| broken.get_mut(at));
+    if let Some(range) = range.filter(|range| offset < range.offset + range.bytes)
+        && range.sessions.len() < SESSIONS_MAX
+    {
+        range.sessions.insert(whose());
+    }
+}
+
+/// Names a session in the segment's broken ranges if its last record there was in one, as far as an index knows.
+pub(crate) fn blame(number: u32, broken: &mut [Broken], id: &SessionId, meta: &SessionMeta) {
+    for chain in meta.chains.iter().filter(|chain| chain.segment == number) {
+        blame_at(broken, u64::from(chain.last), || id.clone());
     }
 }
 

@@ -19,6 +19,7 @@ mod append;
 mod blobs;
 mod checkpoint;
 mod damage;
+mod disk;
 mod examine;
 mod files;
 mod fold;
@@ -50,6 +51,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use disk::{Disk, SystemDisk};
 pub use log_store::LogStore;
 pub use memory::MemoryStore;
 pub use options::Options;

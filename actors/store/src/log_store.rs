@@ -46,6 +46,7 @@ impl LogStore {
         let opened = open(
             &folders,
             options.segment_bytes.min(2 << 30),
+            options.disk.clone(),
             lock.was_used(),
         )?;
         let shared = Arc::new(Shared {

@@ -2,6 +2,7 @@
 //! what is missing or broken. The quick path reads only what came after the index's mark.
 
 use crate::damage::{Broken, Damages};
+use crate::disk::Disk;
 use crate::examine::{Examiner, blame};
 use crate::folder::{Folders, unreadable};
 use crate::index::Index;
@@ -44,6 +45,7 @@ struct Past {
 pub(crate) fn open(
     folders: &Folders,
     segment_bytes: u64,
+    disk: Arc<dyn Disk>,
     was_used: bool,
 ) -> Result<Opened, StoreError> {
     let damages = Damages::open(&folders.damaged);
@@ -73,7 +75,7 @@ pub(crate) fn open(
         renew_index(folders, index)
     };
 
-    let mut state = State::new(Arc::new(index), folders.log.clone(), segment_bytes);
+    let mut state = State::new(Arc::new(index), folders.log.clone(), segment_bytes, disk);
     let known_slots = mark.map(|_| &past.catalog);
     let headers = add_slots(&mut state, folders, &files, known_slots, &mut broken)?;
     let witnesses = Witnesses {
@@ -102,11 +104,20 @@ pub(crate) fn open(
         rebuild_in_memory(&mut state, &mut broken)?;
     }
     broken.extend(witnesses.gaps(&state, &broken));
-    blame(&mut broken, &past.sessions);
+    blame_past(&mut broken, &past.sessions);
     if past.whole {
         blame_lost_sessions(&mut state, &past.sessions, &folders.log, &mut broken)?;
     }
     Ok(finish(state, damages, known_end, &files, broken))
+}
+
+/// Names the sessions whose last records were in what is broken or gone, as an old index has them.
+fn blame_past(broken: &mut [Broken], sessions: &BTreeMap<SessionId, SessionMeta>) {
+    for range in broken {
+        for (id, meta) in sessions {
+            blame(range.number, std::slice::from_mut(range), id, meta);
+        }
+    }
 }
 
 /// Reports the damage, names the epoch and chooses the segment that takes appends.
@@ -121,7 +132,7 @@ fn finish(
         .last_key_value()
         .map(|(number, (_, bytes))| (*number, *bytes));
     let (mut broken_segments, mut tail_lost) = (BTreeSet::new(), false);
-    let mut whole_header = true;
+    let (mut whole_header, mut any_new) = (true, false);
     for range in broken {
         let number = range.number;
         let at_end = last.is_none_or(|(last, bytes)| {
@@ -132,7 +143,11 @@ fn finish(
             broken_segments.insert(number);
         }
         let segment = state.slots.get(&number).map(|slot| slot.segment.clone());
-        tail_lost |= damages.report(range, segment.as_deref()) && at_end;
+        let is_new = damages.add(range, segment.as_deref());
+        (any_new, tail_lost) = (any_new | is_new, tail_lost | (is_new && at_end));
+    }
+    if any_new {
+        damages.keep();
     }
     state.active = last.map(|(number, _)| number).filter(|number| {
         let slot = state.slots.get(number);

@@ -1,6 +1,8 @@
 //! How a store is opened.
 
+use crate::disk::{Disk, SystemDisk};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a store is opened.
@@ -16,6 +18,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Whether the newest segment's checksums are looked at in the background some seconds after the start.
     pub verify_newest: bool,
+    /// What the log is written with; the system's, but for tests.
+    pub disk: Arc<dyn Disk>,
 }
 
 impl Options {
@@ -27,6 +31,7 @@ impl Options {
             lock_wait: Duration::from_secs(5),
             segment_bytes: 64 << 20,
             verify_newest: true,
+            disk: Arc::new(SystemDisk),
         }
     }
 }

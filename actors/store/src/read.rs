@@ -11,7 +11,7 @@ use crate::shared::Shared;
 use bytes::Bytes;
 use kilo_ports::store::{Pos, SavedView, Seq, SessionLog, StoreError, Stored};
 use kilo_protocol::SessionId;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -219,10 +219,16 @@ impl Shared {
 
     /// See [`kilo_ports::store::Store::heads`].
     pub(crate) fn heads(&self, visit: &mut dyn FnMut(&SessionId, &[u8])) -> Result<(), StoreError> {
-        let all = self.with(|state| state.all_sessions())?;
-        for id in all.keys() {
-            match self.head(id) {
-                Ok(Some(head)) => visit(id, &head),
+        let ids = self.with(|state| {
+            let mut ids = BTreeSet::new();
+            state.each_session(&mut |id, _| {
+                ids.insert(id.clone());
+            })?;
+            Ok(ids)
+        })?;
+        for id in ids {
+            match self.head(&id) {
+                Ok(Some(head)) => visit(&id, &head),
                 Ok(None) | Err(StoreError::NoSession(_)) => {}
                 Err(error) => return Err(error),
             }

@@ -48,7 +48,7 @@ impl Shared {
             (broken.offset, broken.bytes, broken.present) = (at.offset, at.bytes, true);
         }
         self.damages
-            .report(broken, place.as_ref().map(|at| &*at.segment));
+            .report([broken], place.as_ref().map(|at| &*at.segment));
     }
 
     fn place_of_view(&self, id: &SessionId) -> Result<Option<Place>, StoreError> {

@@ -4,19 +4,19 @@
 //! Crash-safe: the new generation is written under a temporary name, synced, renamed; then the index learns of it; then
 //! the old file goes. A start that finds both generations keeps the one that the index knows.
 
-use crate::files::sync_folder;
+use crate::disk::Disk;
 use crate::folder::{unreadable, write_error};
 use crate::meta::{Chain, SegmentInfo, Spot};
 use crate::record::{Kind, Record};
-use crate::segment::{Found, HEADER_BYTES, Segment, file_name};
+use crate::segment::{Found, HEADER_BYTES, Length, Segment, file_name};
 use crate::shared::Shared;
 use crate::state::{Slot, State};
 use kilo_ports::store::{Seq, StoreError};
 use kilo_protocol::SessionId;
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::ops::ControlFlow;
-use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 
 const BUFFER_BYTES: usize = 256 << 10;
@@ -32,6 +32,7 @@ struct Keep {
 /// A new generation in the making.
 struct Rewriting {
     segment: Segment,
+    disk: Arc<dyn Disk>,
     buffer: Vec<u8>,
     info: SegmentInfo,
     chains: HashMap<SessionId, Chain>,
@@ -70,44 +71,39 @@ impl Shared {
         let Some((old, end)) = self.segment(number) else {
             return Ok(false);
         };
+        // The folder may have been moved, and another one stand there: nothing is written into that.
+        if let Err(what) = old.check_in_place(Length::AtLeast(HEADER_BYTES)) {
+            let file = old.path.clone();
+            return Err(StoreError::Changed { file, what });
+        }
         let is_broken = self.broken_segments.lock().contains(&number);
+        let Some(info) = self.info(number) else {
+            return Ok(false);
+        };
+        if !has_room(&self.folders.log, info.len.saturating_sub(info.dead)) {
+            tracing::debug!(number, "no room to rewrite a segment");
+            return Ok(false);
+        }
         let temp = self.folders.log.join(format!("{number:08}.tmp"));
         let _ = fs::remove_file(&temp);
-        let first_pos = self
-            .state
-            .lock()
-            .slots
-            .get(&number)
-            .map_or(0, |slot| slot.info.first_pos);
-        let new =
-            Segment::create(temp, number, old.generation + 1, first_pos).map_err(write_error)?;
-        let mut work = Rewriting::new(new, first_pos);
+        let new = Segment::create(temp, number, old.generation + 1, info.first_pos)
+            .map_err(write_error)?;
+        let mut work = Rewriting::new(new, info.first_pos, self.options.disk.clone());
         let copied = self.copy_live(&old, end, &mut work);
-        let worth = copied.as_ref().is_ok_and(|copied| *copied)
-            && (is_broken || work.info.len * 2 < end.max(1));
-        if !worth {
+        let is_worth = is_broken || work.info.len * 2 < end.max(1);
+        if !matches!(copied, Ok(true)) || !is_worth {
             let _ = fs::remove_file(&work.segment.path);
-            self.broken_segments.lock().remove(&number);
-            if let Some(slot) = self.state.lock().slots.get_mut(&number) {
-                // The estimate was off, or the file has to stay: not to be looked at again before more dies.
-                let measured = if matches!(copied, Ok(true)) {
-                    end.saturating_sub(work.info.len)
-                } else {
-                    0
-                };
-                slot.info.dead = measured.min(end / 2);
-                slot.dirty = true;
-            }
+            self.leave(number, &copied, end, work.info.len);
             return copied.map(|_| false);
         }
         let path = self.folders.log.join(file_name(number, old.generation + 1));
         let finished = work
             .segment
             .seal(work.info.len)
-            .and_then(|()| work.segment.file()?.sync_all())
+            .and_then(|()| work.disk.sync(work.segment.file()?))
             .and_then(|()| {
                 fs::rename(&work.segment.path, &path)?;
-                sync_folder(&self.folders.log)
+                work.disk.sync(&File::open(&self.folders.log)?)
             });
         if let Err(source) = finished {
             let _ = fs::remove_file(&work.segment.path);
@@ -121,6 +117,31 @@ impl Shared {
             tracing::warn!(%error, path = %old.path.display(), "old segment stays");
         }
         Ok(true)
+    }
+
+    fn info(&self, number: u32) -> Option<SegmentInfo> {
+        let state = self.state.lock();
+        state.slots.get(&number).map(|slot| slot.info.clone())
+    }
+
+    /// A segment stays as it is. Where the estimate was off, or the file has to stay, it is not to be looked at again
+    /// before more of it dies; a disk that was full may have room the next time.
+    fn leave(&self, number: u32, copied: &Result<bool, StoreError>, end: u64, live: u64) {
+        if matches!(
+            copied,
+            Err(StoreError::Full { .. } | StoreError::Failed { .. })
+        ) {
+            return;
+        }
+        self.broken_segments.lock().remove(&number);
+        if let Some(slot) = self.state.lock().slots.get_mut(&number) {
+            let dead = match copied {
+                Ok(true) => end.saturating_sub(live),
+                _ => 0,
+            };
+            slot.info.dead = dead.min(end / 2);
+            slot.dirty = true;
+        }
     }
 
     /// Copies what must stay. False when a broken range has no copy in `damaged/`: then the file must stay as it is.
@@ -265,12 +286,18 @@ impl Shared {
     }
 }
 
+/// Whether a disk has room for so many bytes. Trying would fill it to the brim for everybody else first.
+fn has_room(folder: &Path, bytes: u64) -> bool {
+    rustix::fs::statvfs(folder)
+        .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) > bytes)
+}
+
 fn old_len(state: &State, number: u32) -> u64 {
     state.slots.get(&number).map_or(0, |slot| slot.info.len)
 }
 
 impl Rewriting {
-    fn new(segment: Segment, first_pos: u64) -> Self {
+    fn new(segment: Segment, first_pos: u64, disk: Arc<dyn Disk>) -> Self {
         let info = SegmentInfo {
             generation: segment.generation,
             version: segment.version,
@@ -283,6 +310,7 @@ impl Rewriting {
         let (chains, moved, keeps) = Default::default();
         Self {
             segment,
+            disk,
             buffer: Vec::with_capacity(BUFFER_BYTES),
             info,
             chains,
@@ -335,7 +363,7 @@ impl Rewriting {
         let written = self
             .segment
             .file()
-            .and_then(|file| file.write_all_at(&self.buffer, at));
+            .and_then(|file| self.disk.write_at(file, &self.buffer, at));
         self.buffer.clear();
         written.map_err(write_error)
     }

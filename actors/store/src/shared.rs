@@ -64,7 +64,8 @@ impl Shared {
         rebuild_in_memory(state, &mut broken)?;
         for range in broken {
             let slot = state.slots.get(&range.number);
-            self.damages.report(range, slot.map(|slot| &*slot.segment));
+            self.damages
+                .report([range], slot.map(|slot| &*slot.segment));
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //!
 //! All of it stands under one short lock. An append and a replay change it by the same `fold_*` functions.
 
+use crate::disk::Disk;
 use crate::index::{Change, Index, segment_key, session_key, small_key};
 use crate::meta::{Mark, SegmentInfo, SessionMeta, Small};
 use crate::segment::Segment;
@@ -37,6 +38,7 @@ pub(crate) type SmallChanges = BTreeMap<Vec<u8>, Option<Small>>;
 pub(crate) struct State {
     pub(crate) index: Arc<Index>,
     pub(crate) log: PathBuf,
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) segment_bytes: u64,
     pub(crate) slots: BTreeMap<u32, Slot>,
     /// The segment that takes appends; the next append makes one when there is none.
@@ -78,10 +80,16 @@ pub(crate) struct Checkpoint {
 }
 
 impl State {
-    pub(crate) fn new(index: Arc<Index>, log: PathBuf, segment_bytes: u64) -> Self {
+    pub(crate) fn new(
+        index: Arc<Index>,
+        log: PathBuf,
+        segment_bytes: u64,
+        disk: Arc<dyn Disk>,
+    ) -> Self {
         Self {
             index,
             log,
+            disk,
             segment_bytes,
             slots: BTreeMap::new(),
             active: None,
@@ -156,12 +164,18 @@ impl State {
         }
     }
 
-    /// The ids and entries of all sessions that exist, in order of id.
-    pub(crate) fn all_sessions(&mut self) -> Result<BTreeMap<SessionId, SessionMeta>, StoreError> {
-        let mut all = BTreeMap::new();
+    /// Shows the ids and entries of all sessions that exist, in no order.
+    pub(crate) fn each_session(
+        &mut self,
+        visit: &mut dyn FnMut(&SessionId, &SessionMeta),
+    ) -> Result<(), StoreError> {
+        let in_memory = &self.sessions;
         let walked = self.index.each(b"s", &mut |key, value| {
             let id = SessionId::from_wire(String::from_utf8_lossy(&key[1..]));
-            all.insert(id, SessionMeta::decode(value));
+            let meta = SessionMeta::decode(value);
+            if meta.exists() && !in_memory.contains_key(&id) {
+                visit(&id, &meta);
+            }
         });
         if let Err(error) = walked {
             self.index_failed = true;
@@ -170,11 +184,14 @@ impl State {
                 source: io::Error::other(error),
             });
         }
-        for (id, known) in &self.sessions {
-            all.insert(id.clone(), known.meta.clone());
+        for (id, known) in self
+            .sessions
+            .iter()
+            .filter(|(_, known)| known.meta.exists())
+        {
+            visit(id, &known.meta);
         }
-        all.retain(|_, meta| meta.exists());
-        Ok(all)
+        Ok(())
     }
 
     /// A small value.

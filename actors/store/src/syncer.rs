@@ -3,12 +3,12 @@
 //! The sync runs outside the append lock. A failed sync is fatal: what the system holds of the file is unknown from then
 //! on, so the log closes and the daemon must start anew.
 
-use crate::files::sync_folder;
 use crate::segment::{HEADER_BYTES, Length};
 use crate::shared::Shared;
 use crate::state::End;
 use crate::sync_queue::Waiter;
 use kilo_ports::store::StoreError;
+use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -65,10 +65,10 @@ impl Shared {
         }
         let synced = segments
             .iter()
-            .try_for_each(|(segment, _)| segment.file()?.sync_data());
+            .try_for_each(|(segment, _)| self.options.disk.sync(segment.file()?));
         let synced = synced.and_then(|()| {
             if names {
-                sync_folder(&self.folders.log)
+                self.options.disk.sync(&File::open(&self.folders.log)?)
             } else {
                 Ok(())
             }

@@ -8,7 +8,8 @@ use kilo_ports::store::{Damage, StoreError};
 use kilo_protocol::SessionId;
 
 impl Shared {
-    /// Reads all segments and reports what is broken.
+    /// Reads all segments and reports what is broken. One window of a segment is in memory at a time (256 KiB, or a record
+    /// that is longer).
     pub(crate) fn verify(&self) -> Result<Vec<Damage>, StoreError> {
         let numbers: Vec<u32> = self.state.lock().slots.keys().copied().collect();
         for number in numbers {
@@ -33,13 +34,13 @@ impl Shared {
                 examiner.broken
             }
         };
-        if let Ok(sessions) = self.with(|state| state.all_sessions()) {
-            blame(&mut broken, &sessions);
+        let named = self
+            .with(|state| state.each_session(&mut |id, meta| blame(number, &mut broken, id, meta)));
+        if let Err(error) = named {
+            tracing::warn!(%error, "damage reports may name fewer sessions");
         }
         self.broken_segments.lock().insert(number);
-        for broken in broken {
-            self.damages.report(broken, Some(&segment));
-        }
+        self.damages.report(broken, Some(&segment));
         self.keeper.soon();
         true
     }
@@ -62,7 +63,7 @@ impl Shared {
             what: "records are not where the index has them; the segment may be another one".into(),
             ..Broken::default()
         };
-        self.damages.report(mismatch.lasting(), None);
+        self.damages.report([mismatch.lasting()], None);
         self.state.lock().index_failed = true;
         self.with(|_| Ok(true))
     }

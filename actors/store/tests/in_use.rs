@@ -163,6 +163,27 @@ fn a_folder_that_took_the_place_of_ours_is_left_alone() {
     assert!(theirs.damage().is_empty());
 }
 
+/// The keeper writes too: what took our folder's place gets no segment of ours.
+#[test]
+fn nothing_is_rotated_or_rewritten_into_another_folder() {
+    let temp = fast_temp();
+    let (data, other) = (temp.path().join("data"), temp.path().join("other"));
+    let store = filled(&data);
+    store.rotate().unwrap();
+    for number in 0..3 {
+        store.delete(&session(number), 1).unwrap();
+    }
+    drop(filled(&other));
+    fs::rename(&data, temp.path().join("moved")).unwrap();
+    copy_folder(&other, &data);
+    assert!(store.rewrite_segments().is_err());
+    assert!(store.rotate().is_err());
+    drop(store);
+    assert_eq!(fs::read_dir(data.join("log")).unwrap().count(), 1);
+    let theirs = LogStore::open(options(&data, SEGMENT_BYTES)).unwrap();
+    assert_eq!((theirs.newest(), theirs.damage()), (60, vec![]));
+}
+
 #[test]
 fn a_removed_lock_file_lets_nobody_else_in() {
     let temp = fast_temp();
