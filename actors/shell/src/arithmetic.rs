@@ -22,7 +22,8 @@ pub fn read(text: &str) -> Option<Expression> {
             c if is_start(c) => {
                 let end = end_of(&chars, at, is_part);
                 let name: String = chars.get(at..end)?.iter().collect();
-                name_at(&chars, end, name, &mut found)?;
+                let stepped = steps_before(&chars, at);
+                name_at(&chars, end, name, stepped, &mut found)?;
                 end
             }
             '$' => dollar(&chars, at + 1, &mut found)?,
@@ -47,15 +48,39 @@ fn end_of(chars: &[char], at: usize, is_in: impl Fn(char) -> bool) -> usize {
     at + rest.take_while(|c| is_in(**c)).count()
 }
 
-/// A bare name: set where `=` follows, else read. `None` for a subscript.
-fn name_at(chars: &[char], end: usize, name: String, found: &mut Expression) -> Option<()> {
+/// A bare name: set where `=` follows, read and set where it steps or an operator stands before the `=`, else read.
+/// `None` for a subscript.
+fn name_at(
+    chars: &[char],
+    end: usize,
+    name: String,
+    stepped: bool,
+    found: &mut Expression,
+) -> Option<()> {
     let next = end_of(chars, end, char::is_whitespace);
-    match (chars.get(next), chars.get(next + 1)) {
-        (Some('['), _) => return None,
-        (Some('='), after) if after != Some(&'=') => found.writes.push(name),
-        _ => read_name(name, found),
+    let behind: String = chars.iter().skip(next).take(3).collect();
+    if behind.starts_with('[') {
+        return None;
+    }
+    if behind.starts_with('=') && !behind.starts_with("==") {
+        found.writes.push(name);
+        return Some(());
+    }
+    let operators = ["+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>="];
+    let steps = behind.starts_with("++") || behind.starts_with("--");
+    let sets = stepped || steps || operators.iter().any(|sign| behind.starts_with(sign));
+    read_name(name.clone(), found);
+    if sets {
+        found.writes.push(name);
     }
     Some(())
+}
+
+/// Whether `++` or `--` stands before a place.
+fn steps_before(chars: &[char], at: usize) -> bool {
+    let before: String = chars.iter().take(at).collect();
+    let before = before.trim_end();
+    before.ends_with("++") || before.ends_with("--")
 }
 
 fn read_name(name: String, found: &mut Expression) {
@@ -103,8 +128,9 @@ mod tests {
         for (text, wanted) in [
             ("1 + 0x1f * 16#ff", Some("=")),
             ("i = 0, i < n", Some("i=n")),
-            ("i++", Some("=i")),
-            ("i += 1", Some("=i")),
+            ("i++", Some("i=i")),
+            ("--i", Some("i=i")),
+            ("i += 1", Some("i=i")),
             ("x == 1 ? $y : ${z}", Some("=x,y,z")),
             ("$# + ${#a} + ${#a[@]} + $?", Some("=")),
             ("a[1]", None),

@@ -75,7 +75,7 @@ fn pieces(word: &Word, at: usize, scope: Scope<'_>, depth: usize) -> Expanded {
         match piece {
             Piece::Quoted(part) => append(&mut texts, part, false),
             Piece::Bare(part) => append(&mut texts, part, true),
-            Piece::Dynamic { .. } => unknown = true,
+            Piece::Dynamic { .. } | Piece::Number => unknown = true,
             Piece::Variable { name, quoted } => match value(name, at, scope, depth) {
                 Some(values) => {
                     texts = combined(&texts, &values, *quoted);
@@ -121,7 +121,7 @@ fn is_number_within(name: &str, at: usize, scope: Scope<'_>, depth: usize) -> bo
                 .source
                 .chars()
                 .all(|c| c.is_ascii_digit() || "{},.-".contains(c));
-        match word.literal() {
+        match word.with_numbers() {
             Some(text) => digits(&text),
             None if range => true,
             None => match word.pieces.as_slice() {

@@ -96,6 +96,9 @@ impl<'a> Resolver<'a> {
 
     /// What a word becomes, if all of that is known: its texts, and the names that its wildcards find now.
     pub fn outcomes(&self, word: &Word, at: usize, cwds: &[Cwd]) -> Option<Vec<String>> {
+        if let Some(text) = word.with_numbers() {
+            return Some(vec![text]);
+        }
         let expanded = expand(word, at, self.scope());
         if expanded.unknown {
             return None;

@@ -25,6 +25,8 @@ pub enum Piece {
         /// Whether it stands between quotes.
         quoted: bool,
     },
+    /// A number that only the running shell knows.
+    Number,
     /// What only the running shell knows; split into words where it is not quoted.
     Dynamic {
         /// Whether it stands between quotes.
@@ -40,6 +42,30 @@ impl Word {
             source: text.clone(),
             pieces: vec![Piece::Quoted(text)],
         }
+    }
+
+    /// A number that only the running shell knows.
+    pub fn number() -> Self {
+        Self {
+            source: String::new(),
+            pieces: vec![Piece::Number],
+        }
+    }
+
+    /// The word with a number for each that is not known, if nothing else in it is.
+    pub fn with_numbers(&self) -> Option<String> {
+        let known = Self {
+            source: self.source.clone(),
+            pieces: self
+                .pieces
+                .iter()
+                .map(|piece| match piece {
+                    Piece::Number => Piece::Quoted("0".into()),
+                    other => other.clone(),
+                })
+                .collect(),
+        };
+        known.literal()
     }
 
     /// Reads a node of the syntax tree.
@@ -128,7 +154,7 @@ impl Word {
                     shape.push_str(text.get(..plain).unwrap_or_default());
                     shape.push(hole);
                 }
-                Piece::Variable { .. } | Piece::Dynamic { .. } => shape.push(hole),
+                Piece::Variable { .. } | Piece::Dynamic { .. } | Piece::Number => shape.push(hole),
             }
         }
         shape
@@ -139,14 +165,14 @@ impl Word {
         let unknown = self.pieces.iter().filter_map(|piece| match piece {
             Piece::Variable { name, .. } => Some(Some(name.clone())),
             Piece::Dynamic { .. } => Some(None),
-            Piece::Quoted(_) | Piece::Bare(_) => None,
+            Piece::Quoted(_) | Piece::Bare(_) | Piece::Number => None,
         });
         unknown.collect()
     }
 
     /// The word as a permission pattern shows it: without quotes that change nothing.
     pub fn canonical(&self) -> String {
-        let computed = ["$(", "$[", "<(", ">(", "${", "$?", "$#", "$$", "$!"]
+        let computed = ["$(", "$[", "<(", ">("]
             .iter()
             .any(|sign| self.source.contains(sign));
         match self.literal() {
@@ -212,8 +238,7 @@ fn read(node: Node<'_>, text: &str, pieces: &mut Vec<Piece>) {
         },
         "string" => string(node, text, pieces),
         "simple_expansion" | "expansion" => pieces.push(variable(raw, false)),
-        // A number: it can lead nowhere.
-        "arithmetic_expansion" => pieces.push(Piece::Quoted("0".into())),
+        "arithmetic_expansion" => pieces.push(Piece::Number),
         "process_substitution" => pieces.push(Piece::Quoted("/dev/fd/63".into())),
         "brace_expression" => bare(raw, pieces),
         "command_name" | "concatenation" | "translated_string" if node.child_count() > 0 => {
@@ -228,7 +253,7 @@ fn parts(node: Node<'_>, text: &str, pieces: &mut Vec<Piece>) {
     for child in node.children(&mut cursor) {
         if child.is_named() {
             read(child, text, pieces);
-        } else if child.kind() != "$" {
+        } else if child.kind() != "$" || node.kind() != "translated_string" {
             bare(text.get(child.byte_range()).unwrap_or_default(), pieces);
         }
     }
@@ -273,7 +298,7 @@ fn string(node: Node<'_>, text: &str, pieces: &mut Vec<Piece>) {
                     true,
                 ));
             }
-            "arithmetic_expansion" => pieces.push(Piece::Quoted("0".into())),
+            "arithmetic_expansion" => pieces.push(Piece::Number),
             _ => pieces.push(Piece::Dynamic { quoted: true }),
         }
         at = child.end_byte();
@@ -311,8 +336,7 @@ fn variable(raw: &str, quoted: bool) -> Piece {
             name: name.into(),
             quoted,
         },
-        // A number: it can lead nowhere.
-        None if matches!(name, Some("?" | "#" | "$" | "!")) => Piece::Quoted("0".into()),
+        None if matches!(name, Some("?" | "#" | "$" | "!")) => Piece::Number,
         None => Piece::Dynamic { quoted },
     }
 }

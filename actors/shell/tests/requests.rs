@@ -71,6 +71,21 @@ impl Scene {
         self.raw(&text, None, "project", rules, &[])
     }
 
+    fn watched(&self, text: &str, cancelled: &dyn Fn() -> bool) -> Vec<Ask> {
+        let (project, home) = (self.path("project"), self.path("home"));
+        let context = Context {
+            start: &project,
+            directory: &project,
+            worktree: &project,
+            home: &home,
+            guarded: &Guarded::default(),
+            rules: &[],
+            saved: &[],
+            cancelled,
+        };
+        requests(text, None, context)
+    }
+
     fn raw(
         &self,
         text: &str,
@@ -351,6 +366,35 @@ fn every_beginning_of_every_text_can_be_read() {
             scene.asks(&text[..end], &[]);
         }
     }
+}
+
+/// Wildcards over many files share one budget; what is not looked at any more is asked about as it stands.
+#[test]
+fn many_wildcards_over_many_files_cost_a_bounded_look() {
+    let scene = Scene::new();
+    let many = scene.path("project/many");
+    std::fs::create_dir_all(&many).unwrap();
+    for number in 0..3_000 {
+        std::fs::write(many.join(format!("f{number}")), "").unwrap();
+    }
+    let text = format!("cat {}", "many/f*9 ".repeat(2_000));
+    let looks = std::cell::Cell::new(0_usize);
+    let cancelled = || {
+        looks.set(looks.get() + 1);
+        false
+    };
+    let asks = scene.watched(&text, &cancelled);
+    assert!(looks.get() < 20_000, "{} looks", looks.get());
+    let bash = asks.last().unwrap();
+    assert!(bash.patterns.contains(&"many/f*9".to_owned()));
+    // Who no longer waits ends it at the next look.
+    let looks = std::cell::Cell::new(0_usize);
+    let cancelled = || {
+        looks.set(looks.get() + 1);
+        true
+    };
+    scene.watched(&text, &cancelled);
+    assert!(looks.get() < 10_000, "{} looks", looks.get());
 }
 
 fn quote(text: &str) -> String {

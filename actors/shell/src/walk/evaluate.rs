@@ -53,12 +53,12 @@ impl Walker {
     pub(super) fn arithmetic(&mut self, expression: Option<&str>, whole: &str) {
         match expression.and_then(arithmetic::read) {
             Some(found) => {
-                let reads: Vec<String> = found.reads;
-                for name in &found.writes {
-                    self.set_variable(name, Some(vec![Word::quoted("0")]), whole);
+                // What is read has its value from before.
+                if !found.reads.is_empty() {
+                    self.note(whole, Why::Evaluates, Some(found.reads));
                 }
-                if !reads.is_empty() {
-                    self.note(whole, Why::Evaluates, Some(reads));
+                for name in &found.writes {
+                    self.set_variable(name, Some(vec![Word::number()]), whole);
                 }
             }
             None => self.note(whole, Why::Evaluates, None),
