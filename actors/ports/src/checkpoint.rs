@@ -144,6 +144,15 @@ pub trait Checkpoints: Send + Sync + 'static {
         to: String,
     ) -> BoxFuture<'static, Result<Vec<FileDiff>, CheckpointError>>;
 
+    /// What changes came to in all: each file that they name from its first `before` to its last `after`, with patches;
+    /// paths relative to the worktree's root, in their order. What the checkpoints do not hold is not in it. Costs as
+    /// much as the named files, not as the worktree; for changes that were asked about lately, nothing.
+    fn diff_of(
+        &self,
+        directory: PathBuf,
+        changes: Vec<FileChange>,
+    ) -> BoxFuture<'static, Result<Vec<FileDiff>, CheckpointError>>;
+
     /// What differs between two checkpoints, each file with these two.
     fn changed(
         &self,

@@ -21,7 +21,7 @@ const REST_BYTES_MAX: usize = 1 << 20;
 const REST_AFTER_CANCEL: Duration = Duration::from_millis(500);
 
 /// What ends a run early.
-pub struct Limits {
+pub struct Bounds {
     /// Time until it is ended.
     pub timeout: Option<Duration>,
     /// Time between SIGTERM and SIGKILL.
@@ -52,25 +52,25 @@ enum Event {
 
 impl Run {
     /// Runs to the end of the tree and the last output.
-    pub async fn drive(self, output: mpsc::Sender<Bytes>, limits: Limits) -> io::Result<Exit> {
+    pub async fn drive(self, output: mpsc::Sender<Bytes>, bounds: Bounds) -> io::Result<Exit> {
         let mut reader = Reader {
             sender: Some(output),
             permit: None,
             open: true,
             buffer: vec![0; CHUNK_BYTES],
         };
-        let deadline = limits.timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = bounds.timeout.map(|timeout| Instant::now() + timeout);
         let mut stop = Stop::No;
         let mut ended = None;
         loop {
-            match self.next(&reader, &stop, &limits.cancel, deadline).await? {
+            match self.next(&reader, &stop, &bounds.cancel, deadline).await? {
                 Event::Report(None) => break,
                 Event::Report(Some(report)) => ended = ended.or(exit_of(report)),
                 Event::Stop(why) if ended.is_none() => {
                     self.tree.terminate().await;
                     stop = Stop::Terminating {
                         why,
-                        kill_at: Instant::now() + limits.grace,
+                        kill_at: Instant::now() + bounds.grace,
                     };
                 }
                 // The command is over and init is killing what it left: nothing more to order.
@@ -90,7 +90,7 @@ impl Run {
             }
         }
         let ended = self.tree.close(ended).await;
-        reader.rest(&self.pipe, &limits.cancel).await;
+        reader.rest(&self.pipe, &bounds.cancel).await;
         Ok(match stop {
             Stop::Terminating { why, .. } | Stop::Killing { why } => why,
             Stop::No => ended,

@@ -4,7 +4,7 @@ use crate::environment::Environment;
 use crate::init::{self, Control, Init, Inits, Numbers};
 use crate::launch::{Launch, Program};
 use crate::list::{About, List, Listed};
-use crate::run::{Limits, Run};
+use crate::run::{Bounds, Run};
 use crate::spawned;
 use crate::streams::{self, ChildEnds};
 use crate::table::{self, Mark};
@@ -225,7 +225,7 @@ impl Sandbox for ProcessSandbox {
                 return Ok(Exit::Cancelled);
             }
             let program = spec.program.clone();
-            let limits = Limits {
+            let bounds = Bounds {
                 timeout: spec.timeout_ms.map(Duration::from_millis),
                 grace: shared.grace,
                 cancel,
@@ -237,7 +237,7 @@ impl Sandbox for ProcessSandbox {
                 Ok(started) => started,
                 Err(source) => return Err(SandboxError::Spawn { program, source }),
             };
-            run.drive(output, limits)
+            run.drive(output, bounds)
                 .await
                 .map_err(|source| SandboxError::Wait { program, source })
         })

@@ -6,8 +6,8 @@
 //! threads. Every one of them takes its directory as an argument.
 
 mod beneath;
+mod checkout;
 mod patch;
-mod place;
 mod stamp;
 
 pub mod files;

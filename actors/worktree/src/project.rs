@@ -1,6 +1,6 @@
 //! Which project a directory belongs to: the repository's root commit, shared by its worktrees and clones.
 
-use crate::place::Place;
+use crate::checkout::Checkout;
 use git2::{Oid, Repository, Sort};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -50,7 +50,7 @@ impl Projects {
     /// repository is seen for the first time. A directory that does not exist, or a repository that cannot be read,
     /// belongs to [`GLOBAL`].
     pub fn identify(&self, directory: &Path) -> ProjectFacts {
-        let Some(place) = Place::find(directory) else {
+        let Some(checkout) = Checkout::find(directory) else {
             let worktree = PathBuf::from("/");
             let main_worktree = worktree.clone();
             return ProjectFacts {
@@ -62,57 +62,57 @@ impl Projects {
             };
         };
         ProjectFacts {
-            project_id: self.id(&place).unwrap_or_else(|| GLOBAL.into()),
-            main_worktree: place.main_root(),
+            project_id: self.id(&checkout).unwrap_or_else(|| GLOBAL.into()),
+            main_worktree: checkout.main_root(),
             vcs: Some("git"),
-            branch: place.branch(),
-            worktree: place.root,
+            branch: checkout.branch(),
+            worktree: checkout.root,
         }
     }
 
-    fn id(&self, place: &Place) -> Option<String> {
+    fn id(&self, checkout: &Checkout) -> Option<String> {
         let remembered = self
             .known
             .lock()
-            .get(&place.common_dir)
+            .get(&checkout.common_dir)
             .cloned()
-            .or_else(|| self.read(place));
-        let repo = Repository::open(&place.root)
-            .inspect_err(|error| warn!(worktree = %place.root.display(), %error, "the repository cannot be opened"))
+            .or_else(|| self.read(checkout));
+        let repo = Repository::open(&checkout.root)
+            .inspect_err(|error| warn!(worktree = %checkout.root.display(), %error, "the repository cannot be opened"))
             .ok()?;
         // another repository may be at this path by now
         if let Some(id) = remembered.filter(|id| is_root(&repo, id)) {
-            self.remember(place, &id);
+            self.remember(checkout, &id);
             return Some(id);
         }
         let id = root_commit(&repo)?;
-        self.write(place, &id);
-        self.remember(place, &id);
+        self.write(checkout, &id);
+        self.remember(checkout, &id);
         Some(id)
     }
 
-    fn remember(&self, place: &Place, id: &str) {
+    fn remember(&self, checkout: &Checkout, id: &str) {
         let mut known = self.known.lock();
         if known.len() >= MEMORY_MAX {
             known.clear();
         }
-        known.insert(place.common_dir.clone(), id.to_owned());
+        known.insert(checkout.common_dir.clone(), id.to_owned());
     }
 
-    fn file(&self, place: &Place) -> PathBuf {
-        let hash = blake3::hash(place.common_dir.as_os_str().as_encoded_bytes());
+    fn file(&self, checkout: &Checkout) -> PathBuf {
+        let hash = blake3::hash(checkout.common_dir.as_os_str().as_encoded_bytes());
         self.folder.join(&hash.to_hex().as_str()[..32])
     }
 
-    fn read(&self, place: &Place) -> Option<String> {
-        fs::read_to_string(self.file(place))
+    fn read(&self, checkout: &Checkout) -> Option<String> {
+        fs::read_to_string(self.file(checkout))
             .ok()
             .map(|id| id.trim().to_owned())
     }
 
     /// A failure costs a walk at the next start, no more.
-    fn write(&self, place: &Place, id: &str) {
-        let path = self.file(place);
+    fn write(&self, checkout: &Checkout, id: &str) {
+        let path = self.file(checkout);
         let new = path.with_extension("new");
         let written = fs::create_dir_all(&self.folder)
             .and_then(|()| fs::write(&new, id))

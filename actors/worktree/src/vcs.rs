@@ -3,8 +3,8 @@
 //! Everything here blocks; paths in answers are relative to the worktree's top folder.
 
 use crate::beneath::Beneath;
+use crate::checkout::Checkout;
 use crate::patch;
-use crate::place::Place;
 use git2::{ApplyLocation, ApplyOptions, Commit, Delta, Diff, DiffOptions, Repository, Tree};
 use kilo_protocol::model::FileDiff;
 use serde::Serialize;
@@ -105,14 +105,14 @@ impl DiffMode {
 
 /// Names the branch and the default branch of the repository around `directory`.
 pub fn info(directory: &Path) -> VcsInfo {
-    let Some(place) = Place::find(directory) else {
+    let Some(checkout) = Checkout::find(directory) else {
         return VcsInfo::default();
     };
-    let default_branch = Repository::open(&place.root)
+    let default_branch = Repository::open(&checkout.root)
         .ok()
         .and_then(|repo| default_branch(&repo));
     VcsInfo {
-        branch: place.branch(),
+        branch: checkout.branch(),
         default_branch,
     }
 }
@@ -207,17 +207,17 @@ pub fn raw_diff(directory: &Path) -> Result<String, VcsError> {
 
 /// Applies a patch in git's form to the files: wholly or not at all. The index stays as it is.
 pub fn apply(directory: &Path, patch: &str) -> Result<(), ApplyError> {
-    let place = Place::find(directory).ok_or(ApplyError::NonGit)?;
+    let checkout = Checkout::find(directory).ok_or(ApplyError::NonGit)?;
     let not_clean = |error| ApplyError::NotClean(Some(error));
     if patch.len() > PATCH_BYTES_MAX {
         return Err(ApplyError::NotClean(None));
     }
-    let repo = Repository::open(&place.root).map_err(not_clean)?;
+    let repo = Repository::open(&checkout.root).map_err(not_clean)?;
     let diff = Diff::from_buffer(patch.as_bytes()).map_err(not_clean)?;
     if diff.deltas().len() == 0 {
         return Err(ApplyError::NotClean(None));
     }
-    if !stays_inside(&place, &diff) {
+    if !stays_inside(&checkout, &diff) {
         return Err(ApplyError::NotClean(None));
     }
     repo.apply(
@@ -232,8 +232,8 @@ pub fn apply(directory: &Path, patch: &str) -> Result<(), ApplyError> {
 
 /// Whether no path of `diff` leads through a link, one that is there or one that `diff` itself makes: libgit2 would follow
 /// it out of the worktree.
-fn stays_inside(place: &Place, diff: &Diff<'_>) -> bool {
-    let Ok(beneath) = Beneath::open(&place.root) else {
+fn stays_inside(checkout: &Checkout, diff: &Diff<'_>) -> bool {
+    let Ok(beneath) = Beneath::open(&checkout.root) else {
         return false;
     };
     let written: HashSet<_> = diff
@@ -259,12 +259,12 @@ fn stays_inside(place: &Place, diff: &Diff<'_>) -> bool {
 }
 
 /// The worktree and its repository; nothing outside of one.
-pub(crate) fn open(directory: &Path) -> Result<Option<(Place, Repository)>, VcsError> {
-    let Some(place) = Place::find(directory) else {
+pub(crate) fn open(directory: &Path) -> Result<Option<(Checkout, Repository)>, VcsError> {
+    let Some(checkout) = Checkout::find(directory) else {
         return Ok(None);
     };
-    let repo = Repository::open(&place.root)?;
-    Ok(Some((place, repo)))
+    let repo = Repository::open(&checkout.root)?;
+    Ok(Some((checkout, repo)))
 }
 
 /// The bytes of `file` in `tree`.

@@ -329,6 +329,48 @@ async fn changed_paths_are_absolute_and_seen_from_the_top() {
 }
 
 #[tokio::test]
+async fn the_total_of_changes_is_of_their_files_alone() {
+    let project = Project::with(&[("a.txt", "a\n"), ("b.txt", "b\n"), ("odd[*].txt", "o\n")]);
+    let first = project
+        .edit("a.txt", || project.write("a.txt", "a\nsession\n"))
+        .await;
+    project.write("mine.txt", "a person's\n");
+    project.write("b.txt", "b\nbefore the session came to it\n");
+    let mut changes = vec![first];
+    for (name, text) in [
+        ("a.txt", "a\nsession\ntwice\n"),
+        ("b.txt", "b\nbefore the session came to it\nsession\n"),
+        ("odd[*].txt", "odd\n"),
+        ("new/n.txt", "n\n"),
+    ] {
+        changes.push(project.edit(name, || project.write(name, text)).await);
+    }
+    let total = async || {
+        let total = project
+            .keeper
+            .diff_of(project.root.clone(), changes.clone());
+        total.await.unwrap()
+    };
+    let files = total().await;
+    let lines: Vec<String> = files
+        .iter()
+        .map(|file| format!("{} +{} -{}", file.file, file.additions, file.deletions))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "a.txt +2 -0",
+            "b.txt +1 -0",
+            "new/n.txt +1 -0",
+            "odd[*].txt +1 -1"
+        ]
+    );
+    assert_eq!(total().await, files);
+    let nothing = project.keeper.diff_of(project.root.clone(), Vec::new());
+    assert_eq!(nothing.await, Ok(Vec::new()));
+}
+
+#[tokio::test]
 async fn folders_that_are_no_worktree_are_refused() {
     let project = Project::with(&[("a.txt", "one\n")]);
     let outside = tempfile::tempdir().unwrap();

@@ -25,6 +25,13 @@ impl Checkpoints for NoCheckpoints {
     ) -> BoxFuture<'static, Result<Vec<FileDiff>, CheckpointError>> {
         none(directory)
     }
+    fn diff_of(
+        &self,
+        directory: PathBuf,
+        _: Vec<FileChange>,
+    ) -> BoxFuture<'static, Result<Vec<FileDiff>, CheckpointError>> {
+        none(directory)
+    }
     fn changed(
         &self,
         directory: PathBuf,

@@ -114,8 +114,8 @@ fn text(bytes: &[u8]) -> Option<&str> {
 
 /// What changed in a text since the last commit, with the whole file as context.
 fn changes(directory: &Path, file: &Path, bytes: &[u8]) -> Option<StructuredPatch> {
-    let (place, repo) = vcs::open(directory).ok()??;
-    let inside = file.strip_prefix(&place.root).ok()?;
+    let (checkout, repo) = vcs::open(directory).ok()??;
+    let inside = file.strip_prefix(&checkout.root).ok()?;
     let old = vcs::blob(&repo, &vcs::head_commit(&repo).ok()??.tree().ok()?, inside)?;
     if old == bytes
         || old.len().max(bytes.len()) > CHANGED_BYTES_MAX

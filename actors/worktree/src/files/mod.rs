@@ -5,7 +5,7 @@
 
 mod content;
 
-use crate::place::Place;
+use crate::checkout::Checkout;
 use crate::vcs;
 use git2::Repository;
 use serde::Serialize;
@@ -100,14 +100,14 @@ pub fn bytes(directory: &Path, path: &str) -> Result<Vec<u8>, FileError> {
 
 /// Lists the files that differ from the last commit; empty outside of a repository.
 pub fn status(directory: &Path) -> Result<Vec<FileChangeStatus>, FileError> {
-    let Some(place) = Place::find(directory) else {
+    let Some(checkout) = Checkout::find(directory) else {
         return Ok(Vec::new());
     };
     let real = directory
         .canonicalize()
         .unwrap_or_else(|_| directory.to_path_buf());
     let entry = |file: vcs::FileStatus| FileChangeStatus {
-        path: relative(&real, &place.root.join(&file.file)),
+        path: relative(&real, &checkout.root.join(&file.file)),
         added: file.additions,
         removed: file.deletions,
         status: file.status,
@@ -129,7 +129,8 @@ fn inside(directory: &Path, path: &str) -> Result<PathBuf, FileError> {
             Component::Normal(name) => wanted.push(name),
         }
     }
-    let top = Place::find(&directory).map_or_else(|| directory.clone(), |place| place.root);
+    let top =
+        Checkout::find(&directory).map_or_else(|| directory.clone(), |checkout| checkout.root);
     // the part that exists decides where a link leads
     let real = wanted
         .ancestors()
@@ -147,7 +148,7 @@ fn node(
     directory: &Path,
     path: &Path,
     is_folder: bool,
-    git: Option<&(Place, Repository)>,
+    git: Option<&(Checkout, Repository)>,
 ) -> FileNode {
     let absolute = path.to_string_lossy().into_owned();
     let name = path
@@ -160,8 +161,8 @@ fn node(
     if is_folder {
         shown.push('/');
     }
-    let ignored = git.is_some_and(|(place, repo)| {
-        let inside = path.strip_prefix(&place.root).unwrap_or(path);
+    let ignored = git.is_some_and(|(checkout, repo)| {
+        let inside = path.strip_prefix(&checkout.root).unwrap_or(path);
         !inside.starts_with(".git") && repo.is_path_ignored(inside).unwrap_or(false)
     });
     FileNode {

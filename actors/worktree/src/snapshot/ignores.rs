@@ -1,6 +1,6 @@
 //! Which files git would ignore: `.gitignore` files, deepest first, then `info/exclude`, then the user's own excludes.
 
-use crate::place::Place;
+use crate::checkout::Checkout;
 use crate::stamp::{Stamp, kernel_now_ns};
 use git2::Repository;
 use ignore::Match;
@@ -120,12 +120,12 @@ pub(super) struct Outer {
 
 impl Outer {
     /// Finds where the two files are; reads neither.
-    pub fn of(place: &Place) -> Self {
-        let configured = Repository::open(&place.root)
+    pub fn of(checkout: &Checkout) -> Self {
+        let configured = Repository::open(&checkout.root)
             .and_then(|repo| repo.config())
             .and_then(|config| config.get_path("core.excludesFile"));
         Self {
-            exclude_path: place.common_dir.join("info/exclude"),
+            exclude_path: checkout.common_dir.join("info/exclude"),
             global_path: configured
                 .ok()
                 .or_else(ignore::gitignore::gitconfig_excludes_path),

@@ -18,8 +18,8 @@ pub(super) fn keep(
     file: &Path,
     bytes_max: u64,
 ) -> Result<String, CheckpointError> {
-    let path = resolved(&worktree.place.root, file).map_err(CheckpointError::NotKept)?;
-    let beneath = Beneath::open(&worktree.place.root).map_err(failed)?;
+    let path = resolved(&worktree.checkout.root, file).map_err(CheckpointError::NotKept)?;
+    let beneath = Beneath::open(&worktree.checkout.root).map_err(failed)?;
     let content = match beneath.look(&path, bytes_max) {
         Ok(Found::File(content)) => content,
         Ok(Found::Nothing) => return Ok(NONE.into()),

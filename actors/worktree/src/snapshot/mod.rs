@@ -14,12 +14,13 @@ mod prune;
 mod scan;
 mod seal;
 mod store;
+mod total;
 mod tracked;
 mod undo;
 mod walk;
 mod worktree;
 
-use crate::place::Place;
+use crate::checkout::Checkout;
 use futures_util::FutureExt;
 use kilo_ports::BoxFuture;
 use kilo_ports::checkpoint::{CheckpointError, Checkpoints, FileChange, LeftAlone, Restored};
@@ -210,6 +211,14 @@ impl Checkpoints for GitCheckpoints {
         self.reading(directory, move |worktree| worktree.diff(&from, &to))
     }
 
+    fn diff_of(
+        &self,
+        directory: PathBuf,
+        changes: Vec<FileChange>,
+    ) -> BoxFuture<'static, Result<Vec<FileDiff>, CheckpointError>> {
+        self.reading(directory, move |worktree| total::diff(worktree, &changes))
+    }
+
     fn changed(
         &self,
         directory: PathBuf,
@@ -312,9 +321,10 @@ impl Shared {
     ) -> Result<Arc<Worktree>, CheckpointError> {
         let shared = Arc::clone(self);
         blocking(&self.light, move || {
-            let place = Place::find(&directory).filter(|place| !shared.refuses(&place.root));
-            let place = place.ok_or(CheckpointError::NotARepository(directory))?;
-            let worktree = shared.known(place);
+            let checkout =
+                Checkout::find(&directory).filter(|checkout| !shared.refuses(&checkout.root));
+            let checkout = checkout.ok_or(CheckpointError::NotARepository(directory))?;
+            let worktree = shared.known(checkout);
             if let Err(error) = worktree.store() {
                 shared.forget(&worktree); // the next caller tries again
                 return Err(error);
@@ -329,14 +339,17 @@ impl Shared {
     }
 
     /// The state of the worktree at `place`, new if need be. Touches no disk.
-    fn known(&self, place: Place) -> Arc<Worktree> {
+    fn known(&self, checkout: Checkout) -> Arc<Worktree> {
         let mut worktrees = self.worktrees.lock();
-        if let Some(at) = worktrees.iter().position(|known| known.place == place) {
+        if let Some(at) = worktrees
+            .iter()
+            .position(|known| known.checkout == checkout)
+        {
             let worktree = worktrees.remove(at);
             worktrees.push(Arc::clone(&worktree));
             return worktree;
         }
-        let worktree = Arc::new(Worktree::new(place, self.folder.clone()));
+        let worktree = Arc::new(Worktree::new(checkout, self.folder.clone()));
         worktrees.push(Arc::clone(&worktree));
         if worktrees.len() > WORKTREES_MAX {
             // one in use stays: two states of one worktree would not see each other

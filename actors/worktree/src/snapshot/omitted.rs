@@ -6,7 +6,7 @@
 //! `<tree> <blob>` for each pair seen.
 
 use super::failed;
-use super::scan::{Folder, Left, LeftNode, Node};
+use super::scan::{FolderNode, Left, LeftNode, Node};
 use super::store::Store;
 use git2::{ObjectType, Odb, Oid, Repository};
 use kilo_ports::checkpoint::{CheckpointError, WhyLeft};
@@ -28,13 +28,13 @@ const FORMAT: &[u8] = b"/2";
 pub(super) type LeftOut = BTreeMap<Vec<u8>, (WhyLeft, u64)>;
 
 /// Collects what `root` leaves out. Folders end in `/`; the files of a small one have entries of their own beside it.
-pub(super) fn left_out(root: &Folder) -> LeftOut {
+pub(super) fn left_out(root: &FolderNode) -> LeftOut {
     let mut all = LeftOut::new();
     collect(root, &mut Vec::new(), &mut all);
     all
 }
 
-fn collect(folder: &Folder, path: &mut Vec<u8>, all: &mut LeftOut) {
+fn collect(folder: &FolderNode, path: &mut Vec<u8>, all: &mut LeftOut) {
     let path_len = path.len();
     for entry in &folder.entries {
         path.extend_from_slice(&entry.name);

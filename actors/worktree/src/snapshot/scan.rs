@@ -1,6 +1,6 @@
 //! The first half of a walk: looks at every file's stamp and finds what has to be read again.
 //!
-//! The worktree's last state is kept as a tree of [`Folder`]s. A scan lists each folder, keeps entries whose stamps are
+//! The worktree's last state is kept as a tree of [`FolderNode`]s. A scan lists each folder, keeps entries whose stamps are
 //! as they were, and marks the rest; [`super::seal`] then reads those and writes trees.
 
 use super::Limits;
@@ -24,7 +24,7 @@ const DEPTH_MAX: usize = 128;
 
 /// A folder of the worktree as the last walk saw it.
 #[derive(Default)]
-pub(super) struct Folder {
+pub(super) struct FolderNode {
     /// By name, in byte order.
     pub entries: Vec<Entry>,
     /// Its tree; nothing if it holds no file.
@@ -45,7 +45,7 @@ pub(super) struct Entry {
 
 pub(super) enum Node {
     File(FileNode),
-    Folder(Box<Folder>),
+    Folder(Box<FolderNode>),
     Left(LeftNode),
 }
 
@@ -121,7 +121,7 @@ impl Scan<'_> {
     pub fn folder(
         &mut self,
         fd: &OwnedFd,
-        folder: &mut Folder,
+        folder: &mut FolderNode,
         above: Above<'_>,
     ) -> Result<bool, CheckpointError> {
         let names = list(fd)?;
@@ -167,7 +167,7 @@ impl Scan<'_> {
     fn entries(
         &mut self,
         fd: &OwnedFd,
-        folder: &mut Folder,
+        folder: &mut FolderNode,
         names: Names,
         here: Above<'_>,
     ) -> Result<(), CheckpointError> {
@@ -209,7 +209,7 @@ impl Scan<'_> {
     fn entry(
         &mut self,
         fd: &OwnedFd,
-        folder: &mut Folder,
+        folder: &mut FolderNode,
         name: &[u8],
         mut file_type: FileType,
         before: Option<Node>,
@@ -318,7 +318,7 @@ impl Scan<'_> {
 
     fn file(
         &mut self,
-        folder: &mut Folder,
+        folder: &mut FolderNode,
         stamp: Stamp,
         before: Option<Node>,
         here: Above<'_>,
@@ -379,7 +379,7 @@ impl Scan<'_> {
     }
 
     /// An entry went away.
-    fn note_gone(&mut self, folder: &mut Folder, gone: &Node) {
+    fn note_gone(&mut self, folder: &mut FolderNode, gone: &Node) {
         folder.dirty |= gone.in_tree();
         self.left_changed |= matches!(gone, Node::Left(_));
     }

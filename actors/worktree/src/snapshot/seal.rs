@@ -1,7 +1,7 @@
 //! The second half of a walk: reads what the scan marked and writes blobs and trees.
 
 use super::failed;
-use super::scan::{FileNode, Folder, Left, LeftNode, Node};
+use super::scan::{FileNode, FolderNode, Left, LeftNode, Node};
 use super::store::Store;
 use super::tracked::Tracked;
 use crate::beneath::{Kind, open_folder, read_entry};
@@ -28,7 +28,7 @@ pub(super) struct Seal<'a> {
 
 impl Seal<'_> {
     /// Writes what changed in `folder`, open as `fd`, and below; its tree is right afterwards.
-    pub fn folder(&mut self, fd: &OwnedFd, folder: &mut Folder) -> Result<(), CheckpointError> {
+    pub fn folder(&mut self, fd: &OwnedFd, folder: &mut FolderNode) -> Result<(), CheckpointError> {
         let path_len = self.path.len();
         for entry in &mut folder.entries {
             if !self.path.is_empty() {
@@ -51,7 +51,7 @@ impl Seal<'_> {
                     let before = below.tree;
                     match open_folder(fd, name) {
                         Ok(opened) => self.folder(&opened, below)?,
-                        Err(_) => **below = Folder::default(), // it went away; the next walk sees what came
+                        Err(_) => **below = FolderNode::default(), // it went away; the next walk sees what came
                     }
                     folder.dirty |= before != below.tree;
                 }
@@ -93,7 +93,7 @@ impl Seal<'_> {
         Ok(true)
     }
 
-    fn tree(&self, folder: &Folder) -> Result<Option<Oid>, CheckpointError> {
+    fn tree(&self, folder: &FolderNode) -> Result<Option<Oid>, CheckpointError> {
         let mut members = Vec::with_capacity(folder.entries.len());
         for entry in &folder.entries {
             match &entry.node {

@@ -6,7 +6,7 @@
 
 use super::failed;
 use crate::beneath::{Content, Kind};
-use crate::place::Place;
+use crate::checkout::Checkout;
 use crate::stamp::{Stamp, kernel_now_ns};
 use git2::{ObjectType, Odb, OdbLookupFlags, Oid, Repository, RepositoryInitOptions};
 use kilo_ports::checkpoint::CheckpointError;
@@ -39,20 +39,20 @@ pub(super) fn folder_of(snapshots: &Path, root: &Path) -> PathBuf {
 
 impl Store {
     /// Opens the shadow repository of `place`, making it if need be, and takes away what a killed process left.
-    pub fn open(snapshots: &Path, place: &Place) -> Result<Self, CheckpointError> {
-        let folder = folder_of(snapshots, &place.root);
+    pub fn open(snapshots: &Path, checkout: &Checkout) -> Result<Self, CheckpointError> {
+        let folder = folder_of(snapshots, &checkout.root);
         if !folder.join("HEAD").exists() {
             init(&folder)?;
         }
         // only for people who look into the folder
         let _ = fs::write(
             folder.join("worktree"),
-            place.root.as_os_str().as_encoded_bytes(),
+            checkout.root.as_os_str().as_encoded_bytes(),
         );
         let bytes = sweep(&folder.join("objects"));
         let readers = Mutex::new(Vec::new());
         Ok(Self {
-            user_objects: user_objects(place),
+            user_objects: user_objects(checkout),
             bytes: AtomicU64::new(bytes),
             folder,
             readers,
@@ -202,9 +202,9 @@ fn init(folder: &Path) -> Result<(), CheckpointError> {
 }
 
 /// The user's object store, unless its hashes are of another kind than ours.
-fn user_objects(place: &Place) -> Option<PathBuf> {
-    let config = fs::read_to_string(place.common_dir.join("config")).unwrap_or_default();
-    let objects = place.common_dir.join("objects");
+fn user_objects(checkout: &Checkout) -> Option<PathBuf> {
+    let config = fs::read_to_string(checkout.common_dir.join("config")).unwrap_or_default();
+    let objects = checkout.common_dir.join("objects");
     (!config
         .to_ascii_lowercase()
         .contains("objectformat = sha256")

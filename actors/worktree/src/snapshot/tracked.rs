@@ -2,7 +2,7 @@
 
 use super::store::Store;
 use crate::beneath::Kind;
-use crate::place::Place;
+use crate::checkout::Checkout;
 use crate::stamp::{Stamp, kernel_now_ns};
 use git2::{Index, IndexEntry, Odb, Oid, Repository};
 use rustix::fs::{AtFlags, FileType, statat};
@@ -32,15 +32,15 @@ struct Seed {
 }
 
 impl Tracked {
-    pub fn of(place: &Place, store: &Store) -> Self {
+    pub fn of(checkout: &Checkout, store: &Store) -> Self {
         Self {
-            index_path: place.git_dir.join("index"),
+            index_path: checkout.git_dir.join("index"),
             stamp: None,
             settled: false,
             paths: Vec::new(),
             seeds: Vec::new(),
             user: store.user_odb(),
-            filtered: has_filters(place),
+            filtered: has_filters(checkout),
         }
     }
 
@@ -156,8 +156,8 @@ fn kind_of(mode: u32) -> Option<Kind> {
     }
 }
 
-fn has_filters(place: &Place) -> bool {
-    let Ok(config) = Repository::open(&place.root).and_then(|repo| repo.config()) else {
+fn has_filters(checkout: &Checkout) -> bool {
+    let Ok(config) = Repository::open(&checkout.root).and_then(|repo| repo.config()) else {
         return false;
     };
     let Ok(mut entries) = config.entries(Some("^filter\\.")) else {

@@ -37,7 +37,7 @@ pub(super) fn go(
     direction: Direction,
 ) -> Result<Restored, CheckpointError> {
     let _still = worktree.walk.lock(); // a caller that gave up no longer holds its turn
-    let beneath = Beneath::open(&worktree.place.root).map_err(failed)?;
+    let beneath = Beneath::open(&worktree.checkout.root).map_err(failed)?;
     worktree.store()?.read(|repo| {
         let mut past = Past::new(worktree, repo)?;
         let mut plan = Plan::default();
@@ -65,7 +65,7 @@ fn plan_file<'repo>(
     if let Some(why) = changes.iter().find_map(|change| change.left) {
         return Err(why);
     }
-    let root = &worktree.place.root;
+    let root = &worktree.checkout.root;
     let path = match changes.iter().any(|change| change.images.is_some()) {
         true => resolved(root, file)?,
         false => relative(root, file)?,

@@ -3,13 +3,13 @@
 use super::glance::WALK_MAX;
 use super::ignores::{Chain, Outer};
 use super::omitted::{self, LeftOut};
-use super::scan::{Above, Folder, Scan};
+use super::scan::{Above, FolderNode, Scan};
 use super::seal::Seal;
 use super::store::Store;
 use super::tracked::Tracked;
 use super::{Limits, failed};
 use crate::beneath::open_root;
-use crate::place::Place;
+use crate::checkout::Checkout;
 use crate::stamp::kernel_now_ns;
 use git2::{ObjectType, Oid, Repository};
 use ignore::gitignore::Gitignore;
@@ -30,7 +30,7 @@ pub(super) struct Walk {
     outer: Outer,
     tracked: Tracked,
     own_folder: Option<Vec<u8>>,
-    root: Folder,
+    root: FolderNode,
     /// The last checkpoint.
     last: Option<String>,
     /// The list of what the last walk left out, as the store has it.
@@ -43,20 +43,20 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    pub fn open(place: &Place, store: &Store) -> Result<Self, CheckpointError> {
+    pub fn open(checkout: &Checkout, store: &Store) -> Result<Self, CheckpointError> {
         let own_folder = store
             .folder
             .parent()
             .and_then(|folder| folder.canonicalize().ok());
         let own_folder = own_folder
             .as_ref()
-            .and_then(|folder| folder.strip_prefix(&place.root).ok());
+            .and_then(|folder| folder.strip_prefix(&checkout.root).ok());
         Ok(Self {
             repo: store.writer()?,
-            outer: Outer::of(place),
-            tracked: Tracked::of(place, store),
+            outer: Outer::of(checkout),
+            tracked: Tracked::of(checkout, store),
             own_folder: own_folder.map(|path| path.as_os_str().as_bytes().to_vec()),
-            root: Folder::default(),
+            root: FolderNode::default(),
             last: None,
             left: None,
             left_out: VecDeque::new(),
@@ -83,18 +83,18 @@ impl Walk {
     /// Brings the checkpoint up to date and returns its hash.
     pub fn run(
         &mut self,
-        place: &Place,
+        checkout: &Checkout,
         store: &Store,
         limits: &Limits,
     ) -> Result<String, CheckpointError> {
-        let fd = open_root(&place.root).map_err(failed)?;
+        let fd = open_root(&checkout.root).map_err(failed)?;
         let result = self.update(&fd, store, limits);
         self.tracked.forget_seeds();
         match result {
             Ok(tree) => Ok(tree),
             Err(error) => {
                 // half a scan is no base for the next one
-                self.root = Folder::default();
+                self.root = FolderNode::default();
                 self.tracked.forget();
                 self.left_changed = true;
                 Err(error)

@@ -1,10 +1,11 @@
 //! One worktree: who may walk it when, and what its checkpoints say.
 
 use super::store::{self, Store};
+use super::total::Totals;
 use super::walk::Walk;
 use super::{Limits, Shared, failed};
+use crate::checkout::Checkout;
 use crate::patch;
-use crate::place::Place;
 use kilo_ports::checkpoint::{CheckpointError, FileChange, LeftAlone};
 use kilo_protocol::model::FileDiff;
 use parking_lot::Mutex;
@@ -16,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 
 /// A worktree that checkpoints are made of.
 pub(super) struct Worktree {
-    pub place: Place,
+    pub checkout: Checkout,
     snapshots: PathBuf,
     store: OnceLock<Result<Store, CheckpointError>>,
     /// Callers of `track` so far.
@@ -24,6 +25,8 @@ pub(super) struct Worktree {
     /// Held while the worktree is walked, undone or pruned; holds the last walk's result.
     pub turn: tokio::sync::Mutex<LastWalk>,
     pub walk: Mutex<Option<Walk>>,
+    /// Answers that were given lately.
+    pub totals: Totals,
 }
 
 /// A finished walk.
@@ -37,21 +40,22 @@ pub(super) struct LastWalk {
 }
 
 impl Worktree {
-    pub fn new(place: Place, snapshots: PathBuf) -> Self {
+    pub fn new(checkout: Checkout, snapshots: PathBuf) -> Self {
         Self {
-            place,
+            checkout,
             snapshots,
             store: OnceLock::new(),
             arrivals: AtomicU64::new(0),
             turn: tokio::sync::Mutex::default(),
             walk: Mutex::new(None),
+            totals: Totals::default(),
         }
     }
 
     /// The shadow repository, opened (and made) by the first caller.
     pub fn store(&self) -> Result<&Store, CheckpointError> {
         self.store
-            .get_or_init(|| Store::open(&self.snapshots, &self.place))
+            .get_or_init(|| Store::open(&self.snapshots, &self.checkout))
             .as_ref()
             .map_err(Clone::clone)
     }
@@ -97,9 +101,9 @@ impl Worktree {
         let mut slot = self.walk.lock();
         let walk = match slot.take() {
             Some(walk) => slot.insert(walk),
-            None => slot.insert(Walk::open(&self.place, store)?),
+            None => slot.insert(Walk::open(&self.checkout, store)?),
         };
-        walk.run(&self.place, store, limits)
+        walk.run(&self.checkout, store, limits)
     }
 
     /// Names how what the last walk left out looked; 0 before the first.
@@ -115,7 +119,7 @@ impl Worktree {
             .into_iter()
             .flatten()
             .map(|(path, why)| LeftAlone {
-                path: self.place.root.join(path),
+                path: self.checkout.root.join(path),
                 why,
             })
             .collect()
@@ -147,7 +151,7 @@ impl Worktree {
             });
             Ok(paths
                 .map(|path| {
-                    FileChange::new(self.place.root.join(OsStr::from_bytes(path)), from, to)
+                    FileChange::new(self.checkout.root.join(OsStr::from_bytes(path)), from, to)
                 })
                 .collect())
         })

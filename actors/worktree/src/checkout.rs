@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// A worktree and where git keeps its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Checkout {
     /// The worktree's top folder, without symbolic links.
     pub root: PathBuf,
     /// This worktree's own git folder (HEAD, index).
@@ -14,7 +14,7 @@ pub(crate) struct Place {
     pub common_dir: PathBuf,
 }
 
-impl Place {
+impl Checkout {
     /// Finds the innermost worktree that holds `directory`; nothing if there is none, or the directory does not exist.
     pub fn find(directory: &Path) -> Option<Self> {
         let start = fs::canonicalize(directory).ok()?;
