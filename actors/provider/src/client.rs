@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// The most bytes of an error's body that are read.
 const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
@@ -81,6 +82,7 @@ impl ModelClient for Client {
     ) -> mpsc::Receiver<ChunkBatch> {
         let (batches, receiver) = mpsc::channel(BATCHES_MAX);
         let task = run(Arc::clone(&self.shared), request, cancel, batches);
+        let task = task.in_current_span(); // the caller's step, whichever runtime the task runs on
         match &self.runtime {
             Some(runtime) => drop(runtime.spawn(task)),
             None => drop(tokio::spawn(task)),
@@ -115,14 +117,30 @@ async fn run(
         Err(error) => {
             let error = errors::without_keys(error, &request.model);
             let error = errors::with_hint(error, &request.model);
-            tracing::debug!(class = ?error.class, status = error.status, request_id = error.request_id, "call failed");
+            log(&error);
             let last = batches.send(Err(error));
             let _ = timeout(Duration::from_millis(LAST_SEND_MS), last).await;
         }
     }
 }
 
+/// What the log says of a failed call: facts only, for the provider's sentence may quote the prompt.
+fn log(error: &ProviderError) {
+    let (class, status) = (error.class, error.status);
+    if class == ErrorClass::Aborted {
+        return tracing::debug!("call was aborted");
+    }
+    tracing::info!(
+        ?class,
+        status,
+        request_id = error.request_id,
+        retry_after_ms = error.retry_after_ms,
+        "call failed"
+    );
+}
+
 /// Sends the request and hands on the answer. Returns what is left of it after its end mark.
+#[tracing::instrument(name = "call", skip_all, fields(provider = %request.model.provider_id, model = %request.model.api_id))]
 async fn exchange(
     shared: &Shared,
     request: &ModelRequest,
@@ -134,6 +152,10 @@ async fn exchange(
     let _permit: Permit = shared.accounts.enter(model).await?;
     let first_byte = Instant::now() + Duration::from_millis(model.first_byte_ms);
     let response = send(shared, request, call, first_byte).await?;
+    tracing::debug!(
+        request_id = errors::request_id(response.headers()),
+        "answer begins"
+    );
     let answer = Answer::new(response, protocol, first_byte, model);
     answer.pump(batches).await
 }

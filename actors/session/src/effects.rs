@@ -74,7 +74,8 @@ pub(crate) fn call_model(
     let address = ctx.address();
     let span = tracing::info_span!("session", id = %snapshot.session);
     let span = tracing::info_span!(parent: &span, "turn", id = %call.prompt);
-    let span = tracing::info_span!(parent: &span, "step", message = %call.answer, model = %call.model.model_id);
+    let span =
+        tracing::info_span!(parent: &span, "step", n = call.step, model = %call.model.model_id);
     let work = async move {
         let prepared = tokio::select! {
             prepared = prepare(&engine, &snapshot, &call) => prepared,

@@ -168,6 +168,8 @@ pub struct ModelCall {
     pub agent: String,
     /// The model.
     pub model: ModelRef,
+    /// Which of the turn's steps this is, from 1.
+    pub step: u32,
     /// The last step that the agent may take: no tools.
     pub last_step: bool,
 }

@@ -308,6 +308,7 @@ impl Run {
             kind: self.kind.clone(),
             agent: self.agent.clone(),
             model: self.model.clone(),
+            step: self.step,
             last_step: !self.is_compaction() && self.step > 1 && self.step >= self.steps_bound(),
         }
     }
