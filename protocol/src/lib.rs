@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod contract;
+pub mod data_url;
 pub mod endpoints;
 pub mod event;
 pub mod fault;

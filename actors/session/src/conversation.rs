@@ -6,6 +6,7 @@
 use crate::state::{Entry, State};
 use kilo_ports::provider::{AssistantContent, ModelInfo, ModelMessage, ToolResult, UserContent};
 use kilo_protocol::MessageId;
+use kilo_protocol::data_url::DataUrl;
 use kilo_protocol::model::{FilePart, Message, PartBody, ToolPart, ToolState};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -270,16 +271,12 @@ fn file_content(file: &FilePart, model: &ModelInfo) -> Option<UserContent> {
     let takes = (file.mime.starts_with("image/") && model.images)
         || (file.mime == "application/pdf" && model.pdf);
     let name = file.filename.clone().unwrap_or_else(|| "a file".into());
-    let data = file
-        .url
-        .strip_prefix("data:")
-        .and_then(|rest| rest.split_once(";base64,"))
-        .map(|(_, data)| data);
+    let data = DataUrl::parse(&file.url).map(|url| url.base64());
     Some(match data {
         Some(data) if takes => UserContent::File {
             mime: file.mime.clone(),
             filename: file.filename.clone(),
-            data: data.to_string(),
+            data: data.into_owned(),
         },
         _ => UserContent::Text(format!(
             "(The user attached {name} ({}), which this model cannot read. Say so if it matters.)",
@@ -396,12 +393,8 @@ fn tool_result(tool: &ToolPart) -> ToolResult {
 }
 
 fn data_url(file: &serde_json::Value) -> Option<(String, String)> {
-    let (mime, data) = file
-        .get("url")?
-        .as_str()?
-        .strip_prefix("data:")?
-        .split_once(";base64,")?;
-    Some((mime.to_string(), data.to_string()))
+    let url = DataUrl::parse(file.get("url")?.as_str()?)?;
+    Some((url.mime.to_string(), url.base64().into_owned()))
 }
 
 /// What the small model gets to make a title from: up to the last four user texts, each cut at 1,000 characters, and the

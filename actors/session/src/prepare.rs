@@ -6,6 +6,7 @@ use crate::surroundings::Folder;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kilo_config::agent::Agent;
+use kilo_protocol::data_url::{self, DataUrl};
 use kilo_protocol::model::{
     AgentPart, Created, FilePart, ModelRef, Part, PartBody, Session, SubtaskPart, TextPart,
     UserMessage,
@@ -260,9 +261,7 @@ impl Maker<'_> {
                     ));
                     self.synthetic(text);
                 }
-                Ok(Attachment::Data(data)) => {
-                    file.url = format!("data:{};base64,{data}", file.mime)
-                }
+                Ok(Attachment::Data(data)) => file.url = data_url::of_base64(&file.mime, &data),
                 Err(why) => {
                     self.synthetic(format!("The attached file {name} could not be read: {why}"))
                 }
@@ -314,13 +313,8 @@ fn percent_decode(text: &str) -> String {
 }
 
 fn inline_text(url: &str) -> Option<String> {
-    let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
-    if head.ends_with(";base64") {
-        let bytes = STANDARD.decode(data).ok()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
-    } else {
-        Some(percent_decode(data))
-    }
+    let bytes = DataUrl::parse(url)?.decode()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 enum Attachment {

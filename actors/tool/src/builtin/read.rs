@@ -10,6 +10,7 @@ use crate::place::Place;
 use crate::schema::{self, Whole};
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use kilo_protocol::data_url;
 use kilo_protocol::model::Rule;
 use kind::Kind;
 use schemars::JsonSchema;
@@ -100,8 +101,6 @@ fn look(
 }
 
 fn attachment(shown: &str, mime: &'static str, bytes: &[u8]) -> ToolOutput {
-    use base64::Engine;
-    let data = base64::engine::general_purpose::STANDARD.encode(bytes);
     let name = Path::new(shown)
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
@@ -118,7 +117,7 @@ fn attachment(shown: &str, mime: &'static str, bytes: &[u8]) -> ToolOutput {
             ("loaded", json!([])),
         ]),
         attachments: vec![
-            json!({"type": "file", "mime": mime, "filename": name, "url": format!("data:{mime};base64,{data}")}),
+            json!({"type": "file", "mime": mime, "filename": name, "url": data_url::of_bytes(mime, bytes)}),
         ],
         ..ToolOutput::default()
     }

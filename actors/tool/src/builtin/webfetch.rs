@@ -10,6 +10,7 @@ use crate::web::{to_markdown, to_text};
 use encoding_rs::{Encoding, UTF_8};
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{Access, Ask, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use kilo_protocol::data_url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -238,9 +239,7 @@ fn is_image(mime: &str) -> bool {
 }
 
 fn image(title: String, page: &Page) -> ToolOutput {
-    use base64::Engine;
-    let data = base64::engine::general_purpose::STANDARD.encode(&page.body);
-    let url = format!("data:{};base64,{data}", page.mime);
+    let url = data_url::of_bytes(&page.mime, &page.body);
     let attachments = vec![json!({"type": "file", "mime": page.mime, "url": url})];
     ToolOutput {
         title,

@@ -1,10 +1,12 @@
 //! HTML as Markdown, or as plain text, in one pass.
 
-use super::html::{Token, Tokens, attribute};
+use super::html::{Attributes, Token, tokens};
 use url::Url;
 
 /// Depth of lists and quotes that is still shown.
 const DEPTH_MAX: usize = 16;
+/// Bytes of an output: quotes and whole links make it longer than the page, a hostile one without end.
+const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The page as Markdown; links relative to `base` become whole.
 pub fn to_markdown(page: &str, base: Option<&Url>) -> String {
@@ -55,11 +57,14 @@ impl<'a> Writer<'a> {
     }
 
     fn write(mut self, page: &str) -> String {
-        for token in Tokens::new(page) {
+        for token in tokens(page) {
+            if self.out.len() > OUTPUT_BYTES_MAX {
+                break;
+            }
             match token {
                 Token::Text(text) if self.preformatted > 0 => self.verbatim(&text),
                 Token::Text(text) => self.text(&text),
-                Token::Open(name, attributes) => self.open(&name, attributes),
+                Token::Open(name, attributes) => self.open(&name, &attributes),
                 Token::Close(name) => self.close(&name),
             }
         }
@@ -68,7 +73,7 @@ impl<'a> Writer<'a> {
         self.out
     }
 
-    fn open(&mut self, name: &str, attributes: &str) {
+    fn open(&mut self, name: &str, attributes: &Attributes) {
         match name {
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
                 self.block(2);
@@ -236,8 +241,10 @@ impl<'a> Writer<'a> {
         self.out.push_str(&mark);
     }
 
-    fn open_link(&mut self, attributes: &str) {
-        let target = attribute(attributes, "href")
+    fn open_link(&mut self, attributes: &Attributes) {
+        let target = attributes
+            .href
+            .clone()
             .filter(|target| !target.is_empty() && !target.starts_with('#'));
         let target = target.filter(|target| !target.starts_with("javascript:"));
         let whole = |target: String| {
@@ -265,9 +272,8 @@ impl<'a> Writer<'a> {
             .push_str(&format!("]({})", target.replace([' ', ')'], "%20")));
     }
 
-    fn image(&mut self, attributes: &str) {
-        let text = attribute(attributes, "alt").unwrap_or_default();
-        let text = text.trim();
+    fn image(&mut self, attributes: &Attributes) {
+        let text = attributes.alt.as_deref().unwrap_or_default().trim();
         if text.is_empty() {
             return;
         }
@@ -347,6 +353,17 @@ mod tests {
     #[test]
     fn empty_links_and_marks_vanish() {
         assert_eq!(markdown("<p>a<a href='/x'></a><b></b> z</p>"), "a z");
+    }
+
+    #[test]
+    fn a_page_that_grows_without_end_is_cut() {
+        let base = Url::parse(&format!("http://h.test/{}/", "x".repeat(100_000))).unwrap();
+        let links = "<a href=y>l</a>".repeat(10_000);
+        let written = to_markdown(&links, Some(&base));
+        assert!(written.len() < 9 * 1024 * 1024, "{}", written.len());
+        let quoted = format!("{}{}", "<blockquote>".repeat(16), "<p>a".repeat(1_000_000));
+        let written = to_markdown(&quoted, None);
+        assert!(written.len() < 9 * 1024 * 1024, "{}", written.len());
     }
 
     #[test]

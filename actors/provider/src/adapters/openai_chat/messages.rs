@@ -4,6 +4,7 @@ use crate::rules::{self, marks, text};
 use kilo_ports::provider::{
     AssistantContent, ModelInfo, ModelMessage, ModelRequest, ToolResult, UserContent,
 };
+use kilo_protocol::data_url;
 use serde_json::{Map, Value, json};
 
 /// Says what follows a tool's output that came with files, since a tool message can carry text only.
@@ -78,7 +79,7 @@ fn user_part(model: &ModelInfo, part: &UserContent) -> Value {
 }
 
 fn file(model: &ModelInfo, mime: &str, filename: Option<&str>, data: &str) -> Value {
-    let url = || format!("data:{mime};base64,{data}");
+    let url = || data_url::of_base64(mime, data);
     if mime.starts_with("image/") && model.images {
         json!({"type": "image_url", "image_url": {"url": url()}})
     } else if mime == "application/pdf" && model.pdf {
