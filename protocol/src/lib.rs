@@ -17,7 +17,7 @@ pub mod secrets;
 mod shapes;
 
 pub use clock::Millis;
-pub use event::Frame;
+pub use event::{Event, Frame, Received};
 pub use fault::{Fault, FaultKind};
 pub use ids::{
     CallId, EventId, IdSource, MessageId, PartId, PermissionId, ProjectId, QuestionId, SessionId,

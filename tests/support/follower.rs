@@ -46,6 +46,8 @@ impl Follower {
                 if event.name() == "server.heartbeat" {
                     continue;
                 }
+                // What follows is not what this client missed: its picture would have a hole that nobody sees.
+                assert_ne!(event.name(), "server.resync", "the daemon could not go on");
                 let mut seen = seen.lock().unwrap();
                 seen.push(event);
                 count.send_replace(seen.len());
@@ -61,7 +63,8 @@ impl Follower {
         }
     }
 
-    /// Waits for the end of the connection, so that all that came over it was seen.
+    /// Waits for the end of the connection, so that all that came over it was seen. Fails if the daemon could not go on
+    /// where this client was.
     pub async fn detached(&mut self) {
         if let Some(reader) = self.reader.take() {
             within("the end of a connection", reader)

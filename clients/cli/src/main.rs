@@ -44,7 +44,8 @@ fn main() -> ExitCode {
 
 async fn run(command: Option<Command>, cx: &Context) -> anyhow::Result<Exit> {
     match command {
-        Some(command) => command::dispatch(command, args::Cli::command, cx).await,
+        // On the heap: it holds what every command may hold.
+        Some(command) => Box::pin(command::dispatch(command, args::Cli::command, cx)).await,
         None => Ok(command::welcome::execute(cx)),
     }
 }

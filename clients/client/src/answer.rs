@@ -2,7 +2,7 @@
 
 use crate::error::ClientError;
 use crate::http::Client;
-use kilo_protocol::model::{PermissionRequest, QuestionRequest};
+use kilo_protocol::model::{NetworkRequest, PermissionRequest, QuestionRequest};
 use kilo_protocol::{PermissionId, QuestionId};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -63,6 +63,11 @@ impl Client {
         self.post::<Value>(&format!("/question/{id}/reject"), &json!({}))
             .await
             .map(drop)
+    }
+
+    /// Lists the sessions of this client's directory that wait for the network.
+    pub async fn network_requests(&self) -> Result<Vec<NetworkRequest>, ClientError> {
+        self.get("/network").await
     }
 
     /// Tells a session that waits for the network to try again, or to give up.

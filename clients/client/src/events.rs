@@ -3,10 +3,9 @@
 use crate::error::ClientError;
 use crate::frames::{Frame, Frames};
 use crate::http::{Client, accepted, unreachable_at};
+use kilo_protocol::{Event, Received};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, Response};
-use serde::Deserialize;
-use serde_json::Value;
 use std::time::Duration;
 use tracing::debug;
 
@@ -17,61 +16,19 @@ const ATTEMPTS_MAX: u32 = 8;
 const WAIT_FIRST: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// One event: `{id, type, properties}`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Event {
-    /// `evt_…`; empty when the daemon sent none.
-    #[serde(default)]
-    pub id: String,
-    /// Its name, such as `session.idle`.
-    #[serde(rename = "type")]
-    pub name: String,
-    /// Its fields; null when it has none.
-    #[serde(default)]
-    pub properties: Value,
-    /// The directory it belongs to; only the global stream tells.
-    #[serde(skip)]
-    pub directory: Option<String>,
-}
-
-impl Event {
-    /// The session it is about, where it says so.
-    pub fn session(&self) -> Option<&str> {
-        let place = |path| self.properties.pointer(path).and_then(Value::as_str);
-        place("/sessionID")
-            .or_else(|| place("/part/sessionID"))
-            .or_else(|| place("/info/sessionID"))
-            .or_else(|| {
-                if self.name.starts_with("session.") {
-                    place("/info/id")
-                } else {
-                    None
-                }
-            })
-    }
-}
-
-#[derive(Deserialize)]
-struct Wrapped {
-    #[serde(default)]
-    directory: Option<String>,
-    payload: Event,
-}
-
 /// What a stream brings.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
-    /// An event. Heartbeats and mirrored `sync` events are left out.
-    Event(Event),
-    /// The connection broke and is open again.
-    Reopened {
-        /// The daemon continued after the last event seen. If not, events may be missing: read the state anew.
-        resumed: bool,
-    },
+    /// An event. Greetings, heartbeats and mirrored `sync` events are left out.
+    Event(Box<Received>),
+    /// Events are missing before what comes next: the connection broke and the daemon cannot go on where it was. Whoever
+    /// keeps a picture of the state reads it anew.
+    Resync,
 }
 
 /// A stream of events. It opens a broken connection again with `Last-Event-ID`, up to 8 times in a row with growing waits
-/// (0.1 s to 5 s).
+/// (0.1 s to 5 s). Where the daemon goes on after the last event seen, a caller sees nothing of the break; where it does
+/// not, because it says so (`server.resync`) or because it numbers no events, there is an [`Item::Resync`].
 pub struct EventStream {
     client: Client,
     path: &'static str,
@@ -149,14 +106,13 @@ impl EventStream {
 
     async fn advance(&mut self) -> Result<Option<Item>, ClientError> {
         loop {
-            if self.response.is_none() {
-                let resumed = self.reopen().await?;
-                return Ok(Some(Item::Reopened { resumed }));
+            if self.response.is_none() && !self.reopen().await? {
+                return Ok(Some(Item::Resync));
             }
             match self.read_frame().await {
                 Ok(Some(frame)) => {
-                    if let Some(event) = self.event(frame)? {
-                        return Ok(Some(Item::Event(event)));
+                    if let Some(item) = self.item(frame)? {
+                        return Ok(Some(item));
                     }
                     if self.ended {
                         return Ok(None);
@@ -202,29 +158,34 @@ impl EventStream {
     }
 
     /// Reads the event out of a frame, keeping its position; `None` for what a caller need not see.
-    fn event(&mut self, frame: Frame) -> Result<Option<Event>, ClientError> {
+    fn item(&mut self, frame: Frame) -> Result<Option<Item>, ClientError> {
         if frame.data.is_empty() {
             return Ok(None);
         }
-        let event = parse(&frame.data)?;
+        let received = Received::read(&frame.data).map_err(|source| ClientError::Protocol {
+            channel: "event stream",
+            reason: source.to_string(),
+        })?;
         self.failures = 0;
         if frame.id.is_some() {
             self.cursor = frame.id;
         }
-        if matches!(
-            event.name.as_str(),
-            "server.instance.disposed" | "global.disposed"
-        ) {
-            self.ended = self.path == "/event" || event.name == "global.disposed";
+        match &received.event {
+            Event::InstanceDisposed(_) => self.ended = self.path == "/event",
+            Event::GlobalDisposed(_) => self.ended = true,
+            Event::Resync(resync) => {
+                debug!(path = self.path, reason = %resync.reason, "events are missing");
+                return Ok(Some(Item::Resync));
+            }
+            Event::Connected(_) | Event::Heartbeat(_) => return Ok(None),
+            Event::Other { name, .. } if name == "sync" => return Ok(None),
+            _ => {}
         }
-        let noise = matches!(
-            event.name.as_str(),
-            "sync" | "server.heartbeat" | "server.connected"
-        );
-        Ok((!noise).then_some(event))
+        Ok(Some(Item::Event(Box::new(received))))
     }
 
-    /// Opens the connection again; answers whether the daemon continues where the old one broke.
+    /// Opens the connection again; answers whether the daemon may continue where the old one broke. If it cannot, it says
+    /// so itself.
     async fn reopen(&mut self) -> Result<bool, ClientError> {
         loop {
             tokio::time::sleep(self.wait).await;
@@ -249,22 +210,6 @@ impl EventStream {
             }
         }
     }
-}
-
-fn parse(data: &str) -> Result<Event, ClientError> {
-    let wrong = |source: serde_json::Error| ClientError::Protocol {
-        channel: "event stream",
-        reason: source.to_string(),
-    };
-    let value: Value = serde_json::from_str(data).map_err(wrong)?;
-    if value.get("payload").is_none() {
-        return serde_json::from_value(value).map_err(wrong);
-    }
-    let wrapped: Wrapped = serde_json::from_value(value).map_err(wrong)?;
-    Ok(Event {
-        directory: wrapped.directory,
-        ..wrapped.payload
-    })
 }
 
 async fn connect(

@@ -60,7 +60,7 @@ async fn serve(answers: Vec<String>) -> (Client, tokio::task::JoinHandle<Vec<Str
 
 fn event(id: &str, name: &str) -> String {
     format!(
-        "id: {id}\ndata: {{\"id\":\"evt_1\",\"type\":\"{name}\",\"properties\":{{\"sessionID\":\"ses_1\"}}}}\n\n"
+        "id: {id}\ndata: {{\"id\":\"evt_1\",\"type\":\"{name}\",\"properties\":{{\"sessionID\":\"ses_1\",\"directory\":\"/p q\"}}}}\n\n"
     )
 }
 
@@ -73,8 +73,8 @@ fn plain(status: &str, body: &str) -> String {
 
 fn name(item: Option<Item>) -> String {
     match item {
-        Some(Item::Event(event)) => event.name,
-        Some(Item::Reopened { resumed }) => format!("reopened {resumed}"),
+        Some(Item::Event(received)) => received.event.name().to_owned(),
+        Some(Item::Resync) => "resync".into(),
         None => "end".into(),
     }
 }
@@ -95,14 +95,13 @@ async fn a_broken_stream_goes_on_after_the_last_event_seen() {
     let (client, server) = serve(vec![first, second]).await;
     let mut events = client.events().await.expect("a stream");
     let mut seen = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..4 {
         seen.push(name(events.next().await.expect("an item")));
     }
     assert_eq!(
         seen,
         [
             "session.idle",
-            "reopened true",
             "session.status",
             "server.instance.disposed",
             "end"
@@ -130,6 +129,33 @@ async fn a_broken_stream_goes_on_after_the_last_event_seen() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_cannot_go_on_is_never_taken_for_one_that_did() {
+    let first = format!("{STREAM_HEAD}{CONNECTED}{}", event("1-5", "session.idle"));
+    let resync =
+        "data: {\"type\":\"server.resync\",\"properties\":{\"reason\":\"another epoch\"}}\n\n";
+    let second = format!(
+        "{STREAM_HEAD}{CONNECTED}{resync}{}{}",
+        event("2-1", "session.idle"),
+        event("2-2", "server.instance.disposed")
+    );
+    let (client, _server) = serve(vec![first, second]).await;
+    let mut events = client.events().await.expect("a stream");
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        seen.push(name(events.next().await.expect("an item")));
+    }
+    assert_eq!(
+        seen,
+        [
+            "session.idle",
+            "resync",
+            "session.idle",
+            "server.instance.disposed"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn without_ids_the_caller_is_told_that_events_may_be_missing() {
     let body = "data: {\"type\":\"session.idle\"}\n\n";
     let (client, _server) = serve(vec![
@@ -142,7 +168,7 @@ async fn without_ids_the_caller_is_told_that_events_may_be_missing() {
     for _ in 0..3 {
         seen.push(name(events.next().await.expect("an item")));
     }
-    assert_eq!(seen, ["session.idle", "reopened false", "session.idle"]);
+    assert_eq!(seen, ["session.idle", "resync", "session.idle"]);
 }
 
 #[tokio::test]
@@ -172,11 +198,11 @@ async fn the_global_stream_tells_the_directory() {
     let wrapped = "data: {\"directory\":\"/d\",\"payload\":{\"id\":\"evt_2\",\"type\":\"session.idle\",\"properties\":{}}}\n\n";
     let (client, _server) = serve(vec![format!("{STREAM_HEAD}{CONNECTED}{wrapped}")]).await;
     let mut events = client.global_events().await.expect("a stream");
-    let Some(Item::Event(event)) = events.next().await.expect("an item") else {
+    let Some(Item::Event(received)) = events.next().await.expect("an item") else {
         panic!("an event")
     };
     assert_eq!(
-        (event.directory.as_deref(), event.name.as_str()),
+        (received.directory.as_deref(), received.event.name()),
         (Some("/d"), "session.idle")
     );
 }

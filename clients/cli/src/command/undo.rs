@@ -8,7 +8,7 @@ use crate::run::choose;
 use crate::terminal::{Terminal, fit, harmless, line};
 use anyhow::bail;
 use clap::Args;
-use kilo_client::{Client, EventStream, Item};
+use kilo_client::{Client, Event, EventStream, Item};
 use kilo_protocol::SessionId;
 use kilo_protocol::model::{MessageWithParts, Session};
 use std::time::Duration;
@@ -152,16 +152,15 @@ impl Words {
         }
         let collect = async {
             while let Ok(Some(item)) = self.events.next().await {
-                let Item::Event(event) = item else { continue };
-                if event.session() != Some(session.as_str()) {
+                let Item::Event(received) = item else {
+                    continue;
+                };
+                if received.event.session() != Some(session) {
                     continue;
                 }
-                match event.name.as_str() {
-                    "session.error" => {
-                        let text = event.properties.pointer("/error/data/message");
-                        words.extend(text.and_then(|text| text.as_str()).map(harmless));
-                    }
-                    "session.drained" if event.properties["token"] == *self.token => break,
+                match &received.event {
+                    Event::Failed(failure) => words.push(harmless(failure.error.message())),
+                    Event::Drained(drained) if drained.token == self.token => break,
                     _ => {}
                 }
             }

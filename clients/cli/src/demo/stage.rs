@@ -8,7 +8,7 @@ use crate::terminal::{Terminal, fit, keys, line};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use kilo_client::{Client, Reply};
-use kilo_protocol::model::{PermissionRequest, Session, ToolPart};
+use kilo_protocol::model::{Part, PermissionRequest, Session, ToolPart};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -223,7 +223,7 @@ impl Audience for DemoAudience {
         self.people.running(call);
     }
 
-    fn part(&mut self, session: &str, part: &Value) {
+    fn part(&mut self, session: &str, part: &Part) {
         self.people.part(session, part);
     }
 

@@ -1,6 +1,6 @@
 //! A second client: it sits on a connection of its own and notes what it sees.
 
-use kilo_client::{Client, Event, Item};
+use kilo_client::{Client, Event, Item, Received};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -21,21 +21,17 @@ pub struct Seen {
 }
 
 impl Seen {
-    fn note(&mut self, event: &Event) {
+    fn note(&mut self, received: &Received) {
+        let event = &received.event;
         if self.closed || event.session().is_none() || self.events.len() >= EVENTS_MAX {
             return;
         }
-        self.events.push((event.id.clone(), event.name.clone()));
-        if event.name == "message.part.delta" {
-            self.text.push_str(
-                event
-                    .properties
-                    .get("delta")
-                    .and_then(|delta| delta.as_str())
-                    .unwrap_or_default(),
-            );
+        self.events
+            .push((received.id.to_string(), event.name().to_owned()));
+        if let Event::PartDelta(piece) = event {
+            self.text.push_str(&piece.delta);
         }
-        self.closed = event.name == "session.turn.close";
+        self.closed = matches!(event, Event::TurnClosed(_));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Lines for programs: one JSON object per event, in the keys that `kilo run --format json` has always had.
 
 use kilo_protocol::Millis;
+use kilo_protocol::model::{Part, PartBody};
 use serde_json::{Map, Value};
 
 /// `{"type", "timestamp", "sessionID", KEY: value}` without a newline.
@@ -16,17 +17,13 @@ pub fn line(kind: &str, now: Millis, session: &str, key: &str, value: Value) -> 
 /// The name of a finished part's line; `None` for parts that have none or are not finished.
 ///
 /// `step_start`, `step_finish`, `text` and `reasoning` (once they have an end), `tool_use` (completed or failed).
-pub fn kind(part: &Value) -> Option<&'static str> {
-    let ended = || part.pointer("/time/end").is_some_and(|end| !end.is_null());
-    match part.get("type")?.as_str()? {
-        "step-start" => Some("step_start"),
-        "step-finish" => Some("step_finish"),
-        "text" if ended() => Some("text"),
-        "reasoning" if ended() => Some("reasoning"),
-        "tool" => {
-            let status = part.pointer("/state/status")?.as_str()?;
-            matches!(status, "completed" | "error").then_some("tool_use")
-        }
+pub fn kind(part: &Part) -> Option<&'static str> {
+    match &part.body {
+        PartBody::StepStart(_) => Some("step_start"),
+        PartBody::StepFinish(_) => Some("step_finish"),
+        PartBody::Text(text) => text.time.as_ref()?.end.map(|_| "text"),
+        PartBody::Reasoning(reasoning) => reasoning.time.end.map(|_| "reasoning"),
+        PartBody::Tool(call) => call.state.is_final().then_some("tool_use"),
         _ => None,
     }
 }
@@ -49,14 +46,20 @@ mod tests {
     #[test]
     fn only_finished_parts_have_a_line() {
         let kinds = [
-            json!({"type": "text", "time": {"start": 1}}),
-            json!({"type": "text", "time": {"start": 1, "end": 2}}),
-            json!({"type": "tool", "state": {"status": "running"}}),
-            json!({"type": "tool", "state": {"status": "error"}}),
-            json!({"type": "patch"}),
-            json!({"type": "step-finish"}),
+            json!({"type": "text", "text": "", "time": {"start": 1}}),
+            json!({"type": "text", "text": "", "time": {"start": 1, "end": 2}}),
+            json!({"type": "tool", "callID": "c", "tool": "t", "state": {"status": "running", "input": {}, "time": {"start": 1}}}),
+            json!({"type": "tool", "callID": "c", "tool": "t", "state": {"status": "error", "input": {}, "error": "", "time": {"start": 1, "end": 2}}}),
+            json!({"type": "snapshot", "snapshot": "h"}),
+            json!({"type": "step-start"}),
         ];
-        let kinds: Vec<_> = kinds.iter().map(kind).collect();
+        let part = |mut body: serde_json::Value| -> Part {
+            for id in ["id", "sessionID", "messageID"] {
+                body[id] = "x".into();
+            }
+            serde_json::from_value(body).expect("a part")
+        };
+        let kinds: Vec<_> = kinds.map(|body| kind(&part(body))).into();
         assert_eq!(
             kinds,
             [
@@ -65,7 +68,7 @@ mod tests {
                 None,
                 Some("tool_use"),
                 None,
-                Some("step_finish")
+                Some("step_start")
             ]
         );
     }

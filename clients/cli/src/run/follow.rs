@@ -7,11 +7,11 @@ use crate::signals::Signals;
 use crate::time::now;
 use kilo_client::{Client, ClientError, Event, EventStream, Item, Reply};
 use kilo_protocol::QuestionId;
+use kilo_protocol::event::PartDelta;
 use kilo_protocol::model::{
-    Message, MessageWithParts, NetworkRequest, PartBody, PermissionRequest, QuestionRequest,
-    Session, Status, ToolPart, TurnError,
+    Message, MessageWithParts, NetworkRequest, Part, PartBody, PermissionRequest, QuestionRequest,
+    Session, Status, TurnError,
 };
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -52,6 +52,7 @@ pub async fn follow(
         failed: false,
         error_shown: false,
         drained: false,
+        answered: false,
         token: format!("run-{}-{}", std::process::id(), now()),
         offline: None,
     };
@@ -76,6 +77,8 @@ struct Turn<'a> {
     failed: bool,
     error_shown: bool,
     drained: bool,
+    /// The call that gave the prompt has its answer.
+    answered: bool,
     token: String,
     /// A wait for the network, and when it is given up.
     offline: Option<(QuestionId, Instant)>,
@@ -108,6 +111,7 @@ impl Turn<'_> {
                 },
                 result = &mut prompt, if answer.is_none() => {
                     answer = Some(result);
+                    self.answered = true;
                     deadline = Some(Instant::now() + LAST_EVENTS_MAX);
                     if self.client.drain(&self.session.id, &self.token).await.is_err() {
                         self.drained = true;
@@ -191,9 +195,8 @@ impl Turn<'_> {
 
     async fn take(&mut self, item: Item) -> Result<(), ClientError> {
         match item {
-            Item::Event(event) => self.event(&event).await,
-            Item::Reopened { resumed: true } => Ok(()),
-            Item::Reopened { resumed: false } => self.catch_up().await,
+            Item::Event(received) => self.event(received.event).await,
+            Item::Resync => self.catch_up().await,
         }
     }
 
@@ -213,6 +216,20 @@ impl Turn<'_> {
         for request in self.client.permissions().await? {
             self.permission(request).await?;
         }
+        for request in self.client.questions().await? {
+            if self.family.contains(request.session_id.as_str()) {
+                self.question(&request).await?;
+            }
+        }
+        for request in self.client.network_requests().await? {
+            if self.family.contains(request.session_id.as_str()) {
+                self.network(request).await?;
+            }
+        }
+        if self.answered {
+            // The word that the session is at rest may be among what was missed.
+            self.client.drain(&self.session.id, &self.token).await?;
+        }
         Ok(())
     }
 
@@ -221,89 +238,66 @@ impl Turn<'_> {
             return;
         }
         for part in &message.parts {
-            if let Ok(part) = serde_json::to_value(part) {
-                self.part(&part);
-            }
+            self.part(part);
         }
     }
 
-    async fn event(&mut self, event: &Event) -> Result<(), ClientError> {
-        let fields = &event.properties;
-        if matches!(event.name.as_str(), "session.created" | "session.updated") {
-            self.adopt(fields);
+    async fn event(&mut self, event: Event<'static>) -> Result<(), ClientError> {
+        if let Event::SessionCreated(head) | Event::SessionUpdated(head) = &event {
+            self.adopt(&head.info);
         }
-        let Some(session) = event.session() else {
+        let Some(session) = event
+            .session()
+            .filter(|id| self.family.contains(id.as_str()))
+        else {
             return Ok(());
         };
-        if !self.family.contains(session) {
-            return Ok(());
-        }
-        let own = session == self.session.id.as_str();
-        match event.name.as_str() {
-            "permission.asked" => {
-                if let Some(request) = read::<PermissionRequest>(fields) {
-                    self.permission(request).await?;
-                }
-            }
-            "question.asked" => {
-                if let Some(request) = read::<QuestionRequest>(fields) {
-                    self.show
-                        .notice("a question was dismissed, for nobody is here to answer it");
-                    settle(self.client.reject_question(&request.id).await)?;
-                }
-            }
-            "session.network.asked" => {
-                if let Some(request) = read::<NetworkRequest>(fields) {
-                    self.network(request).await?;
-                }
-            }
-            "session.drained" if own => self.drained |= text(fields, "/token") == self.token,
-            "message.updated" if own => {
-                let is_summary = fields.pointer("/info/summary") == Some(&Value::Bool(true));
-                let id = text(fields, "/info/id");
-                if is_summary || text(fields, "/info/role") == "user" {
-                    self.others.insert(id.to_owned());
-                }
-                self.first.get_or_insert_with(|| id.to_owned());
-            }
-            "session.compacted" if own => self
+        let own = *session == self.session.id;
+        match event {
+            // What is asked is answered for the whole family.
+            Event::PermissionAsked(request) => self.permission(request.into_owned()).await?,
+            Event::QuestionAsked(request) => self.question(&request).await?,
+            Event::NetworkAsked(request) => self.network(request.into_owned()).await?,
+            _ if !own => {}
+            Event::Drained(drained) => self.drained |= drained.token == self.token,
+            Event::MessageUpdated(message) => self.announced(&message.info),
+            Event::PartUpdated(part) => self.part(&part.part),
+            Event::PartDelta(piece) => self.piece(&piece),
+            Event::StatusChanged(status) => self.status(&status.status),
+            Event::Failed(failure) => self.error(&failure.error),
+            Event::TurnClosed(closed) => self.failed |= closed.reason == "error",
+            Event::Compacted(_) => self
                 .show
                 .notice("the conversation was summarised, for it did not fit the model any more"),
-            "message.part.updated" if own => {
-                if let Some(part) = fields.get("part") {
-                    self.part(part);
-                }
-            }
-            "message.part.delta" if own => self.piece(fields),
-            "session.status" if own => self.status(fields),
-            "session.error" if own => self.error(fields),
-            "session.turn.close" if own => self.failed |= text(fields, "/reason") == "error",
             _ => {}
         }
         Ok(())
     }
 
     /// Takes a child of the family in.
-    fn adopt(&mut self, fields: &Value) {
-        let parent = text(fields, "/info/parentID");
-        if self.family.contains(parent) {
-            self.family.insert(text(fields, "/info/id").to_owned());
+    fn adopt(&mut self, info: &Session) {
+        let parent = info.parent_id.as_ref();
+        if parent.is_some_and(|parent| self.family.contains(parent.as_str())) {
+            self.family.insert(info.id.to_string());
         }
     }
 
-    fn part(&mut self, part: &Value) {
-        let id = text(part, "/id");
-        if self.others.contains(text(part, "/messageID")) || self.shown.contains(id) {
+    fn announced(&mut self, info: &Message) {
+        if info.assistant().is_none_or(|answer| answer.summary) {
+            self.others.insert(info.id().to_string());
+        }
+        self.first.get_or_insert_with(|| info.id().to_string());
+    }
+
+    fn part(&mut self, part: &Part) {
+        let id = part.id.as_str();
+        if self.others.contains(part.message_id.as_str()) || self.shown.contains(id) {
             return;
         }
-        match part.get("type").and_then(Value::as_str) {
-            Some("reasoning") => drop(self.reasoning.insert(id.to_owned(), true)),
-            Some("text") => drop(self.reasoning.insert(id.to_owned(), false)),
-            Some("tool") if json::kind(part).is_none() => {
-                if let Some(call) = read::<ToolPart>(part) {
-                    self.show.running(&call);
-                }
-            }
+        match &part.body {
+            PartBody::Reasoning(_) => drop(self.reasoning.insert(id.to_owned(), true)),
+            PartBody::Text(_) => drop(self.reasoning.insert(id.to_owned(), false)),
+            PartBody::Tool(call) if !call.state.is_final() => self.show.running(call),
             _ => {}
         }
         if json::kind(part).is_some() {
@@ -312,50 +306,45 @@ impl Turn<'_> {
         }
     }
 
-    fn piece(&mut self, fields: &Value) {
-        let id = text(fields, "/partID");
+    fn piece(&mut self, piece: &PartDelta<'_>) {
+        let id = piece.part_id.as_str();
         // Pieces of a part that was not announced are left out: the finished part brings them all.
         if let Some(reasoning) = self.reasoning.get(id) {
-            self.show.piece(id, *reasoning, text(fields, "/delta"));
+            self.show.piece(id, *reasoning, &piece.delta);
         }
     }
 
-    fn status(&mut self, fields: &Value) {
-        match fields.get("status").and_then(read::<Status>) {
-            Some(Status::Retry {
+    fn status(&mut self, status: &Status) {
+        match status {
+            Status::Retry {
                 attempt,
                 message,
                 next,
-            }) => {
+            } => {
                 let wait_s = next.saturating_sub(now()).div_ceil(1_000);
                 self.show.notice(&format!("the provider refused (attempt {attempt}): {message}; trying again in {wait_s} s"));
             }
-            Some(Status::Busy) => self.offline = None,
+            Status::Busy => self.offline = None,
             _ => {}
         }
     }
 
-    fn error(&mut self, fields: &Value) {
-        let Some(error) = fields.get("error") else {
-            return;
-        };
-        if error.get("name").and_then(Value::as_str) == Some("MessageAbortedError") {
+    fn error(&mut self, error: &TurnError) {
+        if error.name == "MessageAbortedError" {
             return;
         }
         self.failed = true;
         self.error_shown = true;
-        self.tell(error.clone());
+        self.tell(as_value(error));
     }
 
     /// Shows an error, and what helps against it.
     fn tell(&mut self, error: Value) {
-        let status = error.pointer("/data/statusCode").and_then(Value::as_u64);
-        let is_key =
-            text(&error, "/name") == "ProviderAuthError" || matches!(status, Some(401 | 403));
-        let provider = match text(&error, "/data/providerID") {
-            "" => "PROVIDER".to_owned(),
-            id => id.to_owned(),
-        };
+        let data = |key: &str| error["data"].get(key);
+        let status = data("statusCode").and_then(Value::as_u64);
+        let is_key = error["name"] == "ProviderAuthError" || matches!(status, Some(401 | 403));
+        let provider = data("providerID").and_then(Value::as_str);
+        let provider = provider.unwrap_or("PROVIDER").to_owned();
         self.show.error(self.session.id.as_str(), error);
         if is_key {
             self.show.notice(&format!(
@@ -394,6 +383,12 @@ impl Turn<'_> {
         whole.unwrap_or(request)
     }
 
+    async fn question(&mut self, request: &QuestionRequest) -> Result<(), ClientError> {
+        self.show
+            .notice("a question was dismissed, for nobody is here to answer it");
+        settle(self.client.reject_question(&request.id).await)
+    }
+
     async fn network(&mut self, request: NetworkRequest) -> Result<(), ClientError> {
         if self.show.waits_for_network() {
             self.show.notice(&format!(
@@ -427,15 +422,4 @@ async fn until(at: Option<Instant>) {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
     }
-}
-
-fn text<'a>(value: &'a Value, place: &str) -> &'a str {
-    value
-        .pointer(place)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-}
-
-fn read<T: DeserializeOwned>(value: &Value) -> Option<T> {
-    serde_json::from_value(value.clone()).ok()
 }

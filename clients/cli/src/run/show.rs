@@ -7,7 +7,10 @@ use crate::terminal::{self, Terminal, harmless};
 use crate::time::{duration, now};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
-use kilo_protocol::model::{PermissionRequest, Session, ToolPart, ToolState, TurnError};
+use kilo_protocol::PartId;
+use kilo_protocol::model::{
+    Part, PartBody, PermissionRequest, Session, ToolPart, ToolState, TurnError,
+};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{Stdout, stdout};
@@ -39,7 +42,7 @@ pub trait Audience {
     /// A tool call began or went on.
     fn running(&mut self, call: &ToolPart);
     /// A part is finished.
-    fn part(&mut self, session: &str, part: &Value);
+    fn part(&mut self, session: &str, part: &Part);
     /// Something that a person should know.
     fn notice(&mut self, text: &str);
     /// The run failed.
@@ -76,11 +79,14 @@ impl Audience for Lines {
     fn piece(&mut self, _: &str, _: bool, _: &str) {}
     fn running(&mut self, _: &ToolPart) {}
 
-    fn part(&mut self, session: &str, part: &Value) {
+    fn part(&mut self, session: &str, part: &Part) {
         match json::kind(part) {
             None => {}
             Some("reasoning") if !self.thinking => {}
-            Some(kind) => terminal::line(&json::line(kind, now(), session, "part", part.clone())),
+            Some(kind) => {
+                let value = serde_json::to_value(part).unwrap_or_default();
+                terminal::line(&json::line(kind, now(), session, "part", value));
+            }
         }
     }
 
@@ -166,9 +172,8 @@ impl People {
         }
     }
 
-    fn finished_text(&mut self, part: &Value, text: &str, reasoning: bool) {
-        let id = part.get("id").and_then(Value::as_str);
-        let open = self.open.take().filter(|open| Some(open.id.as_str()) == id);
+    fn finished_text(&mut self, id: &PartId, text: &str, reasoning: bool) {
+        let open = self.open.take().filter(|open| open.id == id.as_str());
         if let Some(open) = open.filter(|open| open.is_visible) {
             // Pieces may have been lost with a connection; the rest is known only now.
             self.flow(reasoning, text.get(open.bytes..).unwrap_or_default());
@@ -262,15 +267,14 @@ impl Audience for People {
         self.screen.wait_for(&tool::running(call));
     }
 
-    fn part(&mut self, _: &str, part: &Value) {
-        let text = part.get("text").and_then(Value::as_str).unwrap_or_default();
-        match json::kind(part) {
-            Some("text") => self.finished_text(part, text, false),
-            Some("reasoning") if self.wishes.thinking => self.finished_text(part, text, true),
-            Some("tool_use") => {
-                let Ok(mut call) = serde_json::from_value::<ToolPart>(part.clone()) else {
-                    return;
-                };
+    fn part(&mut self, _: &str, part: &Part) {
+        match &part.body {
+            PartBody::Text(text) => self.finished_text(&part.id, &text.text, false),
+            PartBody::Reasoning(reasoning) if self.wishes.thinking => {
+                self.finished_text(&part.id, &reasoning.text, true);
+            }
+            PartBody::Tool(call) => {
+                let mut call = call.clone();
                 let waited = self.waits.remove(call.call_id.as_str()).unwrap_or(0);
                 without_wait(&mut call.state, waited);
                 for line in tool::lines(&call, self.wishes.detail, self.paint()) {
