@@ -26,6 +26,21 @@ const SUFFIXES_MAX: usize = 32;
 /// `edit` ask about one of them. `edit` is asked only for what those rules deny. The metadata carries `command`,
 /// `description` if given, and `reason` where a person must look. Reads the disk: not for an async thread.
 pub fn requests(text: &str, description: Option<&str>, context: Context<'_>) -> Vec<Ask> {
+    judge(text, description, context).asks
+}
+
+/// What a text needs before it may run.
+#[derive(Debug, Default)]
+pub struct Judgement {
+    /// The requests, in the order in which they are to be made.
+    pub asks: Vec<Ask>,
+    /// Names (as for `grep --exclude`) that every `grep` of the text must leave out: then it shows no secrets, and
+    /// nobody need be asked about them.
+    pub left_out: &'static [&'static str],
+}
+
+/// The requests of [`requests`], and what the text must be kept from instead of asking.
+pub fn judge(text: &str, description: Option<&str>, context: Context<'_>) -> Judgement {
     let plan = parse(text);
     let roots = Roots::new(&[context.directory, context.worktree]);
     let mut asking = Asking {
@@ -45,7 +60,11 @@ pub fn requests(text: &str, description: Option<&str>, context: Context<'_>) -> 
     if asking.found.patterns.is_empty() {
         asking.whole(text.trim());
     }
-    asking.found.into_asks(text, description)
+    let left_out = asking.left_out(text);
+    Judgement {
+        asks: asking.found.into_asks(text, description),
+        left_out,
+    }
 }
 
 struct Asking<'a> {

@@ -236,13 +236,13 @@ fn fits_from(tokens: &[Token], name: &[char]) -> bool {
         .all(|token| *token == Token::Run)
 }
 
-/// The first file below `folder` that `wanted` accepts by its path and name, the nearest folders first; none as well
-/// when the budget is spent.
+/// The first file below `folder` that `wanted` accepts by its path and name, the nearest folders first. `None` when there
+/// is too much to look at all of it.
 pub fn first_below(
     folder: &Path,
     budget: &Budget<'_>,
     mut wanted: impl FnMut(&Path, &str) -> bool,
-) -> Option<PathBuf> {
+) -> Option<Option<PathBuf>> {
     let mut folders = VecDeque::from([folder.to_path_buf()]);
     let mut left = FOLDER_ENTRIES_MAX;
     while let Some(folder) = folders.pop_front() {
@@ -255,11 +255,11 @@ pub fn first_below(
                     folders.push_back(path);
                 }
             } else if wanted(&path, &entry.name) {
-                return Some(path);
+                return Some(Some(path));
             }
         }
     }
-    None
+    Some(None)
 }
 
 /// Whether git would find another repository from `real` than the one at `worktree`: it obeys that one's configuration.

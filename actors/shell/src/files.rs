@@ -466,6 +466,19 @@ fn by_name(rest: &[Word]) -> Vec<Operand> {
         .collect()
 }
 
+/// Names of files that a search of a whole folder leaves out, in the form of `--exclude`: those of [`is_env`].
+pub const LEFT_OUT: [&str; 2] = ["*.env", "*.env.*"];
+
+/// Whether the command is a `grep` through folders that can be told to leave files out.
+pub fn can_leave_out(words: &[Word]) -> bool {
+    let follows_links = words.iter().skip(1).any(|word| {
+        let head = word.head();
+        head.starts_with("--d")
+            || (head.starts_with('-') && !head.starts_with("--") && head.contains('R'))
+    });
+    words.first().is_some_and(|word| word.head() == "grep") && !follows_links
+}
+
 /// Whether a program shows or compares its words and files, and runs none of them.
 pub fn only_reads(words: &[Word]) -> bool {
     let program = words.first().and_then(Word::literal).unwrap_or_default();

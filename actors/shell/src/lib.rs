@@ -27,7 +27,7 @@ mod walk;
 mod weigh;
 mod word;
 
-pub use ask::requests;
+pub use ask::{Judgement, judge, requests};
 pub use context::Context;
 pub use plan::{
     Cwd, Evaluated, FolderChange, Move, Redirect, ShellPlan, SimpleCommand, Variable, Via, Why,

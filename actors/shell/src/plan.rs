@@ -42,6 +42,8 @@ pub struct SimpleCommand {
     pub weighty: bool,
     /// Further words come to it when it runs (`xargs`).
     pub open_ended: bool,
+    /// It stands in the text itself, not behind another program or in a text for another shell.
+    pub direct: bool,
     /// How it runs.
     pub via: Via,
     /// Where it may run.
@@ -102,6 +104,8 @@ pub enum Why {
     Redirects,
     /// A word that is known only when it runs, where rules make a difference by such words.
     UnknownWord,
+    /// More files are read than can be looked at before.
+    TooMuch,
     /// A file is written that is known only when it runs.
     UnknownFile,
 }
@@ -115,6 +119,7 @@ impl Why {
             Self::Unknown => "it runs what only the running shell knows",
             Self::Redirects => "it sets a variable that decides what later commands run",
             Self::UnknownWord => "a word of it is known only to the running shell",
+            Self::TooMuch => "it reads more files than could be looked at before",
             Self::UnknownFile => "it writes to a file that only the running shell knows",
         }
     }

@@ -83,7 +83,7 @@ impl<'a> Resolver<'a> {
         if deep && source.real.is_dir() {
             let below = |path: &Path| path.strip_prefix(&source.real).map(Path::to_path_buf);
             // Nothing is wanted, so that all are seen.
-            self.first_below(&source.real, |path, _| {
+            let _ = self.first_below(&source.real, |path, _| {
                 if let Ok(below) = below(path) {
                     add(target.shown.join(&below));
                     add(target.shown.join(name).join(&below));
@@ -128,12 +128,12 @@ impl<'a> Resolver<'a> {
         Some(outcomes)
     }
 
-    /// The first file below a folder that `wanted` accepts.
+    /// The first file below a folder that `wanted` accepts; `None` when there is too much to look at.
     pub fn first_below(
         &self,
         folder: &Path,
         wanted: impl FnMut(&Path, &str) -> bool,
-    ) -> Option<PathBuf> {
+    ) -> Option<Option<PathBuf>> {
         disk::first_below(folder, &self.budget, wanted)
     }
 

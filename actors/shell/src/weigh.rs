@@ -106,6 +106,15 @@ impl<'a> Rules<'a> {
         named || self.deny(permission, text)
     }
 
+    /// Whether rules that do not allow name certain texts besides those with secrets.
+    pub fn guards(self, permission: &str) -> bool {
+        self.saved.iter().chain(self.own).any(|rule| {
+            rule.permission == permission
+                && rule.action != Action::Allow
+                && !matches!(rule.pattern.as_str(), "*" | "*.env" | "*.env.*")
+        })
+    }
+
     /// Whether a rule names a program.
     pub fn speak_of(self, permission: &str, program: &str) -> bool {
         of(self.own, permission).any(|rule| rule.pattern.split(' ').next() == Some(program))

@@ -387,6 +387,14 @@ fn many_wildcards_over_many_files_cost_a_bounded_look() {
     assert!(looks.get() < 20_000, "{} looks", looks.get());
     let bash = asks.last().unwrap();
     assert!(bash.patterns.contains(&"many/f*9".to_owned()));
+    // A folder that is too large to look through is not taken for one without secrets.
+    let large = scene.path("project/large");
+    std::fs::create_dir_all(&large).unwrap();
+    for number in 0..4_100 {
+        std::fs::write(large.join(format!("f{number}")), "").unwrap();
+    }
+    assert!(scene.asks("grep -Rn x large", &[]).pop().unwrap().must_ask);
+    assert!(!scene.asks("grep -rn x large", &[]).pop().unwrap().must_ask);
     // Who no longer waits ends it at the next look.
     let looks = std::cell::Cell::new(0_usize);
     let cancelled = || {

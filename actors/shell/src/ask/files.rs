@@ -3,13 +3,13 @@
 use super::Asking;
 use super::found::add;
 use crate::disk;
-use crate::files::{Copies, Operand, Role, is_env};
+use crate::files::{Copies, LEFT_OUT, Operand, Role, can_leave_out, is_env};
 use crate::plan::{SimpleCommand, Why};
 use crate::resolve::{Candidates, ResolvedPath};
 use crate::word::Word;
 use kilo_config::permission::matches;
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 impl Asking<'_> {
     pub(super) fn redirects(&mut self) {
@@ -42,7 +42,7 @@ impl Asking<'_> {
             .candidates(&operand.word, command.at, &command.cwds);
         self.files(&places, operand.role, &operand.word);
         if operand.recursive {
-            self.below(&places, &command.words);
+            self.below(&places, command);
         }
     }
 
@@ -205,22 +205,66 @@ impl Asking<'_> {
         true
     }
 
+    /// Whether searches may run without the files with secrets that they would come across, and without which. Where a
+    /// text reads such a file on purpose, or may mean another `grep`, a person is asked about those too.
+    pub(super) fn left_out(&mut self, text: &str) -> &'static [&'static str] {
+        if self.found.met.is_empty() {
+            return &[];
+        }
+        let other_grep = ["grep()", "grep ()", "function", "unset", "alias", "enable"];
+        let is_plain = !other_grep.iter().any(|sign| text.contains(sign));
+        if is_plain && self.found.reads.is_empty() && !self.plan.parse_error {
+            return &LEFT_OUT;
+        }
+        for place in std::mem::take(&mut self.found.met) {
+            self.read(&place);
+        }
+        &[]
+    }
+
     /// A folder that is read whole: the first file with secrets in it stands for all.
-    fn below(&mut self, places: &Candidates, words: &[Word]) {
+    fn below(&mut self, places: &Candidates, command: &SimpleCommand) {
+        let words = &command.words;
+        let can_leave_out = command.direct && can_leave_out(words);
         let only = |name: &str| includes(words, name);
-        for place in &places.known {
-            if self.resolver.inside(&place.real)
-                && place.real.is_dir()
-                && let Some(path) = self.resolver.first_below(&place.real, |path, name| {
-                    only(name) && (is_env(name) || self.is_guarded_read(path))
-                })
-            {
-                self.read(&ResolvedPath {
-                    real: disk::real(&path),
-                    shown: path,
-                });
+        if can_leave_out {
+            self.met(places, &only);
+        }
+        let only = |name: &str| only(name) && !(can_leave_out && is_env(name));
+        for place in self.project_folders(places) {
+            let found = self.resolver.first_below(&place.real, |path, name| {
+                only(name) && (is_env(name) || self.is_guarded_read(path))
+            });
+            match found {
+                Some(Some(path)) => self.read(&found_at(path)),
+                Some(None) => {}
+                // Its secrets are left out, and the rules name no other files that are read here.
+                None if can_leave_out && !self.rules.guards("read") => {}
+                None if self.rules.allow_everything("read") => {}
+                None => self.found.must_ask(Why::TooMuch.reason()),
             }
         }
+    }
+
+    fn met(&mut self, places: &Candidates, only: &dyn Fn(&str) -> bool) {
+        for place in self.project_folders(places) {
+            let found = self
+                .resolver
+                .first_below(&place.real, |_, name| only(name) && is_env(name));
+            match found {
+                Some(Some(path)) => self.found.met.push(found_at(path)),
+                Some(None) => {}
+                None => self.found.met.push(found_at(place.real.join(".env"))),
+            }
+        }
+    }
+
+    fn project_folders(&self, places: &Candidates) -> Vec<ResolvedPath> {
+        let folders = places.known.iter();
+        folders
+            .filter(|place| self.resolver.inside(&place.real) && place.real.is_dir())
+            .cloned()
+            .collect()
     }
 
     fn is_guarded_read(&self, path: &Path) -> bool {
@@ -245,6 +289,13 @@ impl Asking<'_> {
         );
         add(&mut patterns, real);
         patterns
+    }
+}
+
+fn found_at(path: PathBuf) -> ResolvedPath {
+    ResolvedPath {
+        real: disk::real(&path),
+        shown: path,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What there is to ask for, and how it becomes requests.
 
+use crate::resolve::ResolvedPath;
 use kilo_ports::tool::Ask;
 use serde_json::{Map, Value, json};
 
@@ -12,6 +13,8 @@ pub struct Found {
     pub external_path: Option<String>,
     /// Files that may not be read unasked.
     pub reads: Vec<String>,
+    /// Files with secrets that a search would come across.
+    pub met: Vec<ResolvedPath>,
     /// Files that a rule forbids to write: asked for as `edit`, so that the rule is named.
     pub forbidden: Vec<String>,
     /// Files that are written, as meant.

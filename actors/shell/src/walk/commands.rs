@@ -27,7 +27,10 @@ impl Walker {
     ) -> Flow {
         let mut words = Vec::new();
         let mut redirects = Vec::new();
-        let mut extras = Extras::default();
+        let mut extras = Extras {
+            direct: self.texts == 1,
+            ..Extras::default()
+        };
         let mut cursor = node.walk();
         for child in node.named_children(&mut cursor) {
             match child.kind() {
@@ -105,6 +108,7 @@ impl Walker {
             settings: extras.settings.clone(),
             weighty: extras.weighty,
             open_ended: extras.open_ended,
+            direct: extras.direct,
             via,
             cwds: cwds.to_vec(),
             at,
@@ -166,6 +170,7 @@ impl Walker {
             .count();
         let (before, words) = words.split_at(settings);
         let mut extras = extras.clone();
+        extras.direct = false;
         for word in before {
             if let Some((name, _)) = assignment(word)
                 && !prefix::is_harmless_variable(&name)

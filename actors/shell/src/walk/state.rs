@@ -63,6 +63,8 @@ pub struct Extras {
     pub weighty: bool,
     /// Further words come to it when it runs (`xargs`).
     pub open_ended: bool,
+    /// It stands in the text itself.
+    pub direct: bool,
     /// Words in which this text is replaced when it runs (`{}` of `find` and `xargs`).
     pub placeholder: Option<String>,
 }

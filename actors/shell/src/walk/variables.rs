@@ -187,6 +187,7 @@ impl Walker {
             settings: Vec::new(),
             weighty: false,
             open_ended: false,
+            direct: false,
             via: Via::Itself,
             cwds: cwds.to_vec(),
             at,

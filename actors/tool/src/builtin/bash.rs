@@ -10,7 +10,7 @@ use collect::{Collector, Kept};
 use kilo_ports::BoxFuture;
 use kilo_ports::sandbox::{Exit, ProcessSpec, SandboxError};
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
-use kilo_shell::{Context, requests};
+use kilo_shell::{Context, judge};
 use live::Live;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -69,15 +69,17 @@ async fn bash(input: Input, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
         ));
     }
     let folder = folder(&input, cx).await?;
-    permit(&input, &folder, cx).await?;
+    let left_out = permit(&input, &folder, cx).await?;
     let timeout_ms = timeout_ms(&input);
     let mut collector = Collector::new(cx);
-    let exit = execute(&input, folder, timeout_ms, cx, &mut collector).await?;
+    let exit = execute(&input, left_out, folder, timeout_ms, cx, &mut collector).await?;
     let kept = collector.finish().await;
     if exit == Exit::Cancelled {
         return Err(aborted(&input, kept));
     }
-    Ok(answer(&input, kept, exit, timeout_ms))
+    let mut answer = answer(&input, kept, exit, timeout_ms);
+    answer.output.push_str(&told(left_out));
+    Ok(answer)
 }
 
 /// The folder to run in, checked; whether it may be left is asked together with the rest.
@@ -95,11 +97,16 @@ async fn folder(input: &Input, cx: &ToolCx) -> Result<PathBuf, ToolError> {
     Ok(place.absolute)
 }
 
-async fn permit(input: &Input, folder: &Path, cx: &ToolCx) -> Result<(), ToolError> {
+/// Asks for what the command needs; gives the names that its searches must leave out.
+async fn permit(
+    input: &Input,
+    folder: &Path,
+    cx: &ToolCx,
+) -> Result<&'static [&'static str], ToolError> {
     let (command, description) = (input.command.clone(), input.description.clone());
     let (folder, judged) = (folder.to_path_buf(), cx.clone());
     let (rules, saved) = (cx.host.rules(), cx.host.saved_rules());
-    let asks = call::blocking(move || {
+    let judgement = call::blocking(move || {
         let context = Context {
             start: &folder,
             directory: &judged.directory,
@@ -110,13 +117,39 @@ async fn permit(input: &Input, folder: &Path, cx: &ToolCx) -> Result<(), ToolErr
             saved: &saved,
             cancelled: &|| judged.cancel.is_cancelled(),
         };
-        Ok(requests(&command, description.as_deref(), context))
+        Ok(judge(&command, description.as_deref(), context))
     })
     .await?;
-    for ask in asks {
+    for ask in judgement.asks {
         call::ask(cx, ask).await?;
     }
-    Ok(())
+    Ok(judgement.left_out)
+}
+
+/// The text to run: a search that would come across files with secrets leaves them out.
+fn script(command: &str, left_out: &[&str]) -> String {
+    if left_out.is_empty() {
+        return command.to_owned();
+    }
+    let options: Vec<String> = left_out
+        .iter()
+        .map(|name| format!("--exclude='{name}'"))
+        .collect();
+    // On a line of its own, so that the command is read as it was judged.
+    format!(
+        "grep() {{ command grep {} \"$@\"; }}\n{command}",
+        options.join(" ")
+    )
+}
+
+fn told(left_out: &[&str]) -> String {
+    if left_out.is_empty() {
+        return String::new();
+    }
+    format!(
+        "\n[grep left out files with secrets: {}. Name one to ask for it.]",
+        left_out.join(", ")
+    )
 }
 
 fn timeout_ms(input: &Input) -> u64 {
@@ -129,6 +162,7 @@ fn timeout_ms(input: &Input) -> u64 {
 
 async fn execute(
     input: &Input,
+    left_out: &[&str],
     directory: PathBuf,
     timeout_ms: u64,
     cx: &ToolCx,
@@ -136,7 +170,7 @@ async fn execute(
 ) -> Result<Exit, ToolError> {
     let spec = ProcessSpec {
         program: shell().into(),
-        args: vec!["-c".into(), input.command.clone()],
+        args: vec!["-c".into(), script(&input.command, left_out)],
         directory,
         env: Vec::new(),
         timeout_ms: Some(timeout_ms),

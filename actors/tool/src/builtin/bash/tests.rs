@@ -124,6 +124,31 @@ async fn permissions_come_first() {
 }
 
 #[tokio::test]
+async fn a_search_leaves_secrets_out_and_says_so() {
+    let stage = stage();
+    stage.write(".env", "KEY=1");
+    stage.write("deep/prod.env", "KEY=2");
+    stage.write("deep/a.txt", "KEY=3");
+    let output = done(&stage, json!({"command": "grep -rn KEY . | sort"})).await;
+    assert_eq!(
+        output.output,
+        "./deep/a.txt:1:KEY=3\n\n[grep left out files with secrets: *.env, *.env.*. Name one to ask for it.]"
+    );
+    let asked = stage.permissions();
+    assert!(asked.iter().all(|(permission, _)| permission == "bash"));
+    let output = done(&stage, json!({"command": "grep -n KEY .env"})).await;
+    assert_eq!(output.output, "1:KEY=1\n");
+    assert_eq!(
+        stage
+            .permissions()
+            .iter()
+            .filter(|(permission, _)| permission == "read")
+            .count(),
+        1
+    );
+}
+
+#[tokio::test]
 async fn output_is_shown_while_it_runs() {
     let stage = stage();
     let command = "echo first; while [ ! -f go ]; do sleep 0.01; done; echo second";
