@@ -11,6 +11,8 @@ use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Files shown.
 const FILES_MAX: usize = 100;
@@ -69,20 +71,32 @@ async fn glob(input: Input, cx: &ToolCx, searches: &Searches) -> Result<ToolOutp
         .run(cx, move || {
             super::expect_folder(&place)?;
             let found = Mutex::new(Newest::default());
-            walk(&place, &cancel, |below| {
+            let look = |below: &Path| {
                 // Only what is there in the held folder is shown: the walk goes by names.
-                if !pattern.fits(below) {
-                    return true;
-                }
+                let Ok(facts) = place.spot.below(below).and_then(|file| file.facts()) else {
+                    return;
+                };
                 let paths = place.patterns_of(below);
                 if paths.iter().any(|path| rules::is_denied(&rules, path)) {
                     found.lock().withheld += 1;
-                } else if let Ok(facts) = place.spot.below(below).and_then(|file| file.facts()) {
-                    let path = place.named(below);
-                    found.lock().add(Dated::of(facts, path));
+                } else {
+                    found.lock().add(Dated::of(facts, place.named(below)));
                 }
-                true
-            })?;
+            };
+            let seen = AtomicBool::new(false);
+            if !pattern.is_one_path() {
+                walk(&place, &cancel, |below| {
+                    if pattern.fits(below) || below == pattern.as_path() {
+                        seen.fetch_or(below == pattern.as_path(), Ordering::Relaxed);
+                        look(below);
+                    }
+                    true
+                })?;
+            }
+            // A file that is named in full is meant, even where git ignores it.
+            if !seen.into_inner() && !pattern.as_path().as_os_str().is_empty() {
+                look(pattern.as_path());
+            }
             Ok(found.into_inner())
         })
         .await?;
@@ -211,6 +225,30 @@ mod tests {
             (output.output.as_str(), &output.metadata["count"]),
             ("No files found", &json!(0))
         );
+        // A path in full is no search: ignored or not, it is there.
+        stage.write("x.ts", "");
+        for (pattern, path, name) in [
+            ("out/x.ts", None, "out/x.ts"),
+            ("./out/x.ts", None, "out/x.ts"),
+            ("x.ts", Some("out"), "out/x.ts"),
+            ("x.ts", None, "x.ts"),
+            (stage.shown("out/x.ts").as_str(), None, "out/x.ts"),
+        ] {
+            let output = stage
+                .done(
+                    "glob",
+                    json!({"pattern": pattern, "path": path.unwrap_or_default()}),
+                )
+                .await;
+            assert_eq!(output.output, stage.shown(name), "{pattern}");
+        }
+        stage.write("app/[id]/page.ts", "");
+        let output = stage
+            .done("glob", json!({"pattern": "app/[id]/page.ts"}))
+            .await;
+        assert_eq!(output.output, stage.shown("app/[id]/page.ts"));
+        let output = stage.done("glob", json!({"pattern": "out/y.ts"})).await;
+        assert_eq!(output.output, "No files found");
     }
 
     #[tokio::test]

@@ -126,12 +126,20 @@ fn matcher(input: &Input) -> Result<RegexMatcher, ToolError> {
     } else {
         input.pattern.clone()
     };
-    RegexMatcherBuilder::new()
+    let mut builder = RegexMatcherBuilder::new();
+    builder
+        .multi_line(true)
         .case_insensitive(input.ignore_case)
-        .line_terminator(Some(b'\n'))
         .size_limit(PATTERN_BYTES_MAX)
-        .dfa_size_limit(PATTERN_BYTES_MAX)
+        .dfa_size_limit(PATTERN_BYTES_MAX);
+    // With `crlf` a `$` stands before `\r\n` too, but then a pattern may not look for `\r` itself.
+    builder
+        .crlf(true)
         .build(&pattern)
+        .or_else(|_| {
+            builder.crlf(false).line_terminator(Some(b'\n'));
+            builder.build(&pattern)
+        })
         .map_err(|error| {
             ToolError::failed(format!(
                 "The pattern is not valid: {error}\nSet literal to search for it as plain text."

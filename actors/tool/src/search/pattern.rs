@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 pub struct PathPattern {
     matcher: GlobMatcher,
     by_name: bool,
+    plain: String,
 }
 
 impl PathPattern {
@@ -28,8 +29,19 @@ impl PathPattern {
             })?;
         Ok(Self {
             matcher: glob.compile_matcher(),
+            plain: plain.to_owned(),
             by_name: !pattern.contains('/'),
         })
+    }
+
+    /// The pattern as a path: there may be a file of just that name, brackets included.
+    pub fn as_path(&self) -> &Path {
+        Path::new(&self.plain)
+    }
+
+    /// Whether no other path can fit.
+    pub fn is_one_path(&self) -> bool {
+        !self.by_name && is_plain(&self.plain)
     }
 
     /// Whether `path`, relative to the search's folder, fits.
@@ -43,16 +55,20 @@ impl PathPattern {
     }
 }
 
+/// Whether a piece of a pattern stands for itself.
+fn is_plain(piece: &str) -> bool {
+    !piece.contains(['*', '?', '[', '{', '\\'])
+}
+
 /// Splits an absolute pattern, or one that begins with `..` or `~`, into the folder it is about and the rest.
 pub fn split_base(pattern: &str) -> Option<(PathBuf, String)> {
     if !(pattern.starts_with('/') || pattern.starts_with("~/") || pattern.starts_with("../")) {
         return None;
     }
     let pieces: Vec<&str> = pattern.split('/').collect();
-    let is_plain = |piece: &&&str| !piece.contains(['*', '?', '[', '{', '\\']);
     let plain = pieces[..pieces.len() - 1]
         .iter()
-        .take_while(is_plain)
+        .take_while(|piece| is_plain(piece))
         .count();
     let folder = pieces[..plain].join("/");
     let folder = if folder.is_empty() {

@@ -1,5 +1,6 @@
 //! The matches in one file.
 
+use grep_matcher::Matcher;
 use grep_regex::RegexMatcher;
 use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkContext, SinkMatch};
 use std::io::Read;
@@ -40,7 +41,9 @@ pub(super) fn search(
     limit: usize,
     cancel: &CancellationToken,
 ) -> Hits {
+    let ends = matcher.line_terminator().unwrap_or_default();
     let mut searcher = SearcherBuilder::new()
+        .line_terminator(ends)
         .line_number(true)
         .binary_detection(BinaryDetection::quit(0))
         .heap_limit(Some(HEAP_BYTES_MAX))

@@ -136,6 +136,24 @@ async fn a_single_file_is_asked_for_as_read_asks() {
     );
 }
 
+#[tokio::test]
+async fn the_end_of_a_line_is_before_its_carriage_return() {
+    let stage = Stage::new();
+    stage.write("dos.txt", "one word\r\nword two\r\n");
+    stage.write("unix.txt", "one word\nword two\n");
+    for (pattern, matches) in [
+        ("word$", 2),
+        ("^word", 2),
+        ("word.*$", 4),
+        ("two\\r$", 1),
+        ("two\\s*$", 2),
+    ] {
+        let output = stage.done("grep", json!({"pattern": pattern})).await;
+        assert_eq!(output.metadata["matches"], matches, "{pattern}");
+        assert!(!output.output.contains('\r'));
+    }
+}
+
 #[test]
 fn files_that_need_a_question_are_withheld() {
     let rule = |pattern: &str, action| Rule {
