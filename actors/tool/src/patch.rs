@@ -1,6 +1,7 @@
 //! Patches as models write them: sections of files, hunks of lines.
 
 mod apply;
+mod find;
 mod parse;
 
 pub use apply::apply;
@@ -35,8 +36,8 @@ pub enum Section {
 /// A change of some lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hunk {
-    /// A line somewhere above the change, to find it by.
-    pub context: Option<String>,
+    /// Lines somewhere above the change, to find it by: each below the one before, as a method is below its class.
+    pub contexts: Vec<String>,
     /// The lines, from top to bottom.
     pub lines: Vec<Step>,
     /// The change is at the file's end.

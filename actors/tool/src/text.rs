@@ -3,6 +3,7 @@
 pub mod encoding;
 pub mod ending;
 mod file;
+pub mod indent;
 mod locks;
 
 pub use file::{TEXT_BYTES_MAX, TextFile};

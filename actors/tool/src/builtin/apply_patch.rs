@@ -6,7 +6,7 @@ use crate::guard::{Wanted, ask_edit};
 use crate::patch::{self, Section};
 use crate::place::Place;
 use crate::schema;
-use crate::text::{FileLocks, TextFile};
+use crate::text::{FileLocks, TextFile, ending};
 use kilo_ports::BoxFuture;
 use kilo_ports::files::Staged;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
@@ -114,12 +114,41 @@ async fn apply(input: Input, cx: &ToolCx, locks: Arc<FileLocks>) -> Result<ToolO
     })
 }
 
-/// Judges, loads and works out every section; asks for outside folders on the way.
+/// A section with its file.
+struct Opened {
+    section: Section,
+    place: Place,
+    file: TextFile,
+    target: Option<(Place, TextFile)>,
+}
+
+/// Judges, loads and works out every section; asks for outside folders on the way, for each once.
 async fn plan(sections: Vec<Section>, cx: &ToolCx) -> Result<Vec<Planned>, ToolError> {
-    let mut planned = Vec::with_capacity(sections.len());
-    let mut seen = HashSet::new();
+    let mut opened = Vec::with_capacity(sections.len());
+    let mut admitted = HashSet::new();
     for section in sections {
-        let plan = plan_one(section, cx).await?;
+        let (path, move_to) = match &section {
+            Section::Add { path, .. } | Section::Delete { path } => (path, None),
+            Section::Update { path, move_to, .. } => (path, move_to.as_ref()),
+        };
+        let (place, file) = open(cx, path, &mut admitted).await?;
+        let target = match move_to {
+            Some(path) => Some(open(cx, path, &mut admitted).await?)
+                .filter(|(target, _)| target.real != place.real),
+            None => None,
+        };
+        opened.push(Opened {
+            section,
+            place,
+            file,
+            target,
+        });
+    }
+    let replaced = take_replaced(&mut opened)?;
+    let mut seen = HashSet::new();
+    let mut planned = Vec::with_capacity(opened.len());
+    for opened in opened {
+        let plan = plan_one(opened, &replaced)?;
         for place in plan.places() {
             if !seen.insert(place.real.clone()) {
                 return Err(ToolError::failed(format!(
@@ -130,99 +159,109 @@ async fn plan(sections: Vec<Section>, cx: &ToolCx) -> Result<Vec<Planned>, ToolE
         }
         planned.push(plan);
     }
+    if planned.iter().all(Planned::changes_nothing) {
+        return Err(ToolError::failed(
+            "The patch changes nothing: the files have these lines already, or they differ in their line ends only",
+        ));
+    }
     Ok(planned)
 }
 
-async fn plan_one(section: Section, cx: &ToolCx) -> Result<Planned, ToolError> {
-    let (Section::Add { path, .. } | Section::Delete { path } | Section::Update { path, .. }) =
-        &section;
-    let (place, file) = open(cx, path).await?;
+/// Takes out the sections that delete a file which another section puts there anew, and names those files.
+fn take_replaced(opened: &mut Vec<Opened>) -> Result<HashSet<PathBuf>, ToolError> {
+    let comes = |opened: &Opened| match (&opened.section, &opened.target) {
+        (Section::Add { .. }, _) => Some(opened.place.real.clone()),
+        (_, Some((target, _))) => Some(target.real.clone()),
+        _ => None,
+    };
+    let coming: HashSet<PathBuf> = opened.iter().filter_map(comes).collect();
+    let mut replaced = HashSet::new();
+    let mut missing = None;
+    opened.retain(|opened| {
+        let real = &opened.place.real;
+        let goes = matches!(opened.section, Section::Delete { .. }) && coming.contains(real);
+        if !goes || replaced.contains(real) {
+            return true;
+        }
+        if !opened.file.exists() {
+            missing.get_or_insert_with(|| opened.file.shown.clone());
+        }
+        replaced.insert(real.clone());
+        false
+    });
+    match missing {
+        Some(shown) => Err(ToolError::failed(format!("File not found: {shown}"))),
+        None => Ok(replaced),
+    }
+}
+
+fn plan_one(opened: Opened, replaced: &HashSet<PathBuf>) -> Result<Planned, ToolError> {
+    let Opened {
+        section,
+        place,
+        file,
+        target,
+    } = opened;
     let shown = file.shown.clone();
-    let missing = || ToolError::failed(format!("File not found: {shown}"));
-    let between = |new: &str| Change::between(&shown, &file.text, new);
-    match section {
-        Section::Add { content, .. } => {
-            if file.exists() {
+    let may_come =
+        |place: &Place, file: &TextFile| !file.exists() || replaced.contains(&place.real);
+    let (letter, kind, new) = match section {
+        Section::Add { content, .. } if file.exists() => {
+            if !may_come(&place, &file) {
                 return Err(ToolError::failed(format!(
                     "{shown} exists already, so the patch cannot add it"
                 )));
             }
-            let (change, bytes) = (between(&content), Some(content.clone().into_bytes()));
-            Ok(Planned {
-                new: Some(content),
-                letter: 'A',
-                kind: "add",
-                place,
-                file,
-                bytes,
-                target: None,
-                change,
-            })
+            ('M', "update", Some(ending::keep(&file.text, &content)))
         }
-        Section::Delete { .. } => {
-            let change = if file.exists() {
-                between("")
-            } else {
-                return Err(missing());
-            };
-            Ok(Planned {
-                letter: 'D',
-                kind: "delete",
-                place,
-                file,
-                new: None,
-                bytes: None,
-                target: None,
-                change,
-            })
+        Section::Add { content, .. } => ('A', "add", Some(content)),
+        _ if !file.exists() => {
+            return Err(ToolError::failed(format!("File not found: {shown}")));
         }
-        Section::Update { hunks, move_to, .. } => {
-            if !file.exists() {
-                return Err(missing());
-            }
+        Section::Delete { .. } => ('D', "delete", None),
+        Section::Update { hunks, .. } => {
             let new = patch::apply(&file.text, &shown, &hunks)
                 .map_err(|error| ToolError::failed(error.to_string()))?;
-            let (change, bytes) = (between(&new), Some(file.encode(&new)?));
-            let target = match move_to {
-                Some(path) => Some(open_free(cx, &path).await?)
-                    .filter(|(target, _)| target.real != place.real),
-                None => None,
-            };
-            let (letter, kind) = if target.is_some() {
-                ('R', "move")
-            } else {
-                ('M', "update")
-            };
-            Ok(Planned {
-                letter,
-                kind,
-                place,
-                file,
-                new: Some(new),
-                bytes,
-                target,
-                change,
-            })
+            match &target {
+                Some((to, there)) if !may_come(to, there) => {
+                    return Err(ToolError::failed(format!(
+                        "{} exists already, so nothing can be moved there",
+                        there.shown
+                    )));
+                }
+                Some(_) => ('R', "move", Some(new)),
+                None => ('M', "update", Some(new)),
+            }
         }
-    }
+    };
+    Ok(Planned {
+        letter,
+        kind,
+        change: Change::between(&shown, &file.text, new.as_deref().unwrap_or_default()),
+        bytes: new.as_deref().map(|new| file.encode(new)).transpose()?,
+        new,
+        place,
+        file,
+        target,
+    })
 }
 
-async fn open(cx: &ToolCx, path: &str) -> Result<(Place, TextFile), ToolError> {
+async fn open(
+    cx: &ToolCx,
+    path: &str,
+    admitted: &mut HashSet<String>,
+) -> Result<(Place, TextFile), ToolError> {
     let place = Place::find(cx, path).await?;
     super::refuse_reserved(&place)?;
-    place.admit(cx).await?;
-    let file = TextFile::load(&place).await?;
-    Ok((place, file))
-}
-
-async fn open_free(cx: &ToolCx, path: &str) -> Result<(Place, TextFile), ToolError> {
-    let (place, file) = open(cx, path).await?;
-    if file.exists() {
-        return Err(ToolError::failed(format!(
-            "{} exists already, so nothing can be moved there",
-            file.shown
-        )));
+    if place
+        .external
+        .as_ref()
+        .is_none_or(|folder| !admitted.contains(folder))
+    {
+        place.admit(cx).await?;
+        admitted.extend(place.external.clone());
     }
+    let file = TextFile::load(&place).await?;
     Ok((place, file))
 }
 
@@ -237,6 +276,10 @@ impl Planned {
         [&self.file]
             .into_iter()
             .chain(self.target.as_ref().map(|(_, file)| file))
+    }
+
+    fn changes_nothing(&self) -> bool {
+        self.target.is_none() && self.file.exists() && self.new.as_deref() == Some(&self.file.text)
     }
 
     /// The files that change: a moved one goes here and comes there.
@@ -444,6 +487,58 @@ mod tests {
             assert!(error.contains(words), "{body}: {error}");
         }
         assert_eq!(stage.text("a.txt"), "a\n");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_goes_and_comes_is_replaced() {
+        for body in [
+            "*** Delete File: a.txt\n*** Add File: ./a.txt\n+new\n+text",
+            "*** Add File: a.txt\n+new\n+text\n*** Delete File: a.txt",
+        ] {
+            let stage = Stage::new();
+            stage.write("a.txt", "old\r\n");
+            let output = stage.done("apply_patch", patch(body)).await;
+            assert_eq!(output.output, "Patch applied successfully:\nM a.txt");
+            assert_eq!(output.metadata["files"][0]["type"], "update");
+            assert_eq!(stage.text("a.txt"), "new\r\ntext\r\n");
+            assert_eq!(output.changed, [stage.path("a.txt")]);
+        }
+        let stage = Stage::new();
+        stage.write("a.txt", "a\n");
+        stage.write("b.txt", "b\n");
+        let body = "*** Delete File: b.txt\n*** Update File: a.txt\n*** Move to: b.txt\n@@\n-a\n+c";
+        stage.done("apply_patch", patch(body)).await;
+        assert_eq!(
+            (stage.text("b.txt").as_str(), stage.path("a.txt").exists()),
+            ("c\n", false)
+        );
+        let error = stage
+            .fails(
+                "apply_patch",
+                patch("*** Delete File: n\n*** Add File: n\n+x"),
+            )
+            .await;
+        assert!(error.contains("File not found"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_patch_that_changes_nothing_says_so() {
+        let stage = Stage::new();
+        stage.write("a.txt", "a\r\n");
+        let error = stage
+            .fails("apply_patch", patch("*** Update File: a.txt\n@@\n-a\n+a"))
+            .await;
+        assert!(error.contains("changes nothing"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_outside_folder_is_asked_for_once() {
+        let stage = Stage::new();
+        let outside = tempfile::tempdir().unwrap();
+        let shown = outside.path().display();
+        let body = format!("*** Add File: {shown}/a\n+a\n*** Add File: {shown}/b\n+b");
+        stage.done("apply_patch", patch(&body)).await;
+        assert_eq!(stage.permissions().len(), 2);
     }
 
     #[tokio::test]

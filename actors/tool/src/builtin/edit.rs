@@ -2,6 +2,7 @@
 
 mod lines;
 mod matchers;
+mod replacement;
 
 use crate::call::{self, facts};
 use crate::diff::Change;
@@ -13,10 +14,10 @@ use crate::text::{FileLocks, TextFile};
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
 use matchers::{Found, find, is_disproportionate};
+use replacement::replacement;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Replaces text in a file.
@@ -147,19 +148,27 @@ fn changed_text(text: &str, shown: &str, exists: bool, input: &Input) -> Result<
             "oldString fits {shown} only loosely, and the match is far larger than oldString. Give the exact text."
         )));
     }
-    Ok(with_replaced(text, &ranges, &new))
-}
-
-fn with_replaced(text: &str, ranges: &[Range<usize>], new: &str) -> String {
     let mut result = String::with_capacity(text.len() + ranges.len() * new.len());
     let mut end = 0;
-    for range in ranges {
+    for range in &ranges {
+        let new = replacement(text, range, &wanted, &new, exact, shown).ok_or_else(|| {
+            ToolError::failed(format!(
+                "oldString stands in {shown} with another indentation, and newString cannot be put into it for certain. \
+                 Read the file and give both texts indented as the file is."
+            ))
+        })?;
         result.push_str(&text[end..range.start]);
-        result.push_str(new);
+        result.push_str(&new);
         end = range.end;
     }
     result.push_str(&text[end..]);
-    result
+    if result == text {
+        return Err(ToolError::failed(format!(
+            "The edit changes nothing in {shown}: oldString and newString differ in their line ends only, or the file has \
+             the new text already."
+        )));
+    }
+    Ok(result)
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
+use super::find::place;
 use super::{Hunk, PatchError, Step};
 use crate::text::ending::Ending;
+use crate::text::indent::{self, Pair, fitted};
 use std::borrow::Cow;
 
 /// Carries out a file's hunks from top to bottom, each below the one before, and gives the new text.
 ///
 /// Lines are compared exactly, then without blanks at their ends, then without blanks around them, then with the
-/// typographic characters that models like to swap taken for plain ones. Lines that stay, stay as the file has them.
+/// typographic characters that models like to swap taken for plain ones. Lines that stay, stay as the file has them; lines
+/// that come are put into the file's indentation where the hunk has another.
 ///
-/// Errors: the hunk whose lines are not there.
+/// Errors: the hunk whose lines are not there, or whose indentation cannot be carried over.
 pub fn apply(text: &str, path: &str, hunks: &[Hunk]) -> Result<String, PatchError> {
     let ending = Ending::of(text);
     let mut lines: Vec<&str> = text.split('\n').collect();
@@ -21,7 +24,9 @@ pub fn apply(text: &str, path: &str, hunks: &[Hunk]) -> Result<String, PatchErro
     for hunk in hunks {
         let (at, count) = place(&lines, done, path, hunk)?;
         result.extend(lines[done..at].iter().map(|&line| Cow::Borrowed(line)));
-        carry_out(hunk, &lines[at..at + count], ending, &mut result);
+        let have = &lines[at..at + count];
+        let mut added = added(hunk, have, text, path)?.into_iter();
+        carry_out(hunk, have, &mut added, ending, &mut result);
         done = at + count;
     }
     result.extend(lines[done..].iter().map(|&line| Cow::Borrowed(line)));
@@ -32,8 +37,14 @@ pub fn apply(text: &str, path: &str, hunks: &[Hunk]) -> Result<String, PatchErro
     Ok(new)
 }
 
-/// Adds a hunk's outcome to `result`; `have` are the file's lines that it covers.
-fn carry_out<'a>(hunk: &'a Hunk, have: &[&'a str], ending: Ending, result: &mut Vec<Cow<'a, str>>) {
+/// Adds a hunk's outcome to `result`; `have` are the file's lines that it covers, `added` the lines that come.
+fn carry_out<'a>(
+    hunk: &Hunk,
+    have: &[&'a str],
+    added: &mut impl Iterator<Item = String>,
+    ending: Ending,
+    result: &mut Vec<Cow<'a, str>>,
+) {
     let mut have = have.iter();
     for step in &hunk.lines {
         match step {
@@ -41,108 +52,64 @@ fn carry_out<'a>(hunk: &'a Hunk, have: &[&'a str], ending: Ending, result: &mut 
             Step::Remove(_) => {
                 have.next();
             }
-            Step::Add(line) if ending == Ending::CrLf => {
-                result.push(Cow::Owned(format!("{line}\r")))
+            Step::Add(_) => {
+                let line = added.next().unwrap_or_default();
+                result.push(Cow::Owned(match ending {
+                    Ending::CrLf => format!("{line}\r"),
+                    Ending::Lf => line,
+                }));
             }
-            Step::Add(line) => result.push(Cow::Borrowed(line)),
         }
     }
 }
 
-/// Where a hunk's old lines begin, and how many of the file's lines they are.
-fn place(
-    lines: &[&str],
-    from: usize,
-    path: &str,
-    hunk: &Hunk,
-) -> Result<(usize, usize), PatchError> {
-    let mut start = from;
-    if let Some(context) = &hunk.context {
-        let found = seek(lines, from, std::slice::from_ref(context), false);
-        start = 1 + found
-            .ok_or_else(|| missing(path, "the line after @@", std::slice::from_ref(context)))?;
-    }
-    let old = hunk.old();
-    let Some((last, rest)) = old.split_last() else {
-        return Ok((
-            if hunk.context.is_some() && !hunk.at_end {
-                start
-            } else {
-                lines.len()
-            },
-            0,
-        ));
+/// The lines that a hunk adds, in the indentation that its other lines have in the file.
+fn added(hunk: &Hunk, have: &[&str], text: &str, path: &str) -> Result<Vec<String>, PatchError> {
+    let old: Vec<(&Step, &str)> = hunk
+        .lines
+        .iter()
+        .filter(|step| !matches!(step, Step::Add(_)))
+        .zip(have.iter().copied())
+        .collect();
+    let pairs = |removed_only: bool| -> Vec<Pair<'_>> {
+        let pairs = old.iter().filter_map(|(step, have)| match step {
+            Step::Keep(line) if !removed_only => Some((line.as_str(), *have)),
+            Step::Remove(line) => Some((line.as_str(), *have)),
+            _ => None,
+        });
+        pairs.collect()
     };
-    if let Some(at) = seek(lines, start, &old, hunk.at_end) {
-        return Ok((at, old.len()));
+    let new: Vec<&str> = hunk
+        .lines
+        .iter()
+        .filter_map(|step| match step {
+            Step::Add(line) => Some(line.as_str()),
+            _ => None,
+        })
+        .collect();
+    let own = || new.iter().map(|line| (*line).to_owned()).collect();
+    let same = pairs(false)
+        .iter()
+        .all(|(want, have)| indent::same(want, have));
+    if new.is_empty() || (same && !indent::matters(path)) {
+        return Ok(own());
     }
-    // An empty last line often stands for the file's final newline.
-    if last.is_empty()
-        && !rest.is_empty()
-        && let Some(at) = seek(lines, start, rest, true)
-        && at + rest.len() == lines.len()
-    {
-        return Ok((at, rest.len()));
+    let joined = new.join("\n");
+    // A line that stays may have lost a blank to the patch's own column; those that go are the better witnesses.
+    let fitted = fitted(&pairs(false), text, &joined).or_else(|| {
+        Some(pairs(true))
+            .filter(|pairs| !pairs.is_empty())
+            .and_then(|pairs| fitted(&pairs, text, &joined))
+    });
+    match fitted {
+        Some(lines) => Ok(lines.split('\n').map(str::to_owned).collect()),
+        None if same => Ok(own()),
+        None => Err(PatchError(format!(
+            "The patch's lines stand in {path} with another indentation, and the new ones cannot be put into it for \
+             certain. Read the file and give all lines indented as it is:\n{}",
+            hunk.old().join("\n")
+        ))),
     }
-    Err(missing(path, "these lines", &old))
-}
-
-fn missing(path: &str, what: &str, lines: &[String]) -> PatchError {
-    PatchError(format!(
-        "The patch does not fit {path}: {what} could not be found:\n{}",
-        lines.join("\n")
-    ))
-}
-
-/// The first place at or after `from` where `wanted` stands; with `at_end`, the file's end is tried first.
-fn seek(lines: &[&str], from: usize, wanted: &[String], at_end: bool) -> Option<usize> {
-    const FORMS: [fn(&str) -> Cow<'_, str>; 4] = [
-        bare,
-        |line| line.trim_end().into(),
-        |line| line.trim().into(),
-        |line| plain(line.trim()),
-    ];
-    let last = lines.len().checked_sub(wanted.len())?;
-    if from > last {
-        return None;
-    }
-    for form in FORMS {
-        let wanted: Vec<Cow<'_, str>> = wanted.iter().map(|line| form(line)).collect();
-        let fits = |at: &usize| {
-            lines[*at..]
-                .iter()
-                .zip(&wanted)
-                .all(|(have, want)| form(have) == *want)
-        };
-        let found = if at_end && fits(&last) {
-            Some(last)
-        } else {
-            (from..=last).find(fits)
-        };
-        if found.is_some() {
-            return found;
-        }
-    }
-    None
-}
-
-fn bare(line: &str) -> Cow<'_, str> {
-    line.strip_suffix('\r').unwrap_or(line).into()
-}
-
-/// The line with typographic quotes, dashes and blanks as plain ones.
-fn plain(line: &str) -> Cow<'_, str> {
-    if line.is_ascii() {
-        return line.into();
-    }
-    let swap = |c: char| match c {
-        '\u{2010}'..='\u{2015}' | '\u{2212}' => '-',
-        '\u{2018}'..='\u{201B}' => '\'',
-        '\u{201C}'..='\u{201F}' => '"',
-        '\u{A0}' | '\u{2002}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => ' ',
-        other => other,
-    };
-    line.chars().map(swap).collect()
 }
 
 #[cfg(test)]
@@ -194,7 +161,7 @@ mod tests {
 
     #[test]
     fn blanks_and_typography_are_forgiven() {
-        assert_eq!(patched("  a  \nb\n", "@@\n-a\n+x"), Ok("x\nb\n".into()));
+        assert_eq!(patched("  a  \nb\n", "@@\n-a\n+x"), Ok("  x\nb\n".into()));
         assert_eq!(
             patched("  a  \nb\n", "@@\n a\n-b\n+x"),
             Ok("  a  \nx\n".into())
@@ -203,6 +170,81 @@ mod tests {
             patched("say “hi” – now\n", "@@\n-say \"hi\" - now\n+x"),
             Ok("x\n".into())
         );
+    }
+
+    #[test]
+    fn each_line_after_the_marks_narrows_the_next() {
+        let text = "class A:\n    def f(self):\n        return 1\n\nclass B:\n    def f(self):\n        return 1\n\n\
+                    def f(self):\n    return 1\n";
+        let of_b = text.replace(
+            "class B:\n    def f(self):\n        return 1",
+            "class B:\n    def f(self):\n        return 2",
+        );
+        for contexts in [
+            "@@ class B:\n@@     def f(self):",
+            "@@ class B:\n@@ def f(self):",
+            "@@ class B:",
+        ] {
+            let patch = format!("{contexts}\n-        return 1\n+        return 2");
+            assert_eq!(
+                patched(text, &patch).as_deref(),
+                Ok(of_b.as_str()),
+                "{contexts}"
+            );
+        }
+        // What is not below them is not taken from elsewhere.
+        let other = "class A:\n    def f(self):\n        return 1\n\nclass B:\n    def f(self):\n        return 2\n    def g(self):\n        return 1\n";
+        for patch in [
+            "@@ class B:\n@@ def f(self):\n-        return 1\n+        return 3",
+            "@@ class B:\n@@ def h(self):\n-        return 1\n+        return 3",
+            "@@ class A:\n@@ def g(self):\n-        return 1\n+        return 3",
+        ] {
+            assert!(patched(other, patch).is_err(), "{patch}");
+        }
+        let braces = "class A\n{\n    void f(\n        int x\n    )\n    {\n        one();\n    }\n}\nclass B\n{\n    void f()\n    {\n        one();\n    }\n}\n";
+        let (first, last) = braces.split_at(braces.rfind("one").unwrap());
+        assert_eq!(
+            patched(
+                braces,
+                "@@ class B\n@@ void f()\n-        one();\n+        two();"
+            ),
+            Ok(format!("{first}{}", last.replace("one", "two")))
+        );
+        // A line without a block of its own only says where to begin.
+        assert_eq!(
+            patched("a\nb\nx\nb\n", "@@ x\n-b\n+c"),
+            Ok("a\nb\nx\nc\n".into())
+        );
+        // As other diffs do, the line may be the one above that the change is no part of.
+        let after = "def a():\n    pass\n\nx = 1\n";
+        assert_eq!(
+            patched(after, "@@ def a():\n-x = 1\n+x = 2"),
+            Ok(after.replace("x = 1", "x = 2"))
+        );
+    }
+
+    #[test]
+    fn lines_come_in_the_files_indentation() {
+        let text = "class A:\n    def f(self):\n        return 1\n";
+        assert_eq!(
+            patched(
+                text,
+                "@@\n def f(self):\n-    return 1\n+    if x:\n+        return 2"
+            ),
+            Ok("class A:\n    def f(self):\n        if x:\n            return 2\n".into())
+        );
+        let tabs = "func f() {\n\tif x {\n\t\ty()\n\t}\n}\n";
+        assert_eq!(
+            patched(tabs, "@@\n     if x {\n-        y()\n+        z()\n     }"),
+            Ok(tabs.replace("y()", "z()"))
+        );
+        // A blank that the patch's own column took is no other indentation.
+        assert_eq!(
+            patched("a:\n    b\n    c\n", "@@\n    b\n-    c\n+    d"),
+            Ok("a:\n    b\n    d\n".into())
+        );
+        let error = patched("a:\n    b\n        c\n    d\n", "@@\n-b\n-c\n-d\n+x").unwrap_err();
+        assert!(error.contains("another indentation"), "{error}");
     }
 
     #[test]

@@ -124,10 +124,16 @@ impl<'a> Reader<'a> {
         let mut hunks = Vec::new();
         while let Some(line) = self.next_inside() {
             if let Some(context) = line.strip_prefix("@@") {
-                hunks.push(Hunk {
-                    context: context_of(context),
-                    ..Hunk::default()
-                });
+                // Several such lines in a row narrow one change.
+                if hunks
+                    .last()
+                    .is_none_or(|hunk: &Hunk| !hunk.lines.is_empty())
+                {
+                    hunks.push(Hunk::default());
+                }
+                if let Some(hunk) = hunks.last_mut() {
+                    hunk.contexts.extend(context_of(context));
+                }
             } else if line.trim() == END_OF_FILE {
                 let hunk = hunks
                     .last_mut()
@@ -191,7 +197,7 @@ mod tests {
         let patch = "cat <<'EOF'\n*** Begin Patch\n*** Update File: a.txt\n*** Move to: b.txt\n@@ fn main() {\n keep\n-old\n+new\n\
                      *** End of File\n*** Add File: p.txt\n+one\n+\n+two\n*** Delete File: d.txt\n*** End Patch\nEOF";
         let hunk = Hunk {
-            context: Some("fn main() {".into()),
+            contexts: vec!["fn main() {".into()],
             lines: vec![
                 Step::Keep("keep".into()),
                 Step::Remove("old".into()),
@@ -225,7 +231,17 @@ mod tests {
         let Section::Update { hunks, .. } = &parse(patch).unwrap()[0] else {
             panic!()
         };
-        assert_eq!((hunks.len(), &hunks[1].context), (2, &None));
+        assert_eq!((hunks.len(), hunks[1].contexts.len()), (2, 0));
+    }
+
+    #[test]
+    fn lines_that_narrow_a_change_belong_together() {
+        let patch = "*** Begin Patch\n*** Update File: a\n@@ class A\n@@\n@@ def f\n-x\n+y\n@@ class B\n-p\n*** End Patch";
+        let Section::Update { hunks, .. } = &parse(patch).unwrap()[0] else {
+            panic!()
+        };
+        assert_eq!(hunks[0].contexts, ["class A", "def f"]);
+        assert_eq!(hunks[1].contexts, ["class B"]);
     }
 
     #[test]

@@ -231,3 +231,103 @@ async fn a_file_that_changed_while_the_user_thought_is_left_alone() {
     assert!(error.contains("changed by someone else"), "{error}");
     assert_eq!(stage.text("a.txt"), "changed meanwhile\n");
 }
+
+/// The file after an edit, or the error.
+async fn edited(name: &str, text: &str, old: &str, new: &str) -> Result<String, String> {
+    let stage = Stage::new();
+    stage.write(name, text);
+    let done = stage.run("edit", edit(&stage, name, old, new)).await;
+    done.map(|_| stage.text(name))
+        .map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn a_text_in_another_indentation_is_put_into_the_files() {
+    let python =
+        "class A:\n    def f(self):\n        return 1\n\n    def g(self):\n        return 2\n";
+    for (name, text, old, new, expected) in [
+        // None in place of four blanks.
+        (
+            "a.py",
+            python,
+            "def f(self):\n    return 1\n",
+            "def f(self):\n    if x:\n        return 3\n",
+            "class A:\n    def f(self):\n        if x:\n            return 3\n\n    def g(self):\n        return 2\n",
+        ),
+        // Blanks in place of tabs.
+        (
+            "a.go",
+            "func f() {\n\tif x {\n\t\ty()\n\t}\n}\n",
+            "    if x {\n        y()\n    }",
+            "    if x {\n        z()\n        w()\n    }",
+            "func f() {\n\tif x {\n\t\tz()\n\t\tw()\n\t}\n}\n",
+        ),
+        // Tabs in place of blanks.
+        (
+            "b.py",
+            python,
+            "\tdef g(self):\n\t\treturn 2",
+            "\tdef g(self):\n\t\tx = 1\n\t\treturn x",
+            "class A:\n    def f(self):\n        return 1\n\n    def g(self):\n        x = 1\n        return x\n",
+        ),
+        // Blanks around the whole text do not come in.
+        (
+            "c.txt",
+            "one two three\n",
+            "  two \n",
+            "  four \n",
+            "one four three\n",
+        ),
+        // The first line was copied without its blanks.
+        (
+            "d.py",
+            "class A:\n        def f(self):\n            return 1\n",
+            "def f(self):\n        return 1",
+            "def f(self):\n        return 2",
+            "class A:\n        def f(self):\n            return 2\n",
+        ),
+        // The very text, but new lines of a kind that breaks the file.
+        (
+            "e.py",
+            "def f():\n\treturn 1\n",
+            "def f():\n",
+            "def f():\n    x()\n",
+            "def f():\n\tx()\n\treturn 1\n",
+        ),
+        ("f.txt", "a\n\tb\n", "a\n", "a\n    c\n", "a\n    c\n\tb\n"),
+        // Line ends do not count as indentation.
+        (
+            "g.cs",
+            "a\r\n    b();\r\n    c();\r\n",
+            "b();\nc();\n",
+            "b();\nd();\n",
+            "a\r\n    b();\r\n    d();\r\n",
+        ),
+    ] {
+        assert_eq!(
+            edited(name, text, old, new).await.as_deref(),
+            Ok(expected),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_indentation_that_cannot_be_carried_over_is_refused() {
+    let text = "a:\n    b\n        c\n    d\n";
+    let edit = edited("a.txt", text, "b\nc\nd", "b\nx\nd").await;
+    let error = edit.unwrap_err();
+    assert!(error.contains("another indentation"), "{error}");
+}
+
+#[tokio::test]
+async fn an_edit_that_changes_nothing_says_so() {
+    for (text, old, new) in [
+        ("a\r\nb\r\n", "a\r\nb", "a\nb"),
+        ("a\nb\n", "a\nb\n", "a\r\nb\r\n"),
+        ("x\n  a\n", "a ", "a"),
+    ] {
+        let error = edited("a.txt", text, old, new).await.unwrap_err();
+        assert!(error.contains("changes nothing"), "{error}");
+    }
+}

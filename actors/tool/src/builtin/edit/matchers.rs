@@ -284,7 +284,8 @@ fn escape_normalised(search: &Search<'_>) -> Vec<Range<usize>> {
         .collect()
 }
 
-fn unescape(text: &str) -> String {
+/// `text` with its escapes taken for what they stand for.
+pub(super) fn unescape(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {

@@ -1,0 +1,123 @@
+//! The text that takes a found place: the model's, in the file's indentation.
+
+use super::lines::{Line, collapse, lines_of};
+use super::matchers::unescape;
+use crate::text::indent::{Pair, fitted, matters};
+use std::ops::Range;
+
+/// What is written at `range` of `text` in place of what `wanted` found there; nothing where `new` is indented in a way
+/// that cannot be carried over.
+///
+/// The very text (`exact`) is replaced by the very new one, but for files whose blanks carry meaning: there a kind of
+/// blanks that the file does not use is put into its own.
+pub fn replacement(
+    text: &str,
+    range: &Range<usize>,
+    wanted: &str,
+    new: &str,
+    exact: bool,
+    name: &str,
+) -> Option<String> {
+    let place = Place::of(text, range);
+    if exact {
+        let own = || new.to_owned();
+        return Some(match matters(name) {
+            true => place.fitted(wanted, new).unwrap_or_else(own),
+            false => own(),
+        });
+    }
+    // A model that escaped what it searched for has escaped the new text too.
+    let plain = unescape(wanted);
+    if plain != wanted && place.found == plain {
+        return place.fitted(&plain, &unescape(new));
+    }
+    if place.found == wanted.trim() {
+        return place.fitted(wanted.trim(), trimmed_alike(new, wanted));
+    }
+    place
+        .fitted(wanted, new)
+        .or_else(|| place.fitted_but_first(wanted, new))
+}
+
+/// `new` without the blanks and line ends around it that were left out of `wanted`.
+fn trimmed_alike<'a>(new: &'a str, wanted: &str) -> &'a str {
+    let new = match wanted.trim_start() {
+        start if start.len() == wanted.len() => new,
+        _ => new.trim_start(),
+    };
+    match wanted.trim_end() {
+        end if end.len() == wanted.len() => new,
+        _ => new.trim_end(),
+    }
+}
+
+struct Place<'a> {
+    text: &'a str,
+    found: &'a str,
+    /// The place begins where a line does.
+    begins_line: bool,
+}
+
+impl<'a> Place<'a> {
+    fn of(text: &'a str, range: &Range<usize>) -> Self {
+        let before = &text[..range.start];
+        Self {
+            text,
+            found: &text[range.clone()],
+            begins_line: before.is_empty() || before.ends_with('\n'),
+        }
+    }
+
+    /// `new` in the file's indentation. Before a place that begins within a line, the line's own blanks stay.
+    fn fitted(&self, wanted: &str, new: &str) -> Option<String> {
+        let pairs = self.pairs(wanted);
+        if self.begins_line {
+            return fitted(&pairs, self.text, new);
+        }
+        let (first, rest) = split_first(new);
+        let pairs = pairs.get(1..).unwrap_or_default();
+        Some(format!("{first}{}", fitted(pairs, self.text, rest)?))
+    }
+
+    /// The same for a text that was copied from behind its first line's blanks.
+    fn fitted_but_first(&self, wanted: &str, new: &str) -> Option<String> {
+        let pairs = self.pairs(wanted);
+        let (want, have) = pairs.first()?;
+        let (first, rest) = split_first(new);
+        let bare = |line: &str| !line.starts_with([' ', '\t']);
+        if !self.begins_line || !bare(want) || !bare(first) || pairs.len() < 2 {
+            return None;
+        }
+        let blanks = &have[..have.len() - have.trim_start().len()];
+        let rest = fitted(&pairs[1..], self.text, rest)?;
+        Some(format!("{blanks}{first}{rest}"))
+    }
+
+    /// The lines that were asked for, each with the one that was found for it. Lines that are not alike, or in a block of
+    /// another length, tell nothing.
+    fn pairs<'b>(&'b self, wanted: &'b str) -> Vec<Pair<'b>> {
+        let (want, have) = (lines_of(wanted), lines_of(self.found));
+        let pairs: Vec<Pair<'b>> = if want.len() == have.len() {
+            let pairs = want.iter().zip(&have);
+            pairs.map(|(want, have)| (want.text, have.text)).collect()
+        } else {
+            let ends = [(want.first(), have.first()), (want.last(), have.last())];
+            let both = |(want, have): (Option<&Line<'b>>, Option<&Line<'b>>)| {
+                Some((want?.text, have?.text))
+            };
+            ends.into_iter().filter_map(both).collect()
+        };
+        let mut first = true;
+        let alike = |(want, have): &Pair<'b>| {
+            std::mem::take(&mut first) || collapse(want) == collapse(have)
+        };
+        pairs.into_iter().filter(alike).collect()
+    }
+}
+
+fn split_first(text: &str) -> (&str, &str) {
+    match text.find('\n') {
+        Some(end) => text.split_at(end + 1),
+        None => (text, ""),
+    }
+}
