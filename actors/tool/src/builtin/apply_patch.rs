@@ -30,7 +30,7 @@ pub struct ApplyPatch {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Input {
+struct ApplyPatchInput {
     /// The whole patch
     patch_text: String,
 }
@@ -59,7 +59,7 @@ impl ApplyPatch {
 
 impl Tool for ApplyPatch {
     fn spec(&self) -> ToolSpec {
-        schema::spec::<Input>(
+        schema::spec::<ApplyPatchInput>(
             "apply_patch",
             include_str!("descriptions/apply_patch.md"),
             Access::Writes,
@@ -72,7 +72,11 @@ impl Tool for ApplyPatch {
     }
 }
 
-async fn apply(input: Input, cx: &ToolCx, locks: Arc<FileLocks>) -> Result<ToolOutput, ToolError> {
+async fn apply(
+    input: ApplyPatchInput,
+    cx: &ToolCx,
+    locks: Arc<FileLocks>,
+) -> Result<ToolOutput, ToolError> {
     let sections =
         patch::parse(&input.patch_text).map_err(|error| ToolError::failed(error.to_string()))?;
     if sections.len() > SECTIONS_MAX {

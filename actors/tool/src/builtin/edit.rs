@@ -31,7 +31,7 @@ pub struct Edit {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Input {
+struct EditInput {
     /// The file to change
     file_path: String,
     /// The text to replace, as it stands in the file
@@ -52,7 +52,7 @@ impl Edit {
 
 impl Tool for Edit {
     fn spec(&self) -> ToolSpec {
-        schema::spec::<Input>("edit", include_str!("descriptions/edit.md"), Access::Writes)
+        schema::spec::<EditInput>("edit", include_str!("descriptions/edit.md"), Access::Writes)
     }
 
     fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
@@ -61,7 +61,7 @@ impl Tool for Edit {
     }
 }
 
-async fn edit(input: Input, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOutput, ToolError> {
+async fn edit(input: EditInput, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOutput, ToolError> {
     if input.old_string == input.new_string {
         return Err(ToolError::failed(
             "oldString and newString are the same, so there is nothing to change",
@@ -111,7 +111,12 @@ async fn edit(input: Input, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOutput
     })
 }
 
-fn changed_text(text: &str, shown: &str, exists: bool, input: &Input) -> Result<String, ToolError> {
+fn changed_text(
+    text: &str,
+    shown: &str,
+    exists: bool,
+    input: &EditInput,
+) -> Result<String, ToolError> {
     if input.old_string.is_empty() {
         return match text {
             "" => Ok(input.new_string.clone()),

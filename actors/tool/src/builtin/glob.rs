@@ -25,7 +25,7 @@ pub struct Glob {
 }
 
 #[derive(Deserialize, JsonSchema)]
-struct Input {
+struct GlobInput {
     /// The pattern, such as **/*.rs
     pattern: String,
     /// The folder to search (default: the working folder)
@@ -41,7 +41,7 @@ impl Glob {
 
 impl Tool for Glob {
     fn spec(&self) -> ToolSpec {
-        schema::spec::<Input>("glob", include_str!("descriptions/glob.md"), Access::Reads)
+        schema::spec::<GlobInput>("glob", include_str!("descriptions/glob.md"), Access::Reads)
     }
 
     fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
@@ -50,7 +50,7 @@ impl Tool for Glob {
     }
 }
 
-async fn glob(input: Input, cx: &ToolCx, searches: &Searches) -> Result<ToolOutput, ToolError> {
+async fn glob(input: GlobInput, cx: &ToolCx, searches: &Searches) -> Result<ToolOutput, ToolError> {
     let (folder, rest) = match split_base(&input.pattern) {
         Some((folder, rest)) => (folder.display().to_string(), rest),
         None => (

@@ -43,7 +43,7 @@ pub struct Grep {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Input {
+struct GrepInput {
     /// The regular expression
     pattern: String,
     /// The folder or file to search (default: the working folder)
@@ -73,7 +73,7 @@ impl Grep {
 
 impl Tool for Grep {
     fn spec(&self) -> ToolSpec {
-        schema::spec::<Input>("grep", include_str!("descriptions/grep.md"), Access::Reads)
+        schema::spec::<GrepInput>("grep", include_str!("descriptions/grep.md"), Access::Reads)
     }
 
     fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
@@ -82,7 +82,7 @@ impl Tool for Grep {
     }
 }
 
-async fn grep(input: Input, cx: &ToolCx, searches: &Searches) -> Result<ToolOutput, ToolError> {
+async fn grep(input: GrepInput, cx: &ToolCx, searches: &Searches) -> Result<ToolOutput, ToolError> {
     let search = Search {
         matcher: matcher(&input)?,
         include: input
@@ -120,7 +120,7 @@ async fn grep(input: Input, cx: &ToolCx, searches: &Searches) -> Result<ToolOutp
         .await
 }
 
-fn matcher(input: &Input) -> Result<RegexMatcher, ToolError> {
+fn matcher(input: &GrepInput) -> Result<RegexMatcher, ToolError> {
     let pattern = if input.literal {
         regex::escape(&input.pattern)
     } else {

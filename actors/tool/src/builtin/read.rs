@@ -30,7 +30,7 @@ pub struct Read;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Input {
+struct ReadInput {
     /// The file or folder to read
     file_path: String,
     /// The first line to show, from 1
@@ -52,7 +52,7 @@ struct Window {
 
 impl Tool for Read {
     fn spec(&self) -> ToolSpec {
-        schema::spec::<Input>("read", include_str!("descriptions/read.md"), Access::Reads)
+        schema::spec::<ReadInput>("read", include_str!("descriptions/read.md"), Access::Reads)
     }
 
     fn run(&self, input: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
@@ -60,7 +60,7 @@ impl Tool for Read {
     }
 }
 
-async fn read(input: Input, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
+async fn read(input: ReadInput, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
     let place = Place::find(cx, &input.file_path).await?;
     place.admit(cx).await?;
     let request = facts([("filepath", place.shown().into())]);

@@ -24,7 +24,7 @@ pub struct Write {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Input {
+struct WriteInput {
     /// The whole content of the file
     content: String,
     /// The file to write; missing folders are made
@@ -40,7 +40,7 @@ impl Write {
 
 impl Tool for Write {
     fn spec(&self) -> ToolSpec {
-        schema::spec::<Input>(
+        schema::spec::<WriteInput>(
             "write",
             include_str!("descriptions/write.md"),
             Access::Writes,
@@ -53,7 +53,7 @@ impl Tool for Write {
     }
 }
 
-async fn write(input: Input, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOutput, ToolError> {
+async fn write(input: WriteInput, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOutput, ToolError> {
     let place = Place::find(cx, &input.file_path).await?;
     super::refuse_reserved(&place)?;
     place.admit(cx).await?;
