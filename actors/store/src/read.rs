@@ -403,6 +403,9 @@ fn walk(
         size: WINDOW_BYTES_MIN * 4,
     };
     let mut offset = u64::from(last);
+    if offset >= end {
+        return Ok(Err(BrokenChain));
+    }
     let mut until = (offset + WINDOW_BYTES_MIN as u64).min(end);
     loop {
         let Some(record) = window.record(offset, until)? else {
