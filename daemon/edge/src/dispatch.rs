@@ -5,7 +5,7 @@ use crate::door::peer::Connection;
 use crate::door::{self, Admission, Door};
 use crate::problem;
 use crate::reply::{Exchange, Reply};
-use crate::request::{Headers, Params, Parts, Query, Request, directory};
+use crate::request::{Headers, Left, Params, Parts, Query, Request, directory};
 use crate::router::Handler;
 use crate::stopping::Stopping;
 use crate::table::{self, Table};
@@ -13,10 +13,8 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use kilo_protocol::Fault;
 use kilo_protocol::endpoints::{Body, Operation, Stream};
-use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -202,12 +200,8 @@ impl Call {
                 .conn_data::<Connection>()
                 .map(|connection| connection.peer),
         };
-        let request = Request::new(parts, body);
-        // a defect of one handler must not take the other connections of this thread along
-        let handled = AssertUnwindSafe(async move { handler(request).await })
-            .catch_unwind()
-            .await;
-        handled.unwrap_or_else(|_| Err(Fault::unknown("the handler panicked")))
+        let (_client, left) = Left::new();
+        handler(Request::new(parts, left, body)).await
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 pub(crate) use directory::directory;
 
@@ -34,6 +35,8 @@ pub struct Request {
     body: Bytes,
     /// The body as it was read, where it is what the contract says.
     value: Option<Arc<Value>>,
+    /// Told when nobody waits for the answer any more.
+    left: Left,
     /// The header fields.
     pub headers: Headers,
     /// The other end of the connection.
@@ -49,6 +52,7 @@ impl Request {
         params: Params,
         query: Query,
         directory: Option<String>,
+        left: Left,
         body: Bytes,
     ) -> Result<Self, Fault> {
         if let Some((name, _)) = params.0.iter().find(|(_, value)| !is_plain(value)) {
@@ -65,13 +69,14 @@ impl Request {
             directory,
             body,
             value: None,
+            left,
             headers,
             peer: None,
         })
     }
 
     /// A request that came by itself.
-    pub(crate) fn new(parts: Parts, body: Bytes) -> Self {
+    pub(crate) fn new(parts: Parts, left: Left, body: Bytes) -> Self {
         Self {
             op: parts.op,
             params: parts.params,
@@ -79,6 +84,7 @@ impl Request {
             directory: parts.directory,
             body,
             value: None,
+            left,
             headers: parts.headers,
             peer: parts.peer,
         }
@@ -114,6 +120,21 @@ impl Request {
         Ok(self)
     }
 
+    /// Waits for something that is only worth waiting for while the client is there: the answer to a prompt that was
+    /// accepted, for example.
+    ///
+    /// Errors: 503 when the client has left, which nobody sees.
+    pub async fn unless_left<T>(
+        &self,
+        waiting: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        let mut left = self.left.clone();
+        tokio::select! {
+            answer = waiting => answer,
+            () = left.wait() => Err(Fault::unavailable("the client has left")),
+        }
+    }
+
     /// Reads the body into a type.
     ///
     /// Errors: 400 `BadRequest` of kind `Payload`, which names the field: the type may ask for more than the contract.
@@ -126,6 +147,29 @@ impl Request {
     /// The body as it is; the same errors as [`Request::json`].
     pub fn value(&self) -> Result<Value, Fault> {
         self.json()
+    }
+}
+
+/// Tells when nobody waits for an answer any more.
+#[derive(Clone, Debug)]
+pub struct Left(watch::Receiver<()>);
+
+/// Whoever waits for an answer; its drop is what [`Left`] tells about.
+#[must_use]
+pub struct Waiting {
+    _sender: watch::Sender<()>,
+}
+
+impl Left {
+    /// Somebody who waits, and what tells when they have gone.
+    pub fn new() -> (Waiting, Self) {
+        let (sender, receiver) = watch::channel(());
+        (Waiting { _sender: sender }, Self(receiver))
+    }
+
+    async fn wait(&mut self) {
+        // Nothing is ever sent, so a change is the end of the sender.
+        while self.0.changed().await.is_ok() {}
     }
 }
 

@@ -1,5 +1,6 @@
 //! Handlers: a function for each operation id.
 
+use crate::pulse::Watched;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::table::Table;
@@ -7,20 +8,38 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use kilo_protocol::Fault;
-use kilo_protocol::endpoints::{self, Absent};
+use kilo_protocol::endpoints::{self, Absent, Method};
 use std::collections::HashMap;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
+use tracing::Instrument as _;
 
 /// Serves one operation. It runs on the thread of its connection, which must not be held for more than a millisecond.
 ///
-/// Its future is dropped when the client goes away; work that has to go on belongs into a task of its own.
+/// The future of a GET is dropped when the client goes away. Every other operation changes something, so it runs to its
+/// end whatever the connection does; where it only waits for an answer to give, [`Request::unless_left`] ends the wait.
 pub type Handler = Rc<dyn Fn(Request) -> LocalBoxFuture<'static, Result<Reply, Fault>>>;
 
 /// The handlers of a server, by operation id. Each serving thread makes its own.
 #[derive(Clone, Default)]
 pub struct Router {
     handlers: HashMap<&'static str, Handler>,
+}
+
+/// A defect of one handler must not take the other connections of its thread along.
+async fn guarded(answer: impl Future<Output = Result<Reply, Fault>>) -> Result<Reply, Fault> {
+    let answer = AssertUnwindSafe(answer).catch_unwind().await;
+    answer.unwrap_or_else(|_| Err(Fault::unknown("the handler panicked")))
+}
+
+/// Runs an answer in a task of its own, so that it ends even when nobody waits for it any more.
+async fn to_its_end(
+    answer: impl Future<Output = Result<Reply, Fault>> + 'static,
+) -> Result<Reply, Fault> {
+    let task = actix_web::rt::spawn(guarded(answer).in_current_span());
+    task.await
+        .unwrap_or_else(|_| Err(Fault::unknown("the server ends")))
 }
 
 /// Handlers were given for operations that the table does not have.
@@ -63,7 +82,13 @@ impl Router {
         let handler = Rc::new(handler);
         let handler: Handler = Rc::new(move |request: Request| {
             let handler = Rc::clone(&handler);
-            async move { handler(request.checked().await?).await }.boxed_local()
+            let operation = request.op;
+            let answer = async move { handler(request.checked().await?).await };
+            let answer = Watched::new(operation.id, answer);
+            match operation.method {
+                Method::Get => guarded(answer).boxed_local(),
+                _ => to_its_end(answer).boxed_local(),
+            }
         });
         self.handlers.insert(op_id, handler);
         self

@@ -3,16 +3,18 @@
 use crate::bind::{Bound, EdgeOptions};
 use crate::dispatch::Worker;
 use crate::door::Door;
+use crate::pulse;
 use crate::router::Router;
 use crate::stopping::{Stopping, stopping};
 use crate::table::Table;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
-use actix_web::{App, HttpRequest, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpServer, rt, web};
 use std::any::Any;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -94,7 +96,9 @@ where
     let meeting = door.clone();
     let stopping = stopping.clone();
     let (body_bytes_max, body_pause_max) = (options.body_bytes_max, options.body_pause_max);
+    let workers = Arc::new(AtomicUsize::new(0));
     let server = HttpServer::new(move || {
+        rt::spawn(pulse::beat(workers.fetch_add(1, Ordering::Relaxed)));
         let worker = Rc::new(Worker {
             door: door.clone(),
             table: table.clone(),

@@ -356,6 +356,27 @@ fn faults_have_the_shape_that_clients_know() {
 }
 
 #[test]
+fn what_changes_something_runs_to_its_end_whatever_the_client_does() {
+    let server = server();
+    let mut client = server.client();
+    client.send(b"POST /session/ses_1/unrevert HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    // The handler is at work when the next answer comes.
+    assert_eq!(server.get("/global/health", "").status, 200);
+    drop(client);
+    server.dropped.recv_timeout(LONG).unwrap();
+}
+
+#[test]
+fn what_only_waits_for_an_answer_ends_with_its_client() {
+    let server = server();
+    let mut client = server.client();
+    client.send(b"POST /session/ses_1/share HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    assert_eq!(server.get("/global/health", "").status, 200);
+    drop(client);
+    server.dropped.recv_timeout(LONG).unwrap();
+}
+
+#[test]
 fn head_is_get_without_the_body() {
     let server = server();
     let mut client = server.client();

@@ -242,6 +242,31 @@ fn routes(drops: mpsc::Sender<()>) -> Router {
         .on("session.get", |request| async move { echo(&request) })
         .on("v2.session.create", |request| async move { echo(&request) })
         .on("session.abort", |_| async { Reply::json(&true) })
+        .on("session.unrevert", {
+            let drops = drops.clone();
+            move |_| {
+                let done = drops.clone();
+                async move {
+                    tokio::task::spawn_blocking(|| {
+                        std::thread::park_timeout(Duration::from_millis(200))
+                    })
+                    .await
+                    .unwrap();
+                    done.send(()).unwrap();
+                    Reply::json(&true)
+                }
+            }
+        })
+        .on("session.share", {
+            let drops = drops.clone();
+            move |request: Request| {
+                let notice = Notice(drops.clone());
+                async move {
+                    let _notice = notice;
+                    request.unless_left(std::future::pending()).await
+                }
+            }
+        })
         .on("session.delete", |_| async {
             Ok(Reply::Empty(204).with("x-made-by", "test"))
         })

@@ -11,7 +11,7 @@ use crate::daemon::Daemon;
 use crate::events::{Follower, Form, Scope};
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use kilo_edge::{Incoming, Params, Query, Reply, Request, Router, Socket, SocketSender};
+use kilo_edge::{Incoming, Left, Params, Query, Reply, Request, Router, Socket, SocketSender};
 use kilo_protocol::endpoints::{self, Stream};
 use kilo_protocol::{Fault, FaultKind};
 use serde::Deserialize;
@@ -150,14 +150,9 @@ async fn execute(command: Command, handlers: &Router, directory: String) -> Answ
         Params::from_iter(pairs(command.params)),
         Query::from_iter(pairs(command.query)),
     );
-    handler(Request::command(
-        op,
-        params,
-        query,
-        Some(command.directory.unwrap_or(directory)),
-        body,
-    )?)
-    .await
+    let (_client, left) = Left::new();
+    let directory = Some(command.directory.unwrap_or(directory));
+    handler(Request::command(op, params, query, directory, left, body)?).await
 }
 
 fn pairs(fields: Map<String, Value>) -> impl Iterator<Item = (String, String)> {

@@ -72,7 +72,8 @@ pub(super) async fn run(daemon: Arc<Daemon>, request: Request) -> Answer {
     let executed =
         json!({"name": name, "sessionID": session, "arguments": arguments, "messageID": id});
     engine.publish(Some(&directory), None, "command.executed", &executed, false);
-    Reply::json(&engine.answer(&session, &id, accepted).await?)
+    let answer = engine.answer(&session, &id, accepted);
+    Reply::json(&request.unless_left(answer).await?)
 }
 
 fn prompt(folder: &Folder, command: &Command, wanted: Run, text: String) -> PromptBody {

@@ -24,8 +24,8 @@ pub(super) async fn prompt(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     let session = Daemon::session_id(&request);
     let (id, accepted) = engine.prompt(&session, body).await?;
-    let answer = engine.answer(&session, &id, accepted).await?;
-    Reply::json(&answer)
+    let answer = engine.answer(&session, &id, accepted);
+    Reply::json(&request.unless_left(answer).await?)
 }
 
 pub(super) async fn prompt_async(daemon: Arc<Daemon>, request: Request) -> Answer {
