@@ -49,6 +49,7 @@ pub(super) struct Schema {
     min_items: Option<usize>,
     max_items: Option<usize>,
     pattern: Option<String>,
+    format: Option<String>,
     min_length: Option<usize>,
     max_length: Option<usize>,
     minimum: Option<f64>,
@@ -253,6 +254,9 @@ impl Schema {
         if self.pattern.as_deref() == Some("\\S") && text.trim().is_empty() {
             return Err(trouble(step, "a string that is not blank", value));
         }
+        if self.format.as_deref() == Some("uuid") && !is_uuid(text) {
+            return Err(trouble(step, "a UUID", value));
+        }
         let length = || text.chars().count();
         if let Some(least) = self.min_length
             && length() < least
@@ -387,6 +391,13 @@ fn prefix(pattern: &str) -> Option<&str> {
     let rest = pattern.strip_prefix('^')?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     (!rest.is_empty() && rest.bytes().all(plain)).then_some(rest)
+}
+
+/// Five groups of hexadecimal digits.
+fn is_uuid(text: &str) -> bool {
+    let groups: Vec<&str> = text.split('-').collect();
+    let lengths = groups.iter().map(|group| group.len());
+    lengths.eq([8, 4, 4, 4, 12]) && groups.concat().bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// How long a text may be, by the name of its field; none for texts that are made to be long. Those end with the body's

@@ -121,3 +121,23 @@ fn fields_that_the_contract_does_not_name_are_let_through() {
     let body = json!({"parts": [], "model": model, "newer": [1]});
     assert_eq!(said("session.prompt", body), None);
 }
+
+#[test]
+fn what_a_client_shows_comes_with_the_viewer() {
+    let viewer = |id: &str| json!({"id": id, "active": true});
+    let shown = |viewer: Value| json!({"viewer": viewer, "attached": ["ses_1"], "visible": []});
+    let uuid = "6f1c0b9e-7a43-4d58-9f0e-2b7a5c1d3e4f";
+    assert_eq!(said("session.viewed", shown(viewer(uuid))), None);
+    expect(
+        "session.viewed",
+        json!({"attached": [], "visible": []}),
+        "Expected an object\n  at [\"viewer\"]",
+    );
+    expect(
+        "session.viewed",
+        shown(viewer("me")),
+        "Expected a UUID, got string \"me\"\n  at [\"viewer\"][\"id\"]",
+    );
+    let many = json!({"viewer": viewer(uuid), "attached": [], "visible": vec!["ses_1"; 200]});
+    assert!(said("session.viewed", many).is_some());
+}
