@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use kilo_edge::sse;
+use kilo_ports::store::StoreError;
 use kilo_protocol::Frame;
 use kilo_runtime::{Received, Subscription, limits};
 use kilo_session::Engine;
@@ -15,6 +16,8 @@ use tokio::time::{Instant, Interval, interval_at};
 
 /// Pause between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Bytes of frames that are read from the log at a time.
+const CATCH_UP_BYTES: usize = 1 << 20;
 /// Bytes of frames that leave in one piece.
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -40,10 +43,8 @@ pub enum Form {
 pub struct Follower {
     engine: Arc<Engine>,
     handle: Handle,
-    scope: Scope,
-    form: Form,
+    framing: Arc<Framing>,
     subscription: Subscription,
-    epoch: String,
     /// Everything up to here was sent.
     sent: u64,
     /// Records between `sent` and here are to be read from the log.
@@ -51,6 +52,8 @@ pub struct Follower {
     ready: VecDeque<Bytes>,
     heartbeat: Interval,
     ended: bool,
+    /// False until a client that came back was told whether it goes on.
+    is_greeted: bool,
 }
 
 impl Follower {
@@ -64,41 +67,39 @@ impl Follower {
     ) -> Self {
         let (subscription, newest) = engine.journal().subscribe();
         let epoch = format!("{:x}", engine.store().epoch());
+        let known = last_event_id.map(|id| position(id, &epoch, newest));
         let mut follower = Self {
             engine,
             handle,
-            scope,
-            form,
+            framing: Arc::new(Framing { scope, form, epoch }),
             subscription,
-            epoch,
             sent: newest,
             behind: None,
             ready: VecDeque::new(),
             heartbeat: interval_at(Instant::now() + HEARTBEAT, HEARTBEAT),
             ended: false,
+            is_greeted: true,
         };
-        follower.announce("server.connected", json!({}));
-        if let Some(id) = last_event_id {
-            follower.resume(id, newest);
+        match known {
+            None => follower.announce("server.connected", json!({})),
+            // Whether it goes on there is known, and said, once the log was read.
+            Some(Some(position)) => {
+                follower.sent = position;
+                follower.behind = Some(newest);
+                follower.is_greeted = false;
+            }
+            Some(None) => {
+                follower.is_greeted = false;
+                follower.lost(newest, "the position is unknown here");
+            }
         }
         follower
     }
 
-    /// Goes back to the client's position, or tells it to read everything anew when the position means nothing here.
-    fn resume(&mut self, id: &str, newest: u64) {
-        let pos = id
-            .rsplit_once('-')
-            .filter(|(epoch, _)| *epoch == self.epoch)
-            .and_then(|(_, pos)| pos.parse().ok());
-        match pos {
-            Some(pos) if pos <= newest => {
-                self.sent = pos;
-                self.behind = Some(newest);
-            }
-            _ => self.announce(
-                "server.resync",
-                json!({"reason": "the position is unknown here, read everything again"}),
-            ),
+    /// Tells a client that came back with a position whether it goes on there; the reference's clients never ask.
+    fn greet(&mut self, resumed: bool) {
+        if !std::mem::replace(&mut self.is_greeted, true) {
+            self.announce("server.connected", json!({"resumed": resumed}));
         }
     }
 
@@ -108,7 +109,7 @@ impl Follower {
         let event =
             json!({"id": self.engine.ids().event(now), "type": name, "properties": properties})
                 .to_string();
-        let framed = match (self.form, &self.scope) {
+        let framed = match (self.framing.form, &self.framing.scope) {
             (Form::Socket, _) => message(None, None, event.as_bytes()),
             (Form::EventStream, Scope::Directory(_)) => sse::frame(None, event.as_bytes()),
             (Form::EventStream, Scope::Global) => {
@@ -159,7 +160,7 @@ impl Follower {
 
     fn take_ready(&mut self) -> Option<Bytes> {
         let first = self.ready.pop_front()?;
-        if self.ready.is_empty() || self.form == Form::Socket {
+        if self.ready.is_empty() || self.framing.form == Form::Socket {
             return Some(first);
         }
         let mut piece =
@@ -194,17 +195,109 @@ impl Follower {
         if let Some(pos) = frame.pos {
             self.sent = pos;
         }
-        if let Some(framed) = self.framed(frame) {
+        if let Some(framed) = self.framing.framed(frame) {
             self.ready.push_back(framed);
         }
         if frame.last
-            && let Scope::Directory(directory) = &self.scope
+            && let Scope::Directory(directory) = &self.framing.scope
             && frame.directory.as_deref() == Some(directory.as_str())
         {
             self.ended = true;
         }
     }
 
+    /// Reads the next records up to `target` from the log; their frames are made on the pool.
+    async fn catch_up(&mut self, target: u64) {
+        let (engine, after) = (Arc::clone(&self.engine), self.sent);
+        let framing = Arc::clone(&self.framing);
+        let read = self
+            .handle
+            .spawn_blocking(move || missed(&engine, &framing, after, target))
+            .await;
+        match read {
+            Ok(Ok(Some(missed))) => {
+                self.greet(true);
+                self.ready.extend(missed.frames);
+                self.sent = missed.up_to;
+                if self.sent >= target {
+                    self.behind = None;
+                }
+            }
+            // What is missing cannot be shown any more. Whoever goes on without it has to know.
+            Ok(Ok(None)) => self.lost(target, "part of what was missed is not in the log any more"),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a stream cannot go on where its client was");
+                self.lost(target, "what was missed cannot be read");
+            }
+            Err(_) => self.lost(target, "what was missed cannot be read"),
+        }
+    }
+
+    /// Goes on with what comes from now on, and says so.
+    fn lost(&mut self, target: u64, why: &str) {
+        self.greet(false);
+        self.behind = None;
+        self.sent = self.sent.max(target);
+        self.announce(
+            "server.resync",
+            json!({"reason": format!("{why}, read everything again")}),
+        );
+    }
+}
+
+/// Frames of the log.
+struct Missed {
+    frames: Vec<Bytes>,
+    /// The position of the last record that was looked at.
+    up_to: u64,
+}
+
+/// Reads what lies behind `after`, [`CATCH_UP_BYTES`] or a little more of it, up to `target`; none if nothing is there.
+fn missed(
+    engine: &Engine,
+    framing: &Framing,
+    after: u64,
+    target: u64,
+) -> Result<Option<Missed>, StoreError> {
+    let mut missed = Missed {
+        frames: Vec::new(),
+        up_to: after,
+    };
+    if after >= target {
+        return Ok(Some(missed));
+    }
+    let records = engine.store().after(after, limits::CATCH_UP_RECORDS)?;
+    if records.is_empty() {
+        return Ok(None);
+    }
+    let mut bytes = 0;
+    for record in records {
+        if record.pos > target {
+            missed.up_to = target;
+            break;
+        }
+        for frame in engine.frames_of(&record) {
+            if let Some(framed) = framing.framed(&frame) {
+                bytes += framed.len();
+                missed.frames.push(framed);
+            }
+        }
+        missed.up_to = record.pos;
+        if bytes >= CATCH_UP_BYTES {
+            break;
+        }
+    }
+    Ok(Some(missed))
+}
+
+/// How one client's stream is written.
+struct Framing {
+    scope: Scope,
+    form: Form,
+    epoch: String,
+}
+
+impl Framing {
     fn framed(&self, frame: &Frame) -> Option<Bytes> {
         let id = frame.pos.map(|pos| format!("{}-{pos}", self.epoch));
         if self.form == Form::Socket {
@@ -241,38 +334,13 @@ impl Follower {
             }
         }
     }
+}
 
-    /// Reads the next records up to `target` from the log.
-    async fn catch_up(&mut self, target: u64) {
-        let (engine, after) = (Arc::clone(&self.engine), self.sent);
-        let read = self
-            .handle
-            .spawn_blocking(move || engine.store().after(after, limits::CATCH_UP_RECORDS))
-            .await;
-        let Ok(Ok(records)) = read else {
-            self.ended = true;
-            return;
-        };
-        if records.is_empty() || after >= target {
-            self.behind = None;
-            self.sent = self.sent.max(target);
-            return;
-        }
-        for record in records {
-            if record.pos > target {
-                break;
-            }
-            for frame in self.engine.frames_of(&record) {
-                if let Some(framed) = self.framed(&frame) {
-                    self.ready.push_back(framed);
-                }
-            }
-            self.sent = record.pos;
-        }
-        if self.sent >= target {
-            self.behind = None;
-        }
-    }
+/// The position that an id names; none if it is of another log, or from the future.
+fn position(id: &str, epoch: &str, newest: u64) -> Option<u64> {
+    let (of, position) = id.rsplit_once('-')?;
+    let position = position.parse().ok()?;
+    (of == epoch && position <= newest).then_some(position)
 }
 
 /// An event as a message of a socket.
