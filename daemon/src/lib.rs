@@ -7,6 +7,7 @@ mod daemon;
 mod events;
 mod folders;
 mod groups;
+pub mod parent;
 mod paths;
 mod toolbox;
 pub mod wire;

@@ -30,7 +30,7 @@ pub use daemon::{Daemon, Home, Refused, Start};
 pub use follower::Follower;
 pub use mirror::Mirror;
 pub use model::{Asked, Model};
-pub use program::{Ended, can_mount, is_root, kilo, number, run, text_of};
+pub use program::{Ended, can_mount, is_root, kilo, number, run, sleeper, text_of};
 pub use project::{Project, configuration};
 pub use sse::{Events, Seen};
 pub use turn::{Step, Turn};

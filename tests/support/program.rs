@@ -72,6 +72,15 @@ pub fn run(program: &str, words: &[&str], folder: &Path) -> Ended {
         .into()
 }
 
+/// A program that does nothing until it is killed.
+pub fn sleeper() -> std::process::Child {
+    let started = Command::new("sleep")
+        .arg("600")
+        .stdin(Stdio::null())
+        .spawn();
+    started.expect("sleep")
+}
+
 /// Whether this test runs as root, who may become another user.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()

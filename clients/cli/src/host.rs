@@ -118,10 +118,12 @@ impl Engine {
         Ok(Client::new(self.url(), auth)?)
     }
 
-    /// Serves until a signal or until the engine ends by itself, and stops it; the status says which it was.
+    /// Serves until a signal, the end of the process that `KILO_PARENT_PID` names, or until the engine ends by itself, and
+    /// stops it; the status says which it was.
     pub async fn serve(mut self, signals: &mut Signals) -> Exit {
         let exit = tokio::select! {
             _ = signals.next() => Exit::OK,
+            () = kilo_daemon::parent::ended(&self.env) => Exit::OK,
             () = self.running.ended() => {
                 tracing::error!("the engine ended by itself");
                 Exit::FAILED
