@@ -69,7 +69,26 @@ impl Daemon {
 
     /// The folder that a request is about.
     pub async fn instance(&self, request: &Request) -> Result<Instance, Fault> {
-        self.folders.instance(&self.directory(request)).await
+        let instance = self.folders.instance(&self.directory(request)).await?;
+        self.announce_begun();
+        Ok(instance)
+    }
+
+    /// Tells clients of a folder that came into use what there is to choose from in it, as the reference does when an
+    /// instance begins.
+    fn announce_begun(&self) {
+        let Readiness::Ready(engine) = &*self.readiness.borrow() else {
+            return;
+        };
+        for directory in self.folders.begun() {
+            for name in [
+                "reference.updated",
+                "integration.updated",
+                "catalog.updated",
+            ] {
+                engine.publish(Some(&directory), None, name, &json!({}), false);
+            }
+        }
     }
 
     /// Runs blocking work of a handler on the blocking pool.

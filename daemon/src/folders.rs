@@ -23,8 +23,11 @@ use tokio::runtime::Handle;
 const FRESH_MS: Millis = 20;
 /// Local servers are looked for at most this often.
 const LOCAL_MS: Millis = 30_000;
-/// Folders that are kept; the one that was not used for longest goes.
-const FOLDERS_MAX: usize = 512;
+/// Folders that are kept; the one that was not used for longest goes. Each has its configuration and agents in memory,
+/// 170 KiB of them; one that is used again is read again, which takes a millisecond.
+const FOLDERS_MAX: usize = 64;
+/// A folder that was not used for so long goes when another comes.
+const UNUSED_MS: Millis = 10 * 60 * 1_000;
 
 /// All folders in use.
 pub struct Folders {
@@ -37,6 +40,8 @@ pub struct Folders {
     projects: Projects,
     handle: Handle,
     known: Mutex<HashMap<String, Known>>,
+    /// Those that came into use and were not announced yet.
+    begun: Mutex<Vec<String>>,
     local: Arc<RwLock<Vec<LocalServer>>>,
     local_at: tokio::sync::Mutex<Option<Millis>>,
 }
@@ -81,6 +86,7 @@ impl Folders {
             clock,
             handle,
             known: Mutex::default(),
+            begun: Mutex::default(),
             local: Arc::default(),
             local_at: tokio::sync::Mutex::default(),
         }
@@ -164,6 +170,7 @@ impl Folders {
             local: Arc::clone(&self.local),
             resolved: Mutex::default(),
         };
+        let exists = path.is_dir();
         let folder = Arc::new(Folder {
             directory: path,
             worktree,
@@ -175,19 +182,25 @@ impl Folders {
             environment: Arc::clone(&self.environment),
             paths: Arc::clone(&self.paths),
         });
-        self.keep(
-            directory,
-            Known {
+        // A name that anybody can make up is not remembered.
+        if exists {
+            let known = Known {
                 folder: Arc::clone(&folder),
                 facts: facts.clone(),
                 checked: now,
-            },
-        );
+            };
+            self.keep(directory, known, now);
+        }
         Instance { folder, facts }
     }
 
-    fn keep(&self, directory: &str, entry: Known) {
+    fn keep(&self, directory: &str, entry: Known, now: Millis) {
         let mut known = self.known.lock();
+        let before = known.len();
+        known.retain(|_, known| known.checked + UNUSED_MS > now);
+        if known.len() < before {
+            known.shrink_to(FOLDERS_MAX);
+        }
         if known.len() >= FOLDERS_MAX
             && let Some(oldest) = known
                 .iter()
@@ -196,7 +209,23 @@ impl Folders {
         {
             known.remove(&oldest);
         }
-        known.insert(directory.to_string(), entry);
+        if known.insert(directory.to_string(), entry).is_none() {
+            let mut begun = self.begun.lock();
+            if begun.len() < FOLDERS_MAX {
+                begun.push(directory.to_string());
+            }
+        }
+    }
+
+    /// The folders that came into use since the last call.
+    pub fn begun(&self) -> Vec<String> {
+        std::mem::take(&mut self.begun.lock())
+    }
+
+    /// How many folders are kept.
+    #[cfg(test)]
+    fn kept(&self) -> usize {
+        self.known.lock().len()
     }
 
     fn auth_map(&self) -> BTreeMap<String, Value> {
@@ -335,5 +364,51 @@ impl Models for FolderModels {
     fn small_model(&self, provider: &str) -> Option<ModelRef> {
         self.with_sources(|sources| resolve::small_model(sources, provider))
             .map(reference)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FOLDERS_MAX, Folders, UNUSED_MS};
+    use kilo_config::{Environment, Paths};
+    use kilo_ports::fakes::FakeClock;
+    use std::sync::Arc;
+    use tokio::runtime::Handle;
+
+    #[tokio::test]
+    async fn folders_that_are_not_used_or_not_there_are_not_kept() {
+        let home = kilo_tests::Home::new();
+        let environment = Environment {
+            home: home.path().into(),
+            cwd: home.path().into(),
+            temp: home.path().into(),
+            ..Environment::default()
+        };
+        let paths = Paths::of(&environment);
+        let clock = Arc::new(FakeClock::at(1));
+        let folders = Arc::new(Folders::new(
+            Arc::new(environment),
+            Arc::new(paths),
+            Arc::clone(&clock) as _,
+            Handle::current(),
+        ));
+        let use_one = async |name: String| {
+            let path = home.path().join(name).display().to_string();
+            assert!(folders.instance(&path).await.is_ok());
+        };
+        for number in 0..20 {
+            use_one(format!("missing{number}")).await;
+        }
+        assert_eq!(folders.kept(), 0);
+        for number in 0..FOLDERS_MAX + 5 {
+            std::fs::create_dir(home.path().join(format!("there{number}"))).expect("a folder");
+            use_one(format!("there{number}")).await;
+        }
+        assert_eq!(folders.kept(), FOLDERS_MAX);
+        assert_eq!(folders.begun().len(), FOLDERS_MAX);
+        clock.advance(UNUSED_MS + 1);
+        std::fs::create_dir(home.path().join("last")).expect("a folder");
+        use_one("last".into()).await;
+        assert_eq!((folders.kept(), folders.begun().len()), (1, 1));
     }
 }

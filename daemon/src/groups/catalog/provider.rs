@@ -4,6 +4,7 @@ use super::super::Answer;
 use crate::daemon::Daemon;
 use kilo_edge::{Reply, Request};
 use kilo_provider::resolve::{self, Sources};
+use serde_json::json;
 use std::sync::Arc;
 
 /// Makes an answer from everything that decides about models, on a blocking thread: the whole catalogue is megabytes.
@@ -28,6 +29,8 @@ pub(in super::super) async fn answer(
 pub(super) async fn list(daemon: Arc<Daemon>, request: Request) -> Answer {
     if request.query.flag("refresh") {
         daemon.folders.refresh_catalog().await?;
+        let engine = daemon.engine().await?;
+        engine.publish(None, None, "catalog.updated", &json!({}), false);
     }
     answer(daemon, request, resolve::provider_list_json).await
 }

@@ -33,7 +33,13 @@ async fn current(daemon: &Daemon, request: &Request) -> Result<Project, Fault> {
         sandboxes: Vec::new(),
     };
     keep(daemon, &engine, &project)?;
+    announce(&engine, &project);
     Ok(project)
+}
+
+fn announce(engine: &kilo_session::Engine, project: &Project) {
+    let properties = serde_json::to_value(project).unwrap_or(Value::Null);
+    engine.publish(None, None, "project.updated", &properties, false);
 }
 
 fn stored(body: Option<Bytes>) -> Option<Project> {
@@ -81,8 +87,7 @@ pub(super) async fn update(daemon: Arc<Daemon>, request: Request) -> Answer {
     }
     project.time.updated = daemon.clock.now();
     keep(&daemon, &engine, &project)?;
-    let properties = serde_json::to_value(&project).unwrap_or(Value::Null);
-    engine.publish(None, None, "project.updated", &properties, false);
+    announce(&engine, &project);
     Reply::json(&project)
 }
 
