@@ -91,7 +91,9 @@ async fn list(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     Ok(Reply::Json {
         status: 200,
-        body: engine.list_json(&filter),
+        body: daemon
+            .blocking(move || Ok(engine.list_json(&filter)))
+            .await?,
     })
 }
 
@@ -173,7 +175,9 @@ async fn children(daemon: Arc<Daemon>, request: Request) -> Answer {
     engine.head(&parent)?;
     Ok(Reply::Json {
         status: 200,
-        body: engine.heads_json(&engine.catalog().children(&parent)),
+        body: daemon
+            .blocking(move || Ok(engine.heads_json(&engine.catalog().children(&parent))))
+            .await?,
     })
 }
 

@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Records that one answer of `/sync/history` reads at a time.
-const READ_AT_ONCE: usize = 2_048;
+const READ_AT_ONCE: usize = 256;
 /// Events in one answer of `/sync/history`.
 const EVENTS_MAX: usize = 20_000;
+/// Bytes in one answer, or a little more. A client asks again with the numbers that it has by then, until nothing comes.
+const EVENTS_BYTES_MAX: usize = 8 << 20;
 
 async fn follow(daemon: Arc<Daemon>, request: Request, scope: Scope) -> Answer {
     let engine = daemon.engine().await?;
@@ -45,7 +47,7 @@ pub(super) async fn history(daemon: Arc<Daemon>, request: Request) -> Answer {
     let events = daemon
         .blocking(move || {
             let mut events = Vec::new();
-            let mut after = 0;
+            let (mut after, mut bytes) = (0, 0);
             loop {
                 let records = engine.store().after(after, READ_AT_ONCE)?;
                 let Some(last) = records.last() else {
@@ -69,6 +71,7 @@ pub(super) async fn history(daemon: Arc<Daemon>, request: Request) -> Answer {
                     else {
                         continue;
                     };
+                    bytes += record.body.len();
                     events.push(json!({
                         "id": event["id"],
                         "aggregate_id": event["aggregateID"],
@@ -76,7 +79,7 @@ pub(super) async fn history(daemon: Arc<Daemon>, request: Request) -> Answer {
                         "type": event["type"],
                         "data": event["data"],
                     }));
-                    if events.len() >= EVENTS_MAX {
+                    if events.len() >= EVENTS_MAX || bytes >= EVENTS_BYTES_MAX {
                         return Ok(events);
                     }
                 }
