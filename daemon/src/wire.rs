@@ -6,6 +6,7 @@ mod tests;
 use crate::daemon::{Daemon, Readiness};
 use crate::folders::{EngineFolders, Folders};
 use crate::groups;
+use crate::paths::private_folder;
 use crate::toolbox::Tools;
 use kilo_config::{Environment, Paths};
 use kilo_edge::{
@@ -120,7 +121,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         (Some(_), _) => None,
         (None, true) => Some(Secret::random()),
         (None, false) => {
-            std::fs::create_dir_all(&paths.state).map_err(system("the state folder"))?;
+            private_folder(&paths.state).map_err(system("the state folder"))?;
             Some(token_file(&paths.state.join("token")).map_err(system("the token file"))?)
         }
     };
@@ -422,6 +423,11 @@ impl Opening {
             handle,
             placement,
         } = self;
+        for folder in [&context.paths.data, &context.paths.tool_output] {
+            if let Err(error) = private_folder(folder) {
+                tracing::warn!(folder = %folder.display(), %error, "a folder is open to other users");
+            }
+        }
         let options = StoreOptions::new(&context.paths.engine, std::process::id());
         let store = LogStore::open(StoreOptions {
             lock_wait: context.lock_wait,
