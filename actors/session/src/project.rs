@@ -6,10 +6,17 @@
 use crate::brief;
 use crate::record::{Logged, Record};
 use bytes::Bytes;
-use kilo_protocol::{Frame, ProjectId, SessionId};
-use serde::Serialize;
-use serde_json::json;
+use kilo_protocol::event::{
+    Diff, Drained, Event, Failure, FileEdited, MessageGone, MessageInfo, PartDelta, PartGone,
+    PartInfo, PermissionReplied, QuestionClosed, QuestionReplied, Queue, SessionInfo, SessionOnly,
+    StatusInfo, Todos, TurnClosed,
+};
+use kilo_protocol::model::Session;
+use kilo_protocol::{Frame, ProjectId, QuestionId, SessionId};
+use serde_json::Value;
+use std::borrow::Cow;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Where a session's events belong.
@@ -25,17 +32,16 @@ pub struct Address {
 
 /// The frames of a record, without positions; empty for what is not on the wire.
 pub fn frames(address: &Address, logged: &Logged) -> Vec<Frame> {
-    let Some((name, properties)) = event(address, &logged.record) else {
+    let Some(event) = event(address, &logged.record) else {
         return Vec::new();
     };
+    let (json, properties) = plain(logged, &event);
+    let mirror = logged
+        .sync
+        .map(|number| mirror(address, logged, event.name(), number, &json[properties]));
     let mut frames = Vec::with_capacity(2);
-    frames.push(frame(address, plain(logged, name, &properties)));
-    if let Some(number) = logged.sync {
-        frames.push(frame(
-            address,
-            mirror(address, logged, name, number, &properties),
-        ));
-    }
+    frames.push(frame(address, json));
+    frames.extend(mirror.map(|json| frame(address, json)));
     frames
 }
 
@@ -49,16 +55,24 @@ fn frame(address: &Address, json: Vec<u8>) -> Frame {
     }
 }
 
-fn plain(logged: &Logged, name: &str, properties: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(properties.len() + 96);
-    let _ = write!(
-        out,
-        r#"{{"id":"{}","type":"{name}","properties":"#,
-        logged.event
-    );
-    out.extend_from_slice(properties);
+/// The event's JSON, and where its properties are in it.
+fn plain(logged: &Logged, event: &Event<'_>) -> (Vec<u8>, Range<usize>) {
+    // Most events are pieces of text: one allocation each.
+    let text_bytes = match event {
+        Event::PartDelta(piece) => piece.delta.len(),
+        _ => 512,
+    };
+    let mut out = Vec::with_capacity(text_bytes + 320);
+    let (id, name) = (&logged.event, event.name());
+    let _ = write!(out, r#"{{"id":"{id}","type":"{name}","properties":"#);
+    let start = out.len();
+    if event.write_properties(&mut out).is_err() {
+        out.truncate(start);
+        out.extend_from_slice(b"{}");
+    }
+    let properties = start..out.len();
     out.push(b'}');
-    out
+    (out, properties)
 }
 
 fn mirror(
@@ -80,104 +94,223 @@ fn mirror(
     out
 }
 
-fn bytes(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).unwrap_or_else(|_| b"{}".to_vec())
-}
-
-/// `{sessionID, KEY: VALUE}` without building a tree.
-fn with_session(session: &SessionId, key: &str, value: &impl Serialize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(512);
-    let _ = write!(out, r#"{{"sessionID":"{session}","{key}":"#);
-    if serde_json::to_writer(&mut out, value).is_err() {
-        out.extend_from_slice(b"null");
-    }
-    out.push(b'}');
-    out
-}
-
-/// The event's name and its properties as JSON.
-fn event(address: &Address, record: &Record) -> Option<(&'static str, Vec<u8>)> {
-    let session = &address.session;
+/// What a record tells clients.
+fn event<'a>(address: &'a Address, record: &'a Record) -> Option<Event<'a>> {
+    let session_id = || Cow::Borrowed(&address.session);
+    let head = |info: &'a Session| SessionInfo {
+        session_id: session_id(),
+        info: Cow::Borrowed(info),
+    };
+    let only = || SessionOnly {
+        session_id: session_id(),
+    };
+    let closed = |id: &'a QuestionId| QuestionClosed {
+        session_id: session_id(),
+        request_id: Cow::Borrowed(id),
+    };
     Some(match record {
-        Record::SessionCreated(info) => ("session.created", with_session(session, "info", info)),
-        Record::SessionUpdated(info) => ("session.updated", with_session(session, "info", info)),
-        Record::SessionDeleted(info) => ("session.deleted", with_session(&info.id, "info", info)),
-        Record::MessageUpdated(info) => ("message.updated", with_session(session, "info", info)),
-        Record::MessageRemoved(message) => (
-            "message.removed",
-            with_session(session, "messageID", message),
-        ),
-        Record::PartUpdated(part, at) => {
-            let mut out = with_session(session, "part", part);
-            out.pop();
-            let _ = write!(out, r#","time":{at}}}"#);
-            ("message.part.updated", out)
-        }
-        Record::PartDelta(delta) => {
-            let mut out = Vec::with_capacity(delta.text.len() + 160);
-            let (message, part) = (&delta.message, &delta.part);
-            let _ = write!(
-                out,
-                r#"{{"sessionID":"{session}","messageID":"{message}","partID":"{part}","field":"text","delta":"#
-            );
-            if serde_json::to_writer(&mut out, &delta.text).is_err() {
-                out.extend_from_slice(b"\"\"");
-            }
-            out.push(b'}');
-            ("message.part.delta", out)
-        }
-        Record::PartRemoved(message, part) => (
-            "message.part.removed",
-            bytes(&json!({"sessionID": session, "messageID": message, "partID": part})),
-        ),
-        Record::TurnOpened(_) => ("session.turn.open", bytes(&json!({"sessionID": session}))),
-        Record::TurnClosed(reason) => (
-            "session.turn.close",
-            with_session(session, "reason", &reason.as_str()),
-        ),
-        Record::StatusChanged(status) => {
-            ("session.status", with_session(session, "status", status))
-        }
-        Record::Idle => ("session.idle", bytes(&json!({"sessionID": session}))),
-        Record::Failed(error) => ("session.error", with_session(session, "error", error)),
-        Record::QueueChanged(queued) => (
-            "session.queue.changed",
-            with_session(session, "queued", queued),
-        ),
-        Record::PermissionAsked(request) => {
-            ("permission.asked", bytes(&brief::permission(request)))
-        }
-        Record::PermissionReplied(id, reply) => (
-            "permission.replied",
-            bytes(&json!({"sessionID": session, "requestID": id, "reply": reply})),
-        ),
-        Record::QuestionAsked(request) => ("question.asked", bytes(&brief::question(request))),
-        Record::QuestionReplied(id, answers) => (
-            "question.replied",
-            bytes(&json!({"sessionID": session, "requestID": id, "answers": answers})),
-        ),
-        Record::QuestionRejected(id) => (
-            "question.rejected",
-            bytes(&json!({"sessionID": session, "requestID": id})),
-        ),
-        Record::TodosChanged(todos) => ("todo.updated", with_session(session, "todos", todos)),
-        Record::DiffChanged(diff) => ("session.diff", with_session(session, "diff", diff)),
-        Record::NetworkAsked(request) => ("session.network.asked", bytes(request)),
-        Record::NetworkAnswered(id, restored) => (
-            if *restored {
-                "session.network.replied"
-            } else {
-                "session.network.rejected"
-            },
-            bytes(&json!({"sessionID": session, "requestID": id})),
-        ),
-        Record::Compacted => ("session.compacted", bytes(&json!({"sessionID": session}))),
-        Record::DrainInterrupted => (
-            "session.drain.interrupted",
-            bytes(&json!({"sessionID": session})),
-        ),
-        Record::Drained(token) => ("session.drained", with_session(session, "token", token)),
-        Record::FileEdited(path) => ("file.edited", bytes(&json!({"file": path}))),
+        Record::SessionCreated(info) => Event::SessionCreated(head(info)),
+        Record::SessionUpdated(info) => Event::SessionUpdated(head(info)),
+        Record::SessionDeleted(info) => Event::SessionDeleted(SessionInfo {
+            session_id: Cow::Borrowed(&info.id),
+            info: Cow::Borrowed(info),
+        }),
+        Record::MessageUpdated(info) => Event::MessageUpdated(MessageInfo {
+            session_id: session_id(),
+            info: Cow::Borrowed(info),
+        }),
+        Record::MessageRemoved(message) => Event::MessageRemoved(MessageGone {
+            session_id: session_id(),
+            message_id: Cow::Borrowed(message),
+        }),
+        Record::PartUpdated(part, at) => Event::PartUpdated(PartInfo {
+            session_id: session_id(),
+            part: Cow::Borrowed(part),
+            time: *at,
+        }),
+        Record::PartDelta(delta) => Event::PartDelta(PartDelta {
+            session_id: session_id(),
+            message_id: Cow::Borrowed(&delta.message),
+            part_id: Cow::Borrowed(&delta.part),
+            field: "text".into(),
+            delta: Cow::Borrowed(&delta.text),
+        }),
+        Record::PartRemoved(message, part) => Event::PartRemoved(PartGone {
+            session_id: session_id(),
+            message_id: Cow::Borrowed(message),
+            part_id: Cow::Borrowed(part),
+        }),
+        Record::TurnOpened(_) => Event::TurnOpened(only()),
+        Record::TurnClosed(reason) => Event::TurnClosed(TurnClosed {
+            session_id: session_id(),
+            reason: reason.as_str().into(),
+        }),
+        Record::StatusChanged(status) => Event::StatusChanged(StatusInfo {
+            session_id: session_id(),
+            status: Cow::Borrowed(status),
+        }),
+        Record::Idle => Event::Idle(only()),
+        Record::Failed(error) => Event::Failed(Failure {
+            session_id: session_id(),
+            error: Cow::Borrowed(error),
+        }),
+        Record::QueueChanged(queued) => Event::QueueChanged(Queue {
+            session_id: session_id(),
+            queued: queued.into(),
+        }),
+        // Cut, a request has a field more than its type has.
+        Record::PermissionAsked(request) => other("permission.asked", brief::permission(request)),
+        Record::QuestionAsked(request) => other("question.asked", brief::question(request)),
+        Record::PermissionReplied(id, reply) => Event::PermissionReplied(PermissionReplied {
+            session_id: session_id(),
+            request_id: Cow::Borrowed(id),
+            reply: reply.into(),
+        }),
+        Record::QuestionReplied(id, answers) => Event::QuestionReplied(QuestionReplied {
+            session_id: session_id(),
+            request_id: Cow::Borrowed(id),
+            answers: answers.into(),
+        }),
+        Record::QuestionRejected(id) => Event::QuestionRejected(closed(id)),
+        Record::TodosChanged(todos) => Event::TodosChanged(Todos {
+            session_id: session_id(),
+            todos: todos.into(),
+        }),
+        Record::DiffChanged(diff) => Event::DiffChanged(Diff {
+            session_id: session_id(),
+            diff: diff.into(),
+        }),
+        Record::NetworkAsked(request) => Event::NetworkAsked(Cow::Borrowed(request)),
+        Record::NetworkAnswered(id, true) => Event::NetworkReplied(closed(id)),
+        Record::NetworkAnswered(id, false) => Event::NetworkRejected(closed(id)),
+        Record::Compacted => Event::Compacted(only()),
+        Record::DrainInterrupted => Event::DrainInterrupted(only()),
+        Record::Drained(token) => Event::Drained(Drained {
+            session_id: session_id(),
+            token: token.into(),
+        }),
+        Record::FileEdited(path) => Event::FileEdited(FileEdited {
+            file: path.to_string_lossy(),
+        }),
         Record::TurnWentOn(_) | Record::FilesChanged(..) => return None,
     })
+}
+
+fn other(name: &str, properties: Value) -> Event<'static> {
+    Event::Other {
+        name: name.to_owned(),
+        properties,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{CloseReason, Delta};
+    use crate::samples;
+    use kilo_protocol::model::{Status, TurnError};
+    use kilo_protocol::{EventId, MessageId, PartId};
+    use serde_json::json;
+
+    fn address() -> Address {
+        Address {
+            session: SessionId::from_wire("ses_1"),
+            directory: "/work".into(),
+            project: Arc::new("global".into()),
+        }
+    }
+
+    fn texts(record: Record, sync: Option<u64>) -> Vec<String> {
+        let logged = Logged {
+            event: EventId::from_wire("evt_1"),
+            sync,
+            record,
+        };
+        let texts = frames(&address(), &logged).into_iter();
+        texts
+            .map(|frame| String::from_utf8(frame.json.to_vec()).expect("text"))
+            .collect()
+    }
+
+    /// Byte for byte as the JSON of the same fields in the contract's order.
+    #[test]
+    fn events_are_written_as_the_contract_has_them() {
+        let (message, part) = (MessageId::from_wire("msg_1"), PartId::from_wire("prt_1"));
+        let question = QuestionId::from_wire("que_1");
+        let text = "a \"quoted\" ü\n\u{1}";
+        let info = samples::session(5);
+        let table = [
+            (
+                Record::PartDelta(Delta {
+                    message: message.clone(),
+                    part: part.clone(),
+                    text: text.into(),
+                }),
+                "message.part.delta",
+                json!({"sessionID": "ses_1", "messageID": "msg_1", "partID": "prt_1", "field": "text", "delta": text}),
+            ),
+            (
+                Record::SessionUpdated(Box::new(info.clone())),
+                "session.updated",
+                json!({"sessionID": "ses_1", "info": info}),
+            ),
+            (
+                Record::PartRemoved(message.clone(), part),
+                "message.part.removed",
+                json!({"sessionID": "ses_1", "messageID": "msg_1", "partID": "prt_1"}),
+            ),
+            (Record::Idle, "session.idle", json!({"sessionID": "ses_1"})),
+            (
+                Record::TurnClosed(CloseReason::Error),
+                "session.turn.close",
+                json!({"sessionID": "ses_1", "reason": "error"}),
+            ),
+            (
+                Record::StatusChanged(Status::Busy),
+                "session.status",
+                json!({"sessionID": "ses_1", "status": {"type": "busy"}}),
+            ),
+            (
+                Record::Failed(TurnError::new("UnknownError", "why")),
+                "session.error",
+                json!({"sessionID": "ses_1", "error": {"name": "UnknownError", "data": {"message": "why"}}}),
+            ),
+            (
+                Record::QueueChanged(vec![message]),
+                "session.queue.changed",
+                json!({"sessionID": "ses_1", "queued": ["msg_1"]}),
+            ),
+            (
+                Record::QuestionReplied(question.clone(), vec![vec!["yes".into()]]),
+                "question.replied",
+                json!({"sessionID": "ses_1", "requestID": "que_1", "answers": [["yes"]]}),
+            ),
+            (
+                Record::NetworkAnswered(question, false),
+                "session.network.rejected",
+                json!({"sessionID": "ses_1", "requestID": "que_1"}),
+            ),
+            (
+                Record::Drained("t".into()),
+                "session.drained",
+                json!({"sessionID": "ses_1", "token": "t"}),
+            ),
+            (
+                Record::FileEdited("/work/a.rs".into()),
+                "file.edited",
+                json!({"file": "/work/a.rs"}),
+            ),
+        ];
+        for (record, name, properties) in table {
+            let plain = json!({"id": "evt_1", "type": name, "properties": properties});
+            assert_eq!(texts(record.clone(), None), [plain.to_string()]);
+            let mirror = json!({"type": "sync", "syncEvent": {
+                "id": "evt_1", "type": format!("{name}.1"), "seq": 7, "aggregateID": "ses_1", "data": properties
+            }, "id": "evt_1"});
+            assert_eq!(
+                texts(record, Some(7)),
+                [plain.to_string(), mirror.to_string()]
+            );
+        }
+    }
 }
