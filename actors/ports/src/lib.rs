@@ -3,6 +3,7 @@
 //! It must never know actix, HTTP, sled, git or a provider's wire. Start at [`store`] (the log), then [`provider`]
 //! (a model's stream), [`tool`] (what a model may call), [`sandbox`] (child processes) and [`checkpoint`].
 
+pub mod after_write;
 pub mod checkpoint;
 pub mod clock;
 pub mod files;

@@ -1,6 +1,7 @@
 //! What a model may call, and what a tool may ask of the session that runs it.
 
 use crate::BoxFuture;
+use crate::after_write::AfterWrite;
 use crate::files::Files;
 use crate::guarded::Guarded;
 use crate::sandbox::Sandbox;
@@ -260,6 +261,11 @@ pub trait ToolHost: Send + Sync + 'static {
     fn will_change(&self, path: PathBuf) -> BoxFuture<'static, ()> {
         let _ = path;
         Box::pin(std::future::ready(()))
+    }
+
+    /// What looks at files after a tool wrote them; none by default.
+    fn after_write(&self) -> Option<Arc<dyn AfterWrite>> {
+        None
     }
 
     /// Says that a file was changed (publishes `file.edited`).

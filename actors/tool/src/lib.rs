@@ -4,6 +4,7 @@
 //! nothing else. Start at [`Registry`]; then [`builtin`], one file per tool. [`place`] judges paths for all of them, and
 //! [`output`] bounds what a model gets.
 
+mod after;
 pub mod builtin;
 mod call;
 mod check;

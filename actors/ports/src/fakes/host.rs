@@ -1,10 +1,12 @@
 use crate::BoxFuture;
+use crate::after_write::AfterWrite;
 use crate::tool::{Ask, QuestionAnswer, TaskAgent, TaskAnswer, TaskOrder, ToolError, ToolHost};
 use kilo_protocol::model::{Rule, Todo};
 use kilo_protocol::{CallId, SessionId};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A host that allows everything but what `denied` names, and remembers what it was asked.
 #[derive(Default)]
@@ -25,6 +27,8 @@ pub struct FakeHost {
     pub read: Mutex<Vec<PathBuf>>,
     /// The answer to every question; `None` dismisses.
     pub answers: Mutex<Option<Vec<Vec<String>>>>,
+    /// What comes after a write.
+    pub after_write: Mutex<Option<Arc<dyn AfterWrite>>>,
     /// The rules in force.
     pub rules: Mutex<Vec<Rule>>,
 }
@@ -91,6 +95,10 @@ impl ToolHost for FakeHost {
     fn will_change(&self, path: PathBuf) -> BoxFuture<'static, ()> {
         self.will_change.lock().push(path);
         ready(())
+    }
+
+    fn after_write(&self) -> Option<Arc<dyn AfterWrite>> {
+        self.after_write.lock().clone()
     }
 
     fn file_edited(&self, path: PathBuf) {

@@ -1,5 +1,6 @@
 //! `apply_patch`: changes several files at once, all or none.
 
+use crate::after::{Written, after_write};
 use crate::call::{self, facts};
 use crate::diff::Change;
 use crate::guard::{Wanted, ask_edit};
@@ -12,7 +13,7 @@ use kilo_ports::files::Staged;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -92,8 +93,11 @@ async fn apply(
     for place in planned.iter().flat_map(Planned::places) {
         call::or_stopped(cx, cx.host.will_change(place.changed())).await?;
     }
-    let output = report(&planned);
-    let planned = carry_out(planned, locks).await?;
+    let mut planned = carry_out(planned, locks).await?;
+    let mut written: Vec<Written<'_>> = planned.iter_mut().filter_map(Planned::written).collect();
+    let after = after_write(cx, &mut written).await;
+    let output = format!("{}{}", report(&planned), after.note);
+    let metadata = request(&planned);
     let mut changed: Vec<PathBuf> = Vec::new();
     for place in planned.iter().flat_map(Planned::places) {
         cx.host.file_edited(place.absolute.clone());
@@ -105,7 +109,7 @@ async fn apply(
         format!("{} files", planned.len())
     };
     let metadata = facts([
-        ("diagnostics", json!({})),
+        ("diagnostics", after.diagnostics.into()),
         ("diff", metadata["diff"].clone()),
         ("files", metadata["files"].clone()),
     ]);
@@ -280,6 +284,16 @@ impl Planned {
         [&self.file]
             .into_iter()
             .chain(self.target.as_ref().map(|(_, file)| file))
+    }
+
+    /// The file as it was written, for what comes after.
+    fn written(&mut self) -> Option<Written<'_>> {
+        Some(Written {
+            place: self.target.as_ref().map_or(&self.place, |(place, _)| place),
+            old: &self.file.text,
+            new: self.new.as_deref()?,
+            change: &mut self.change,
+        })
     }
 
     fn changes_nothing(&self) -> bool {

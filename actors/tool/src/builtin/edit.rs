@@ -4,6 +4,7 @@ mod lines;
 mod matchers;
 mod replacement;
 
+use crate::after::{Written, after_write};
 use crate::call::{self, facts};
 use crate::diff::Change;
 use crate::guard::{Wanted, ask_edit};
@@ -17,7 +18,7 @@ use matchers::{Found, find, is_disproportionate};
 use replacement::replacement;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// Replaces text in a file.
@@ -71,7 +72,7 @@ async fn edit(input: EditInput, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOu
     super::refuse_reserved(&place)?;
     place.admit(cx).await?;
     let file = TextFile::load(&place).await?;
-    let (new, change) = {
+    let (new, mut change) = {
         let (old, shown) = (file.text.clone(), file.shown.clone());
         let exists = file.exists();
         call::blocking(move || {
@@ -88,21 +89,28 @@ async fn edit(input: EditInput, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOu
         new: Some(&new),
     };
     ask_edit(cx, &[wanted], change.request()).await?;
+    call::or_stopped(cx, cx.host.will_change(place.changed())).await?;
+    let file = file.replace(locks, bytes).await?;
+    let written = Written {
+        place: &place,
+        old: &file.text,
+        new: &new,
+        change: &mut change,
+    };
+    let after = after_write(cx, &mut [written]).await;
     let known = facts([
         ("diff", change.patch.clone().into()),
         ("filediff", change.filediff()),
-        ("diagnostics", json!({})),
+        ("diagnostics", after.diagnostics.clone().into()),
     ]);
-    call::or_stopped(cx, cx.host.will_change(place.changed())).await?;
-    file.replace(locks, bytes).await?;
     cx.host.progress(&cx.call, None, known);
     cx.host.mark_read(place.absolute.clone());
     cx.host.file_edited(place.absolute.clone());
     Ok(ToolOutput {
         title: place.relative.clone(),
-        output: "Edit applied successfully.".into(),
+        output: format!("Edit applied successfully.{}", after.note),
         metadata: facts([
-            ("diagnostics", json!({})),
+            ("diagnostics", after.diagnostics.into()),
             ("diff", change.patch.clone().into()),
             ("filediff", change.filediff()),
         ]),

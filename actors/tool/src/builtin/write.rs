@@ -1,5 +1,6 @@
 //! `write`: gives a file a whole new content.
 
+use crate::after::{Written, after_write};
 use crate::call::{self, facts};
 use crate::diff::Change;
 use crate::guard::{Wanted, ask_edit};
@@ -11,7 +12,7 @@ use kilo_ports::BoxFuture;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// Writes a file, and the folders above it.
@@ -59,7 +60,7 @@ async fn write(input: WriteInput, cx: &ToolCx, locks: &FileLocks) -> Result<Tool
     place.admit(cx).await?;
     let file = TextFile::load(&place).await?;
     let exists = file.exists();
-    let (new, change) = {
+    let (new, mut change) = {
         let (old, shown) = (file.text.clone(), file.shown.clone());
         call::blocking(move || {
             let content = input
@@ -80,14 +81,21 @@ async fn write(input: WriteInput, cx: &ToolCx, locks: &FileLocks) -> Result<Tool
     };
     ask_edit(cx, &[wanted], change.request()).await?;
     call::or_stopped(cx, cx.host.will_change(place.changed())).await?;
-    file.replace(locks, bytes).await?;
+    let file = file.replace(locks, bytes).await?;
+    let written = Written {
+        place: &place,
+        old: &file.text,
+        new: &new,
+        change: &mut change,
+    };
+    let after = after_write(cx, &mut [written]).await;
     cx.host.mark_read(place.absolute.clone());
     cx.host.file_edited(place.absolute.clone());
     Ok(ToolOutput {
         title: place.relative.clone(),
-        output: "Wrote file successfully.".into(),
+        output: format!("Wrote file successfully.{}", after.note),
         metadata: facts([
-            ("diagnostics", json!({})),
+            ("diagnostics", after.diagnostics.into()),
             ("filepath", place.shown().into()),
             ("exists", exists.into()),
             ("diff", change.patch.clone().into()),

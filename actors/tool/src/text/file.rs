@@ -88,15 +88,17 @@ impl TextFile {
         self.spot.remove()
     }
 
-    /// Replaces the file's content with `bytes`, unless it was changed since it was loaded.
-    pub async fn replace(self, locks: &FileLocks, bytes: Vec<u8>) -> Result<(), ToolError> {
+    /// Replaces the file's content with `bytes`, unless it was changed since it was loaded. Gives it back as it was loaded.
+    pub async fn replace(self, locks: &FileLocks, bytes: Vec<u8>) -> Result<Self, ToolError> {
         let held = locks.hold(&[self.spot.real()]).await;
         call::blocking(move || {
             let _held = held;
             self.still_same()?;
             let written = self.stage(bytes).and_then(Staged::commit);
-            written
-                .map_err(|error| ToolError::failed(format!("Cannot write {}: {error}", self.shown)))
+            written.map_err(|error| {
+                ToolError::failed(format!("Cannot write {}: {error}", self.shown))
+            })?;
+            Ok(self)
         })
         .await
     }

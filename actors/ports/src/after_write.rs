@@ -1,0 +1,32 @@
+//! What comes after a tool wrote files: a formatter, a language server's diagnostics. There is none yet.
+
+use crate::BoxFuture;
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+use tokio_util::sync::CancellationToken;
+
+/// Milliseconds that a tool waits for what comes after its write.
+pub const AFTER_WRITE_MS_MAX: u64 = 10_000;
+
+/// What came of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Aftermath {
+    /// Files (absolute, of those that were written) that were changed once more.
+    pub changed: Vec<PathBuf>,
+    /// What was found wrong, by file, in the shape that clients show; empty where nothing was.
+    pub diagnostics: Map<String, Value>,
+    /// What the model should know.
+    pub note: Option<String>,
+}
+
+/// Looks at files that a tool has just written, and may change them.
+pub trait AfterWrite: Send + Sync + 'static {
+    /// Looks at `files` (absolute) of the session's folder `directory`. The tool waits [`AFTER_WRITE_MS_MAX`] at most, then
+    /// fires `cancel` and goes on without an answer.
+    fn after_write(
+        &self,
+        directory: PathBuf,
+        files: Vec<PathBuf>,
+        cancel: CancellationToken,
+    ) -> BoxFuture<'static, Aftermath>;
+}
