@@ -201,21 +201,21 @@ pub fn copies(words: &[Word]) -> Option<Copies> {
 /// an input.
 fn replaced(name: &str, rest: &[Word]) -> Vec<Operand> {
     let plain = plain_operands(name, rest);
-    let keeps = rest.iter().any(|word| {
+    let shows = rest.iter().any(|word| {
         let head = word.head();
-        matches!(
-            head,
-            "--stdout" | "--to-stdout" | "--list" | "--test" | "--keep"
-        ) || (head.starts_with('-') && !head.starts_with("--") && head.contains(['c', 'l', 't']))
+        matches!(head, "--stdout" | "--to-stdout" | "--list" | "--test")
+            || (head.starts_with('-') && !head.starts_with("--") && head.contains(['c', 'l', 't']))
     });
     let (words, role): (&[&Word], Role) = match name {
+        "tar" | "bsdtar" | "gtar" => return archive(rest),
         "uniq" => (plain.get(1..2).unwrap_or_default(), Role::Edit),
         "mv" | "gmv" if has_target_option(rest) => (&plain, Role::Write),
         "mv" | "gmv" => (
             plain.split_last().map_or(&[], |(_, sources)| sources),
             Role::Write,
         ),
-        _ if REPLACERS.contains(&name) && !keeps => (&plain, Role::Write),
+        // What `--keep` keeps is joined by a new file all the same.
+        _ if REPLACERS.contains(&name) && !shows => (&plain, Role::Write),
         _ => return Vec::new(),
     };
     let operand = |word: &&Word| Operand {
@@ -223,7 +223,40 @@ fn replaced(name: &str, rest: &[Word]) -> Vec<Operand> {
         role,
         recursive: false,
     };
-    words.iter().map(operand).collect()
+    let mut found: Vec<Operand> = words.iter().map(operand).collect();
+    if REPLACERS.contains(&name) {
+        found.extend(words.iter().filter_map(|word| {
+            let text = word.literal()?;
+            let word = Word::quoted(text.rsplit_once('.')?.0);
+            Some(operand(&&word))
+        }));
+    }
+    found
+}
+
+/// The archive of `tar`, which its letter `f` names, with a dash before the letters or without.
+fn archive(rest: &[Word]) -> Vec<Operand> {
+    let mut found = Vec::new();
+    for (at, pair) in rest.windows(2).enumerate() {
+        let [letters, file] = pair else { continue };
+        let head = letters.head();
+        let is_cluster = head.starts_with('-') && !head.starts_with("--") && head.ends_with('f');
+        let is_old = at == 0 && !head.starts_with('-') && head.contains('f');
+        if is_cluster || is_old {
+            let makes = rest.iter().any(|word| {
+                let head = word.head();
+                let short = head.starts_with('-') && !head.starts_with("--");
+                matches!(head, "--create" | "--append" | "--update" | "--concatenate")
+                    || ((short || is_old) && head.contains(['c', 'r', 'u', 'A']))
+            });
+            found.push(Operand {
+                word: file.clone(),
+                role: if makes { Role::Write } else { Role::Read },
+                recursive: false,
+            });
+        }
+    }
+    found
 }
 
 /// Searches that show what stands in every file below a folder, hidden ones included.

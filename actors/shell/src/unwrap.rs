@@ -191,6 +191,20 @@ pub fn inner(words: &[Word], stdin: Option<&str>) -> Option<Inner> {
     }
 }
 
+/// Whether a program that runs another one does so in another folder.
+pub fn moves(words: &[Word]) -> bool {
+    let program = words.first().and_then(Word::literal).unwrap_or_default();
+    let options: &[&str] = match base_name(&program) {
+        "env" => &["-C", "--c"],
+        "sudo" => &["-D", "-R", "--chd", "--chr"],
+        "chroot" => return true,
+        _ => return false,
+    };
+    words
+        .iter()
+        .any(|word| options.iter().any(|option| word.head().starts_with(option)))
+}
+
 /// Whether a command runs a text or a program that only the running shell knows; `inner` is what could be told of it.
 pub fn hides(words: &[Word], inner: Option<&Inner>) -> bool {
     let Some((first, rest)) = words.split_first() else {

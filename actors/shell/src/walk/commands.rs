@@ -116,6 +116,12 @@ impl Walker {
         if unwrap::hides(words, inner.as_ref()) || is_spliced(inner.as_ref(), extras) {
             self.note(&pattern(words, &extras.redirections), Why::Unknown, None);
         }
+        let anywhere = [Cwd::unknown()];
+        let cwds = if unwrap::moves(words) {
+            &anywhere[..]
+        } else {
+            cwds
+        };
         match inner {
             Some(Inner::Transparent(inner)) => self.nested(&inner, extras, cwds),
             Some(Inner::Command(inner)) => {

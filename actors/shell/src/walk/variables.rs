@@ -207,6 +207,7 @@ impl Walker {
                     self.set_variable(&name, None, &whole);
                 }
             }
+            "env" => self.named_by_option(rest, 'u', &whole),
             "printf" => self.named_by_option(rest, 'v', &whole),
             "wait" => self.named_by_option(rest, 'p', &whole),
             "let" => {
