@@ -1,6 +1,6 @@
 //! What runs inside the clones: no allocation, no panic, no lock, no thread-local storage (see the parent module).
 
-use super::{Report, SIGNAL, TERMINATE};
+use super::words::{Report, SIGNAL, TERMINATE};
 use crate::launch::Launch;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode as FileMode, OFlags};

@@ -1,6 +1,6 @@
 //! One file's content, with what changed in it.
 
-use super::{FileError, inside, read, relative};
+use super::open::{FileError, inside, read, relative};
 use crate::{patch, vcs};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -2,8 +2,8 @@
 //!
 //! An image is a word: `file:none`, or `file:KIND:OID` with the blob in the shadow repository.
 
-use super::failed;
 use super::paths::resolved;
+use super::workers::failed;
 use super::worktree::Worktree;
 use crate::beneath::{Beneath, Content, Found, Kind};
 use git2::{ObjectType, OdbLookupFlags, Oid, Repository};

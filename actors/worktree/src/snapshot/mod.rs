@@ -6,6 +6,7 @@
 mod glance;
 mod ignores;
 mod image;
+mod limits;
 mod merge;
 mod omitted;
 mod paths;
@@ -18,6 +19,7 @@ mod total;
 mod tracked;
 mod undo;
 mod walk;
+mod workers;
 mod worktree;
 
 use crate::checkout::Checkout;
@@ -26,58 +28,18 @@ use kilo_ports::BoxFuture;
 use kilo_ports::checkpoint::{CheckpointError, Checkpoints, FileChange, LeftAlone, Restored};
 use kilo_protocol::model::FileDiff;
 use parking_lot::Mutex;
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use undo::Direction;
+use workers::Workers;
 use worktree::Worktree;
 
+pub use limits::Limits;
 pub use prune::PruneReport;
 
 /// Worktrees whose state stays in memory.
 const WORKTREES_MAX: usize = 16;
-/// Walks, diffs and undos that run at one time.
-const HEAVY_MAX: usize = 4;
-/// Look-ups of worktrees that run at one time.
-const LIGHT_MAX: usize = 16;
-
-/// How much a checkpoint may take.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// An untracked file over this is left out (2 MiB).
-    pub untracked_file_bytes_max: u64,
-    /// A changed tracked file over this is left out (64 MiB).
-    pub tracked_file_bytes_max: u64,
-    /// A file that a tool names is kept up to this, ignored or not (16 MiB).
-    pub named_file_bytes_max: u64,
-    /// Files of a worktree; over it `track` fails (500,000).
-    pub files_max: usize,
-    /// Bytes that one walk reads; over it `track` fails before it reads any (1 GiB).
-    pub walk_bytes_max: u64,
-    /// Bytes of one worktree's checkpoints; over it `track` fails until a prune made room (4 GiB).
-    pub store_bytes_max: u64,
-    /// How long one walk may take (60 s).
-    pub walk_ms_max: u64,
-    /// How long a caller waits, walks of others included (150 s).
-    pub wait_ms_max: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            untracked_file_bytes_max: 2 << 20,
-            tracked_file_bytes_max: 64 << 20,
-            named_file_bytes_max: 16 << 20,
-            files_max: 500_000,
-            walk_bytes_max: 1 << 30,
-            store_bytes_max: 4 << 30,
-            walk_ms_max: 60_000,
-            wait_ms_max: 150_000,
-        }
-    }
-}
 
 /// Keeps checkpoints in shadow git repositories below one folder. Needs a tokio runtime with time.
 ///
@@ -93,8 +55,7 @@ struct Shared {
     limits: Limits,
     /// Last used last.
     worktrees: Mutex<Vec<Arc<Worktree>>>,
-    heavy: Arc<Semaphore>,
-    light: Arc<Semaphore>,
+    workers: Workers,
 }
 
 impl GitCheckpoints {
@@ -129,10 +90,6 @@ impl GitCheckpoints {
     }
 
     fn build(folder: PathBuf, refused: Vec<PathBuf>, limits: Limits) -> Self {
-        let (heavy, light) = (
-            Arc::new(Semaphore::new(HEAVY_MAX)),
-            Arc::new(Semaphore::new(LIGHT_MAX)),
-        );
         let worktrees = Mutex::new(Vec::new());
         Self {
             shared: Arc::new(Shared {
@@ -140,8 +97,7 @@ impl GitCheckpoints {
                 refused,
                 limits,
                 worktrees,
-                heavy,
-                light,
+                workers: Workers::default(),
             }),
         }
     }
@@ -162,6 +118,7 @@ impl GitCheckpoints {
             let _turn = worktree.turn.lock().await;
             let target = Arc::clone(&worktree);
             shared
+                .workers
                 .heavy(move || prune::prune(&target, &keep, age))
                 .await
         };
@@ -176,7 +133,7 @@ impl GitCheckpoints {
             let _turn = worktree.turn.lock().await;
             shared.forget(&worktree);
             let target = Arc::clone(&worktree);
-            shared.heavy(move || target.remove()).await
+            shared.workers.heavy(move || target.remove()).await
         };
         self.shared.bounded(work).await
     }
@@ -187,6 +144,7 @@ impl GitCheckpoints {
         let folder = self.shared.folder.clone();
         let work = self
             .shared
+            .workers
             .heavy(move || Ok(store::remove_orphans(&folder, age)));
         self.shared.bounded(work).await
     }
@@ -196,7 +154,13 @@ impl Checkpoints for GitCheckpoints {
     fn track(&self, directory: PathBuf) -> BoxFuture<'static, Result<String, CheckpointError>> {
         let shared = Arc::clone(&self.shared);
         async move {
-            let work = async { shared.worktree(directory).await?.track(&shared).await };
+            let work = async {
+                shared
+                    .worktree(directory)
+                    .await?
+                    .track(&shared.workers, &shared.limits)
+                    .await
+            };
             shared.bounded(work).await
         }
         .boxed()
@@ -216,7 +180,7 @@ impl Checkpoints for GitCheckpoints {
         directory: PathBuf,
         changes: Vec<FileChange>,
     ) -> BoxFuture<'static, Result<Vec<FileDiff>, CheckpointError>> {
-        self.reading(directory, move |worktree| total::diff(worktree, &changes))
+        self.reading(directory, move |worktree| worktree.diff_of(&changes))
     }
 
     fn changed(
@@ -286,7 +250,7 @@ impl GitCheckpoints {
         async move {
             let work = async {
                 let worktree = shared.worktree(directory).await?;
-                shared.heavy(move || work(&worktree)).await
+                shared.workers.heavy(move || work(&worktree)).await
             };
             shared.bounded(work).await
         }
@@ -305,7 +269,7 @@ impl GitCheckpoints {
                 let worktree = shared.worktree(directory).await?;
                 let _turn = worktree.turn.lock().await;
                 let target = Arc::clone(&worktree);
-                shared.heavy(move || work(&target)).await
+                shared.workers.heavy(move || work(&target)).await
             };
             shared.bounded(work).await
         }
@@ -320,7 +284,7 @@ impl Shared {
         directory: PathBuf,
     ) -> Result<Arc<Worktree>, CheckpointError> {
         let shared = Arc::clone(self);
-        blocking(&self.light, move || {
+        let look = move || {
             let checkout =
                 Checkout::find(&directory).filter(|checkout| !shared.refuses(&checkout.root));
             let checkout = checkout.ok_or(CheckpointError::NotARepository(directory))?;
@@ -330,8 +294,8 @@ impl Shared {
                 return Err(error);
             }
             Ok(worktree)
-        })
-        .await
+        };
+        self.workers.light(look).await
     }
 
     fn refuses(&self, root: &Path) -> bool {
@@ -369,13 +333,6 @@ impl Shared {
             .retain(|known| !Arc::ptr_eq(known, worktree));
     }
 
-    async fn heavy<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, CheckpointError> + Send + 'static,
-    ) -> Result<T, CheckpointError> {
-        blocking(&self.heavy, work).await
-    }
-
     /// Waits for `work`, but not for ever: a filesystem may hang.
     async fn bounded<T>(
         &self,
@@ -389,22 +346,4 @@ impl Shared {
             ))),
         }
     }
-}
-
-/// Runs `work` on a blocking thread under a permit of `permits`, which it keeps even if the caller goes away.
-async fn blocking<T: Send + 'static>(
-    permits: &Arc<Semaphore>,
-    work: impl FnOnce() -> Result<T, CheckpointError> + Send + 'static,
-) -> Result<T, CheckpointError> {
-    let permit = Arc::clone(permits).acquire_owned().await.map_err(failed)?;
-    let task = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
-        work()
-    });
-    task.await.map_err(failed)?
-}
-
-/// A failure of git or the disk, in words.
-fn failed(error: impl Display) -> CheckpointError {
-    CheckpointError::Failed(error.to_string())
 }

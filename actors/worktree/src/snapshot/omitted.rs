@@ -5,9 +5,9 @@
 //! path, folders ending in `/`. (Lists without the mark are older: paths only.) The file `omitted` has a line
 //! `<tree> <blob>` for each pair seen.
 
-use super::failed;
 use super::scan::{FolderNode, Left, LeftNode, Node};
 use super::store::Store;
+use super::workers::failed;
 use git2::{ObjectType, Odb, Oid, Repository};
 use kilo_ports::checkpoint::{CheckpointError, WhyLeft};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

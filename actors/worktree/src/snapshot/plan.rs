@@ -1,6 +1,5 @@
 //! What an undo is about to do to the files of a worktree, and the doing.
 
-use super::undo::FILE_BYTES_MAX;
 use crate::beneath::{Beneath, Content, Found};
 use git2::{ObjectType, Tree};
 use kilo_ports::checkpoint::{LeftAlone, Restored, WhyLeft};
@@ -9,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use tracing::warn;
 
+/// A file over this is left alone.
+pub(super) const FILE_BYTES_MAX: u64 = 256 << 20;
 /// Files in the way of one that comes back; with more, it is left alone.
 const IN_THE_WAY_MAX: usize = 10_000;
 

@@ -1,8 +1,9 @@
 //! Makes room: drops objects that no kept checkpoint needs, and packs the rest.
 
 use super::store::{Store, list};
+use super::workers::failed;
 use super::worktree::Worktree;
-use super::{failed, image, omitted};
+use super::{image, omitted};
 use crate::stamp::{Stamp, kernel_now_ns};
 use git2::{ObjectType, Odb, Oid, Repository};
 use kilo_ports::checkpoint::CheckpointError;

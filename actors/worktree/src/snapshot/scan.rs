@@ -3,11 +3,11 @@
 //! The worktree's last state is kept as a tree of [`FolderNode`]s. A scan lists each folder, keeps entries whose stamps are
 //! as they were, and marks the rest; [`super::seal`] then reads those and writes trees.
 
-use super::Limits;
-use super::failed;
 use super::glance::{self, Glance};
 use super::ignores::{Chain, Layer, refresh};
+use super::limits::Limits;
 use super::tracked::Tracked;
+use super::workers::failed;
 use crate::beneath::{Kind, is_temporary, open_folder, remove_temporary};
 use crate::stamp::{Stamp, kernel_now_ns};
 use git2::Oid;

@@ -1,9 +1,9 @@
 //! The second half of a walk: reads what the scan marked and writes blobs and trees.
 
-use super::failed;
 use super::scan::{FileNode, FolderNode, Left, LeftNode, Node};
 use super::store::Store;
 use super::tracked::Tracked;
+use super::workers::failed;
 use crate::beneath::{Kind, open_folder, read_entry};
 use crate::stamp::kernel_now_ns;
 use git2::{ObjectType, Odb, Oid};

@@ -4,7 +4,7 @@
 //! both object stores. Layout: `<snapshot folder>/<hash of the worktree's path>/` with git's own files, `worktree` (the
 //! path, for people) and `omitted` (see [`super::omitted`]).
 
-use super::failed;
+use super::workers::failed;
 use crate::beneath::{Content, Kind};
 use crate::checkout::Checkout;
 use crate::stamp::{Stamp, kernel_now_ns};

@@ -3,8 +3,8 @@
 //! Checkpoints never change, so an answer holds for good: the last ones are kept, and nobody has to store them.
 
 use super::paths::relative;
-use super::worktree::Worktree;
-use super::{failed, store};
+use super::store::{self, Store};
+use super::workers::failed;
 use crate::patch;
 use kilo_ports::checkpoint::{CheckpointError, FileChange};
 use kilo_protocol::model::FileDiff;
@@ -45,22 +45,24 @@ type Span<'a> = (&'a str, &'a str);
 
 /// The differences of the files that `changes` (oldest first) name, by path.
 pub(super) fn diff(
-    worktree: &Worktree,
+    store: &Store,
+    root: &Path,
+    totals: &Totals,
     changes: &[FileChange],
 ) -> Result<Vec<FileDiff>, CheckpointError> {
     let spans = spans(changes);
     let question = question(&spans);
-    if let Some(known) = worktree.totals.find(&question) {
+    if let Some(known) = totals.find(&question) {
         return Ok(known);
     }
     let mut files: Vec<FileDiff> = Vec::new();
     for ((from, to), paths) in spans {
-        files.extend(between(worktree, from, to, &paths)?);
+        files.extend(between(store, root, from, to, &paths)?);
     }
     files.sort_by(|a, b| a.file.cmp(&b.file));
     // A path that was a file and a folder matches as both.
     files.dedup_by(|a, b| a.file == b.file);
-    worktree.totals.keep(question, &files);
+    totals.keep(question, &files);
     Ok(files)
 }
 
@@ -104,12 +106,12 @@ fn question(spans: &BTreeMap<Span<'_>, Vec<&Path>>) -> blake3::Hash {
 }
 
 fn between(
-    worktree: &Worktree,
+    store: &Store,
+    root: &Path,
     from: &str,
     to: &str,
     paths: &[&Path],
 ) -> Result<Vec<FileDiff>, CheckpointError> {
-    let root = &worktree.checkout.root;
     let paths: Vec<PathBuf> = paths
         .iter()
         .filter_map(|path| relative(root, path).ok())
@@ -117,7 +119,7 @@ fn between(
     if paths.is_empty() {
         return Ok(Vec::new()); // git takes no path for all
     }
-    worktree.store()?.read(|repo| {
+    store.read(|repo| {
         let (old, new) = (store::tree(repo, from)?, store::tree(repo, to)?);
         let mut options = patch::options(3);
         options.disable_pathspec_match(true); // names may hold `*`

@@ -6,9 +6,10 @@
 use super::merge;
 use super::omitted::{Lists, Omitted};
 use super::paths::{relative, resolved};
-use super::plan::{Plan, Planned};
+use super::plan::{FILE_BYTES_MAX, Plan, Planned};
+use super::workers::failed;
 use super::worktree::Worktree;
-use super::{failed, image, store};
+use super::{image, store};
 use crate::beneath::{Beneath, Content, Found, Kind};
 use git2::{Repository, Tree};
 use kilo_ports::checkpoint::{CheckpointError, FileChange, Restored, WhyLeft};
@@ -16,9 +17,6 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 use tracing::warn;
-
-/// A file over this is left alone.
-pub(super) const FILE_BYTES_MAX: u64 = 256 << 20;
 
 /// Which way changes are gone through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

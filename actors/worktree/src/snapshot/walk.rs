@@ -2,12 +2,13 @@
 
 use super::glance::WALK_MAX;
 use super::ignores::{Chain, Outer};
+use super::limits::Limits;
 use super::omitted::{self, LeftOut};
 use super::scan::{Above, FolderNode, Scan};
 use super::seal::Seal;
 use super::store::Store;
 use super::tracked::Tracked;
-use super::{Limits, failed};
+use super::workers::failed;
 use crate::beneath::open_root;
 use crate::checkout::Checkout;
 use crate::stamp::kernel_now_ns;

@@ -1,9 +1,10 @@
 //! One worktree: who may walk it when, and what its checkpoints say.
 
+use super::limits::Limits;
 use super::store::{self, Store};
-use super::total::Totals;
+use super::total::{self, Totals};
 use super::walk::Walk;
-use super::{Limits, Shared, failed};
+use super::workers::{Workers, failed};
 use crate::checkout::Checkout;
 use crate::patch;
 use kilo_ports::checkpoint::{CheckpointError, FileChange, LeftAlone};
@@ -74,7 +75,11 @@ impl Worktree {
     /// Each caller takes a number, then waits its turn. A walk covers all numbers taken before it began; a caller whose
     /// number is covered by then takes that walk's result, so a crowd costs two walks and nobody gets a walk that began
     /// before it asked.
-    pub async fn track(self: Arc<Self>, shared: &Shared) -> Result<String, CheckpointError> {
+    pub async fn track(
+        self: Arc<Self>,
+        workers: &Workers,
+        limits: &Limits,
+    ) -> Result<String, CheckpointError> {
         let number = self.arrivals.fetch_add(1, Ordering::SeqCst) + 1;
         let mut last = self.turn.lock().await;
         if last.covers >= number
@@ -82,12 +87,12 @@ impl Worktree {
         {
             return result.clone();
         }
-        let (target, limits) = (Arc::clone(&self), shared.limits.clone());
+        let (target, limits) = (Arc::clone(&self), limits.clone());
         let walk = move || {
             let covers = target.arrivals.load(Ordering::SeqCst);
             Ok((covers, target.walk(&limits)))
         };
-        let (covers, result) = shared.heavy(walk).await?;
+        let (covers, result) = workers.heavy(walk).await?;
         *last = LastWalk {
             covers,
             result: Some(result.clone()),
@@ -134,6 +139,10 @@ impl Worktree {
                 .map_err(failed)?;
             patch::file_diffs(&diff).map_err(failed)
         })
+    }
+
+    pub fn diff_of(&self, changes: &[FileChange]) -> Result<Vec<FileDiff>, CheckpointError> {
+        total::diff(self.store()?, &self.checkout.root, &self.totals, changes)
     }
 
     pub fn changed(&self, from: &str, to: &str) -> Result<Vec<FileChange>, CheckpointError> {
