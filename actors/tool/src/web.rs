@@ -1,6 +1,7 @@
 //! Web pages: fetched within bounds, turned into text.
 
 pub mod address;
+pub mod decode;
 pub mod fetch;
 mod html;
 mod markdown;

@@ -4,10 +4,10 @@ use crate::call::{self, facts};
 use crate::rules;
 use crate::schema;
 use crate::web::address::Zone;
+use crate::web::decode::{is_html, text_of};
 use crate::web::fetch::{self, Answer, Page};
 use crate::web::target::{self, Lookup, Target};
 use crate::web::{to_markdown, to_text};
-use encoding_rs::{Encoding, UTF_8};
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{Access, Ask, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
 use kilo_protocol::data_url;
@@ -91,15 +91,15 @@ async fn webfetch(input: Input, cx: &ToolCx, tool: &WebFetch) -> Result<ToolOutp
     let page = follow(url, input.format, wait, cx, tool).await?;
     let title = format!(
         "{} ({})",
-        input.url.trim(),
+        without_user(&input.url),
         if page.mime.is_empty() {
             "unknown type"
         } else {
             &page.mime
         }
     );
-    if is_image(&page.mime) {
-        return Ok(image(title, &page));
+    if let Some(what) = attached(&page.mime) {
+        return Ok(attachment(title, what, &page));
     }
     let output = call::blocking(move || shown(&page, input.format)).await?;
     Ok(ToolOutput {
@@ -107,6 +107,19 @@ async fn webfetch(input: Input, cx: &ToolCx, tool: &WebFetch) -> Result<ToolOutp
         output,
         ..ToolOutput::default()
     })
+}
+
+/// The address as it was given, but for a name and password in it: the title is for everybody.
+fn without_user(given: &str) -> String {
+    let Ok(mut url) = Url::parse(given.trim()) else {
+        return given.trim().to_owned();
+    };
+    if url.username().is_empty() && url.password().is_none() {
+        return given.trim().to_owned();
+    }
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.to_string()
 }
 
 /// Goes from redirect to redirect. The time counts for each request, not for the answers of a person.
@@ -231,41 +244,37 @@ fn accept(format: Format) -> &'static str {
     }
 }
 
-fn is_image(mime: &str) -> bool {
-    matches!(
-        mime,
-        "image/png" | "image/jpeg" | "image/gif" | "image/webp"
-    )
+/// The name of what a model takes as a file, by media type.
+fn attached(mime: &str) -> Option<&'static str> {
+    match mime {
+        "image/png" | "image/jpeg" | "image/gif" | "image/webp" => Some("Image"),
+        "application/pdf" => Some("PDF"),
+        _ => None,
+    }
 }
 
-fn image(title: String, page: &Page) -> ToolOutput {
+fn attachment(title: String, what: &str, page: &Page) -> ToolOutput {
     let url = data_url::of_bytes(&page.mime, &page.body);
     let attachments = vec![json!({"type": "file", "mime": page.mime, "url": url})];
     ToolOutput {
         title,
-        output: "Image fetched successfully".into(),
+        output: format!("{what} fetched successfully"),
         attachments,
         ..ToolOutput::default()
     }
 }
 
 fn shown(page: &Page, format: Format) -> Result<String, ToolError> {
-    let charset = page
-        .charset
-        .as_deref()
-        .and_then(|name| Encoding::for_label(name.as_bytes()));
-    let (text, encoding, _) = charset.unwrap_or(UTF_8).decode(&page.body);
-    if encoding == UTF_8 && page.body.contains(&0) {
-        return Err(ToolError::failed(format!(
+    let text = text_of(page).ok_or_else(|| {
+        ToolError::failed(format!(
             "Cannot show {}: the answer is binary ({})",
             page.url, page.mime
-        )));
-    }
-    let is_html = matches!(page.mime.as_str(), "text/html" | "application/xhtml+xml");
+        ))
+    })?;
     Ok(match format {
-        Format::Markdown if is_html => to_markdown(&text, Some(&page.url)),
-        Format::Text if is_html => to_text(&text),
-        _ => text.into_owned(),
+        Format::Markdown if is_html(page, &text) => to_markdown(&text, Some(&page.url)),
+        Format::Text if is_html(page, &text) => to_text(&text),
+        _ => text,
     })
 }
 

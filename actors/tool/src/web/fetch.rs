@@ -5,7 +5,9 @@ use super::target::Target;
 use futures_util::StreamExt;
 use kilo_ports::tool::ToolError;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, USER_AGENT};
+use reqwest::header::{
+    ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, USER_AGENT,
+};
 use reqwest::{Client, Response, StatusCode, redirect};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -156,6 +158,12 @@ async fn page(url: Url, response: Response) -> Result<Page, ToolError> {
         .is_ok_and(|length| length > BODY_BYTES_MAX)
     {
         return Err(too_large());
+    }
+    // What was asked for is decoded by now, and its field gone.
+    let coding = header(CONTENT_ENCODING);
+    if !coding.is_empty() && !coding.eq_ignore_ascii_case("identity") {
+        let why = format!("the answer is packed as {coding}, which was not asked for");
+        return Err(failed(&url, &why));
     }
     let kind = header(CONTENT_TYPE);
     let mut pieces = kind.split(';').map(str::trim);

@@ -402,3 +402,97 @@ async fn a_denied_page_stays_denied_behind_a_redirect() {
     let error = fetch(&stage, &format!("{base}/open"), "text").await;
     assert!(error.unwrap_err().contains("A rule denies this"));
 }
+
+#[tokio::test]
+async fn a_page_is_read_in_its_own_encoding() {
+    let stage = Stage::new();
+    let base = server(|head| match head.split(' ').nth(1).unwrap() {
+        "/meta" => answer(
+            "200 OK",
+            "content-type: text/html\r\n",
+            b"<meta charset='iso-8859-1'><p>caf\xE9",
+        ),
+        "/said" => answer(
+            "200 OK",
+            "content-type: text/html; charset=utf-8\r\n",
+            "<meta charset=latin1><p>caf\u{e9}".as_bytes(),
+        ),
+        "/mark" => answer(
+            "200 OK",
+            "content-type: text/html\r\n",
+            b"\xFF\xFE<\0p\0>\0c\0a\0f\0\xE9\0",
+        ),
+        "/none" => answer(
+            "200 OK",
+            "content-type: text/plain\r\n",
+            b"caf\xE9, na\xEFve, d\xE9j\xE0 vu, tr\xE8s bien",
+        ),
+        "/bare" => answer("200 OK", "", b" <!DOCTYPE html><p>caf&eacute;"),
+        _ => answer(
+            "200 OK",
+            "content-type: text/plain\r\n",
+            "caf\u{e9} charset=x".as_bytes(),
+        ),
+    })
+    .await;
+    for (path, text) in [
+        ("/meta", "café"),
+        ("/said", "café"),
+        ("/mark", "café"),
+        ("/none", "café, naïve, déjà vu, très bien"),
+        ("/bare", "café"),
+        ("/text", "café charset=x"),
+    ] {
+        let output = fetch(&stage, &format!("{base}{path}"), "text").await;
+        assert_eq!(output.unwrap().output, text, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_text_is_a_file_or_an_error() {
+    let stage = Stage::new();
+    let base = server(|head| match head.split(' ').nth(1).unwrap() {
+        "/pdf" => answer("200 OK", "content-type: application/pdf\r\n", b"%PDF-1.7\0"),
+        "/svg" => answer("200 OK", "content-type: image/svg+xml\r\n", b"<svg/>"),
+        "/tiff" => answer("200 OK", "content-type: image/tiff\r\n", b"II*"),
+        "/song" => answer("200 OK", "content-type: audio/mpeg\r\n", b"ID3"),
+        _ => answer(
+            "200 OK",
+            "content-encoding: br\r\ncontent-type: text/plain\r\n",
+            b"\x0b\x02",
+        ),
+    })
+    .await;
+    let output = fetch(&stage, &format!("{base}/pdf"), "markdown")
+        .await
+        .unwrap();
+    assert_eq!(output.output, "PDF fetched successfully");
+    assert_eq!(output.attachments[0]["mime"], "application/pdf");
+    let drawing = fetch(&stage, &format!("{base}/svg"), "text").await.unwrap();
+    assert_eq!(drawing.output, "<svg/>");
+    for (path, words) in [
+        ("/tiff", "binary"),
+        ("/song", "binary"),
+        ("/packed", "packed as br"),
+    ] {
+        let error = fetch(&stage, &format!("{base}{path}"), "text")
+            .await
+            .unwrap_err();
+        assert!(error.contains(words), "{path}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_and_password_in_an_address_are_used_and_not_shown() {
+    let stage = Stage::new();
+    let base = server(|head| {
+        assert!(head.contains("authorization: Basic dTpwdw=="), "{head}");
+        answer("200 OK", "content-type: text/plain\r\n", b"in")
+    })
+    .await;
+    let url = base.replace("://", "://u:pw@");
+    let output = fetch(&stage, &url, "text").await.unwrap();
+    assert_eq!(output.title, format!("{base}/ (text/plain)"));
+    let asked = format!("{:?}", stage.host.asks.lock());
+    assert!(!asked.contains("pw"), "{asked}");
+}
