@@ -6,6 +6,7 @@
 pub mod after_write;
 pub mod checkpoint;
 pub mod clock;
+pub mod cut;
 pub mod files;
 pub mod guarded;
 pub mod provider;

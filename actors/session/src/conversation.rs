@@ -8,6 +8,7 @@ use kilo_ports::provider::{AssistantContent, ModelInfo, ModelMessage, ToolResult
 use kilo_protocol::MessageId;
 use kilo_protocol::data_url::DataUrl;
 use kilo_protocol::model::{FilePart, Message, PartBody, ToolPart, ToolState};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -87,18 +88,9 @@ fn shorten(out: &mut Vec<ModelMessage>, model: &ModelInfo) {
 
 fn shorten_result(result: &mut ToolResult) {
     result.files.clear();
-    let text = &result.output;
-    if text.len() <= SUMMARY_OUTPUT_BYTES {
-        return;
+    if let Cow::Owned(cut) = kilo_ports::cut::ends(&result.output, SUMMARY_OUTPUT_BYTES) {
+        result.output = cut;
     }
-    let head = text.floor_char_boundary(SUMMARY_OUTPUT_BYTES / 2);
-    let tail = text.ceil_char_boundary(text.len() - SUMMARY_OUTPUT_BYTES / 2);
-    result.output = format!(
-        "{}\n(… {} bytes left out …)\n{}",
-        &text[..head],
-        tail - head,
-        &text[tail..]
-    );
 }
 
 fn name_file(content: &mut UserContent) {

@@ -270,7 +270,10 @@ impl Maker<'_> {
             && let Some(text) = inline_text(&file.url)
         {
             let name = file.filename.clone().unwrap_or_else(|| "file".into());
-            self.synthetic(format!("<file name=\"{name}\">\n{}\n</file>", cut(&text)));
+            self.synthetic(format!(
+                "<file name=\"{name}\">\n{}\n</file>",
+                kilo_ports::cut::start(&text, BYTES_MAX)
+            ));
         }
         self.push(id, PartBody::File(file));
         Ok(())
@@ -396,14 +399,6 @@ fn numbered(path: &Path, text: &str) -> String {
         ));
     }
     out
-}
-
-fn cut(text: &str) -> &str {
-    let mut end = text.len().min(BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 /// The instruction files of a folder, as system texts.

@@ -1,6 +1,7 @@
 //! The bound on what a model gets from one call.
 
 use crate::call;
+use kilo_ports::cut::head;
 use kilo_ports::tool::{ToolCx, ToolOutput};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -37,25 +38,6 @@ pub async fn bound(mut output: ToolOutput, cx: &ToolCx) -> ToolOutput {
             .push_str(&format!("\n\n[The output was cut here: {size} are shown.]")),
     }
     output
-}
-
-/// The longest beginning of `text` within both bounds, on whole lines where its first line allows it.
-pub fn head(text: &str, lines_max: usize, bytes_max: usize) -> &str {
-    let mut end = 0;
-    for (index, line) in text.split_inclusive('\n').enumerate() {
-        if index >= lines_max || end + line.len() > bytes_max + usize::from(line.ends_with('\n')) {
-            break;
-        }
-        end += line.len();
-    }
-    if end == text.len() {
-        return text;
-    }
-    if end == 0 && lines_max > 0 {
-        end = text.floor_char_boundary(bytes_max.min(text.len()));
-        return &text[..end];
-    }
-    text[..end].trim_end_matches('\n')
 }
 
 async fn keep(cx: &ToolCx, whole: String) -> Option<PathBuf> {
@@ -126,19 +108,9 @@ impl<T: kilo_ports::tool::Tool> kilo_ports::tool::Tool for Bounded<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{bound, head};
+    use super::bound;
     use crate::testing::Stage;
     use kilo_ports::tool::ToolOutput;
-
-    #[test]
-    fn heads_end_on_lines_and_characters() {
-        assert_eq!(head("a\nb\nc\n", 3, 100), "a\nb\nc\n");
-        assert_eq!(head("a\nb\nc", 2, 100), "a\nb");
-        assert_eq!(head("aaa\nbbb\nccc", 9, 7), "aaa\nbbb");
-        assert_eq!(head("aaa\nbbb\nccc", 9, 6), "aaa");
-        assert_eq!(head("☃☃☃", 9, 4), "☃");
-        assert_eq!(head("", 9, 4), "");
-    }
 
     #[tokio::test]
     async fn a_long_output_is_cut_and_kept() {

@@ -5,5 +5,5 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// The begin of `text`, at most `bytes_max` bytes, cut between two characters.
 pub(super) fn cut(text: &str, bytes_max: usize) -> String {
-    text[..text.floor_char_boundary(bytes_max)].to_owned()
+    kilo_ports::cut::start(text, bytes_max).to_owned()
 }

@@ -136,7 +136,7 @@ fn add_instructions(output: &mut ToolOutput, cx: &ToolCx, path: &Path) {
     output.metadata.insert("loaded".into(), loaded.into());
     output.output.push_str("\n\n<system-reminder>");
     for (path, text) in near {
-        let text = crate::output::head(text.trim(), cx.output_lines_max, cx.output_bytes_max);
+        let text = kilo_ports::cut::head(text.trim(), cx.output_lines_max, cx.output_bytes_max);
         output.output.push_str(&format!(
             "\nInstructions from: {}\n{text}\n",
             path.display()

@@ -1,6 +1,7 @@
 //! Output as it comes: its last part in memory, the whole in a file once it is long.
 
 use bytes::Bytes;
+use kilo_ports::cut;
 use kilo_ports::tool::ToolCx;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -127,10 +128,10 @@ impl Collector {
             self.give_up(&error);
         }
         let text = self.text();
-        let live = last_chars(&text, LIVE_CHARS_MAX).to_owned();
+        let live = cut::last_chars(&text, LIVE_CHARS_MAX).to_owned();
         let long = self.is_long();
         let tail = if long {
-            end_of(&text, self.lines_max, self.bytes_max).to_owned()
+            cut::tail(&text, self.lines_max, self.bytes_max).to_owned()
         } else {
             text
         };
@@ -238,43 +239,4 @@ fn file_name(cx: &ToolCx) -> String {
         )
     });
     format!("tool_{}", letters.collect::<String>())
-}
-
-fn last_chars(text: &str, chars: usize) -> &str {
-    match text.char_indices().rev().nth(chars.saturating_sub(1)) {
-        Some((start, _)) => text.get(start..).unwrap_or(text),
-        None => text,
-    }
-}
-
-/// The longest end of `text` within both bounds, on whole lines where its last line allows it.
-fn end_of(text: &str, lines_max: usize, bytes_max: usize) -> &str {
-    let mut start = text.len();
-    for line in text.split_inclusive('\n').rev().take(lines_max) {
-        if text.len() - start + line.len() > bytes_max {
-            break;
-        }
-        start -= line.len();
-    }
-    if start == text.len() {
-        start = text.ceil_char_boundary(text.len().saturating_sub(bytes_max));
-    }
-    text.get(start..).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{end_of, last_chars};
-
-    #[test]
-    fn ends_begin_on_lines_and_characters() {
-        assert_eq!(end_of("a\nb\nc\n", 2, 100), "b\nc\n");
-        assert_eq!(end_of("aaa\nbbb\nccc", 9, 7), "bbb\nccc");
-        assert_eq!(end_of("aaa\nbbb\nccc", 9, 6), "ccc");
-        assert_eq!(end_of("☃☃☃", 9, 4), "☃");
-        assert_eq!(
-            (last_chars("a☃b", 2), last_chars("a", 2), last_chars("", 2)),
-            ("☃b", "a", "")
-        );
-    }
 }

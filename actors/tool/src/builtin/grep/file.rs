@@ -6,8 +6,6 @@ use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkContex
 use std::io::Read;
 use tokio_util::sync::CancellationToken;
 
-/// Characters of a line that are shown.
-const LINE_CHARS_MAX: usize = 2_000;
 /// Bytes that one line may have before its file is given up.
 const HEAP_BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -73,7 +71,7 @@ impl Gather<'_> {
     }
 
     fn shown(&mut self, line: &[u8]) -> String {
-        let text = shown(line);
+        let text = kilo_ports::cut::line(line);
         self.hits.bytes += text.len();
         text
     }
@@ -114,24 +112,4 @@ impl Sink for Gather<'_> {
         self.hits = Hits::default();
         Ok(false)
     }
-}
-
-fn shown(line: &[u8]) -> String {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    // No character is longer than four bytes.
-    let head = &line[..line.len().min(4 * LINE_CHARS_MAX)];
-    let mut text: String = String::from_utf8_lossy(head)
-        .chars()
-        .take(LINE_CHARS_MAX)
-        .collect();
-    if text.len() < line.len()
-        && String::from_utf8_lossy(line)
-            .chars()
-            .nth(LINE_CHARS_MAX)
-            .is_some()
-    {
-        text.push_str("… (line cut at 2000 characters)");
-    }
-    text
 }

@@ -3,6 +3,7 @@
 use super::Window;
 use crate::call::{self, facts};
 use crate::text::encoding::Format;
+use kilo_ports::cut::{LINE_CHARS_MAX, LINE_CUT};
 use kilo_ports::tool::{ToolError, ToolOutput};
 use serde_json::json;
 use std::io::Read;
@@ -10,10 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Lines of a preview.
 pub(super) const PREVIEW_LINES: usize = 20;
-/// Characters of one line.
-const LINE_CHARS_MAX: usize = 2_000;
-/// What stands at the end of a cut line.
-const LINE_CUT: &str = "… (line cut at 2000 characters)";
 /// Bytes read at once.
 const BLOCK_BYTES: usize = 64 * 1024;
 /// Bytes read only to count the lines after the last one shown.
