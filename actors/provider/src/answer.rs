@@ -21,6 +21,10 @@ const DRAIN_MS: u64 = 1_000;
 /// The most bytes behind the end mark that are read for the sake of the connection.
 const DRAIN_BYTES_MAX: usize = 64 * 1024;
 
+/// How many of the longest silences may pass with signs of life but without an event: a server that sends nothing but
+/// pings has forgotten the call.
+const SILENCES_MAX: u64 = 5;
+
 /// The most bytes that make one batch: what lies ready is read at once, up to here.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
 
@@ -54,6 +58,8 @@ pub(crate) struct Answer {
     begun: bool,
     /// An event has come.
     spoken: bool,
+    /// When the last event came; at first, when the answer began.
+    heard: Instant,
     /// The first bytes, as long as no event has come.
     begin: Vec<u8>,
 }
@@ -82,6 +88,7 @@ impl Answer {
             gap_ms: model.gap_ms,
             begun: false,
             spoken: false,
+            heard: Instant::now(),
             begin: Vec::new(),
         }
     }
@@ -100,6 +107,9 @@ impl Answer {
             let mut outcome = self.take(read);
             if matches!(outcome, Ok(false)) && batches.capacity() < BATCHES_MAX {
                 outcome = self.take_more().await;
+            }
+            if !self.batch.is_empty() {
+                self.heard = Instant::now();
             }
             if !self.batch.is_empty() && batches.send(Ok(self.batch.take())).await.is_err() {
                 return Ok(self.response); // nobody listens any more
@@ -124,6 +134,10 @@ impl Answer {
         } else {
             (self.first_byte, "byte of its answer", self.first_byte_ms)
         };
+        let patience = self.gap_ms.max(self.first_byte_ms) * SILENCES_MAX;
+        if self.heard.elapsed() > Duration::from_millis(patience) {
+            return Err(errors::stalled("event", patience));
+        }
         match timeout_at(deadline, self.response.chunk()).await {
             Err(_) => Err(errors::stalled(waited_for, ms)),
             Ok(read) => Ok(Read::from(read)),
@@ -292,9 +306,17 @@ fn take_data(
     spoken: &mut bool,
     data: &[u8],
 ) -> Result<(), Failed> {
-    decoder
-        .event(data, batch)
-        .map_err(|error| Failed(Box::new(error)))?;
+    let failed = |error| Failed(Box::new(error));
+    match decoder.event(data, batch) {
+        // Servers that forget the blank line between events, or send a JSON document a line.
+        Err(error) if error.class == ErrorClass::Malformed && data.contains(&b'\n') => {
+            for line in data.split(|byte| *byte == b'\n') {
+                let line = line.strip_prefix(b"data:").unwrap_or(line);
+                decoder.event(line, batch).map_err(failed)?;
+            }
+        }
+        outcome => outcome.map_err(failed)?,
+    }
     *spoken = true;
     Ok(())
 }

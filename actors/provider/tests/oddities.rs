@@ -228,3 +228,129 @@ async fn a_refusal_is_shown_and_is_no_ordinary_end() {
         ]
     );
 }
+
+#[tokio::test]
+async fn every_shape_of_content_is_read() {
+    let shapes = [
+        r#"{"choices":[{"delta":{"content":{"type":"text","text":"so"}}}]}"#,
+        r#"{"choices":[{"delta":{"content":["s","o"]}}]}"#,
+        r#"{"choices":[{"delta":{"content":[{"type":"text","text":"so"},null,{"type":"image"}]}}]}"#,
+        r#"{"choices":[{"delta":{"content":"so","tool_calls":[null],"function_call":null}}]}"#,
+        r#"{"choices":[{"delta":{"content":"so","tool_calls":"","reasoning":false}}]}"#,
+    ];
+    for shape in shapes {
+        let body = events(&[
+            r#"{"choices":[{"delta":{"content":false}}]}"#,
+            shape,
+            STOP,
+            "DONE",
+        ]);
+        assert_eq!(
+            answer_of(&[&body]).await,
+            [text("so"), Chunk::TextEnd, finish("stop")],
+            "{shape}"
+        );
+    }
+    for field in [
+        "reasoning",
+        "reasoning_content",
+        "reasoning_text",
+        "thinking",
+    ] {
+        let delta = format!(r#"{{"choices":[{{"delta":{{"{field}":"hm"}}}}]}}"#);
+        let chunks = answer_of(&[&events(&[&delta, STOP])]).await;
+        assert_eq!(chunks[0], Chunk::Reasoning("hm".into()), "{field}");
+    }
+}
+
+#[tokio::test]
+async fn calls_with_gaps_in_their_indices_or_as_an_object_are_read() {
+    let body = events(&[
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":7,"id":"a","function":{"name":"t","arguments":"{"}}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":{"index":3,"id":"a","function":{"name":"t","arguments":{"y":2}}}}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":7,"function":{"arguments":"}"}}]}}]}"#,
+        STOP,
+    ]);
+    let delta = |index, arguments: &str| Chunk::ToolDelta {
+        index,
+        arguments: arguments.into(),
+    };
+    let start = |index, id: &str| Chunk::ToolStart {
+        index,
+        id: id.into(),
+        name: "t".into(),
+    };
+    assert_eq!(
+        answer_of(&[&body]).await,
+        [
+            start(0, "a"),
+            delta(0, "{"),
+            start(1, "a_1"),
+            delta(1, r#"{"y":2}"#),
+            delta(0, "}"),
+            Chunk::ToolEnd { index: 0 },
+            Chunk::ToolEnd { index: 1 },
+            finish("tool-calls")
+        ]
+    );
+}
+
+#[tokio::test]
+async fn events_without_blank_lines_between_them_are_read() {
+    let half = r#"{"choices":[{"delta":{"content":"half"}}]}"#;
+    let lines = format!("data: {half}\ndata: {half}\ndata: {STOP}\ndata: [DONE]\n");
+    let whole = [text("halfhalf"), Chunk::TextEnd, finish("stop")];
+    assert_eq!(answer_of(&[lines.as_bytes()]).await, whole);
+    let documents = format!("{half}\n{half}\n{STOP}\n");
+    assert_eq!(answer_of(&[documents.as_bytes()]).await, whole);
+}
+
+#[tokio::test]
+async fn a_server_that_only_pings_has_forgotten_the_call() {
+    let mut steps = open_stream(&[]);
+    for _ in 0..100 {
+        steps.extend([Step::Pause(20), Step::Piece(b": ping\n\n".to_vec())]);
+    }
+    let server = Server::start(vec![steps]).await;
+    let mut model = model(&server, Protocol::OpenaiChat);
+    (model.first_byte_ms, model.gap_ms) = (100, 100);
+    let (_, error) = collect(&client(), request(model)).await;
+    let error = error.unwrap();
+    assert_eq!(
+        (error.class, error.message.as_str()),
+        (ErrorClass::Stalled, "the provider sent no event for 0.5 s")
+    );
+}
+
+#[tokio::test]
+async fn messages_that_are_whole_or_lack_their_begins_are_read() {
+    let whole = r#"{"type":"message","content":[{"type":"text","text":"so"},{"type":"tool_use","name":"t","input":{"a":1}}],"stop_reason":"tool_use","usage":{"input_tokens":3,"output_tokens":2}}"#;
+    let server = Server::start(vec![
+        answer(200, "content-type: application/json\r\n", whole),
+        stream(&[&events(&[
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"so"}}"#,
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#,
+            r#"{"type":"message_stop"}"#,
+        ])]),
+    ])
+    .await;
+    let model = model(&server, Protocol::AnthropicMessages);
+    let (chunks, error) = collect(&client(), request(model.clone())).await;
+    assert_eq!(error, None);
+    assert_eq!(chunks[..2], [text("so"), Chunk::TextEnd]);
+    assert!(
+        matches!(&chunks[2], Chunk::ToolStart { index: 0, id, name } if id.starts_with("call_") && name == "t"),
+        "{chunks:?}"
+    );
+    let arguments = r#"{"a":1}"#.to_owned();
+    assert_eq!(
+        chunks[3],
+        Chunk::ToolDelta {
+            index: 0,
+            arguments
+        }
+    );
+    let (chunks, error) = collect(&client(), request(model)).await;
+    assert_eq!(error, None);
+    assert_eq!(chunks[..2], [text("so"), Chunk::TextEnd]);
+}

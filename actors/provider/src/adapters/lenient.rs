@@ -4,9 +4,11 @@
 
 use crate::errors;
 use kilo_ports::provider::ProviderError;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::marker::PhantomData;
 
 /// Reads an event of a protocol; what it borrows lies in `data`, or in `mended` where `data` had to be mended first.
@@ -27,6 +29,11 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(
         }
     }
     Err(errors::instead_of_answer(data).unwrap_or_else(|| errors::malformed(data, &first)))
+}
+
+/// An id for a call that came without one. It is chance, so that no two calls of a session share it.
+pub(crate) fn made_id() -> String {
+    format!("call_{:016x}", RandomState::new().build_hasher().finish())
 }
 
 /// A string that may be missing: `null`, numbers and objects count as no text, and the texts of a list are joined.
@@ -144,6 +151,52 @@ impl<'de> Visitor<'de> for CountVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Count, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Count(None))
+    }
+}
+
+/// A list; `null` is an empty one, what is none is a list of itself, and elements that are `null` are left out.
+#[derive(Debug)]
+pub(crate) struct Many<T>(pub Vec<T>);
+
+impl<T> Default for Many<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ManyVisitor(PhantomData))
+    }
+}
+
+struct ManyVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ManyVisitor<T> {
+    type Value = Many<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("a list")
+    }
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Many::default())
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Many::default())
+    }
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(Many::default())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut many = Vec::new();
+        while let Some(element) = list.next_element::<Option<T>>()? {
+            many.extend(element);
+        }
+        Ok(Many(many))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let one = T::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Many(vec![one]))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reads an answer of the Messages protocol.
 
 use crate::adapters::batch::Batch;
-use crate::adapters::lenient::{self, Count, Text};
+use crate::adapters::lenient::{self, Count, Many, Text};
 use crate::errors;
 use kilo_ports::provider::{Chunk, ProviderError};
 use kilo_protocol::model::{CacheTokens, Tokens};
@@ -27,6 +27,11 @@ struct Event<'a> {
     usage: Option<Usage>,
     #[serde(default)]
     error: Option<IgnoredAny>,
+    /// The whole answer, from servers that do not stream.
+    #[serde(borrow, default)]
+    content: Many<Block<'a>>,
+    #[serde(borrow, default)]
+    stop_reason: Text<'a>,
 }
 
 #[derive(Deserialize)]
@@ -147,6 +152,14 @@ impl Decoder {
                 }
             }
             "message_stop" => self.done = true,
+            "message" => {
+                self.count(event.usage);
+                for (index, block) in (0..).zip(event.content.0) {
+                    self.begin(index, block, batch);
+                    self.end(index, batch);
+                }
+                self.stop_reason(&event.stop_reason.0)?;
+            }
             _ => {} // pings, and what the protocol may add
         }
         Ok(())
@@ -218,7 +231,11 @@ impl Decoder {
     fn call(&mut self, block: Block, batch: &mut Batch) -> Open {
         let index = self.calls;
         self.calls += 1;
-        let (id, name) = (block.id.0.into_owned(), block.name.0.into_owned());
+        let id = match block.id.0.as_ref() {
+            "" => lenient::made_id(),
+            id => id.to_owned(),
+        };
+        let name = block.name.0.into_owned();
         batch.push(Chunk::ToolStart { index, id, name });
         let whole = block
             .input
@@ -231,7 +248,28 @@ impl Decoder {
         }
     }
 
+    /// Some gateways leave out the begin of a block; its first piece tells what it is. A call cannot be had so, for
+    /// nobody knows its name.
+    fn begin_without_word(&mut self, at: u64, delta: &Delta) {
+        let open = if !delta.text.is_empty() {
+            Open::Text
+        } else if !delta.thinking.is_empty() {
+            Open::Thinking {
+                signature: String::new(),
+            }
+        } else {
+            return;
+        };
+        if self.blocks < BLOCKS_MAX {
+            self.blocks += 1;
+            self.open.push((at, open));
+        }
+    }
+
     fn delta(&mut self, at: u64, delta: Delta, batch: &mut Batch) {
+        if !self.open.iter().any(|(index, _)| *index == at) {
+            self.begin_without_word(at, &delta);
+        }
         let Some((_, open)) = self.open.iter_mut().find(|(index, _)| *index == at) else {
             return;
         };

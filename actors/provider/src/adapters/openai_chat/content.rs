@@ -11,14 +11,6 @@ pub(super) struct Content<'a> {
     pub thinking: String,
 }
 
-#[derive(serde::Deserialize)]
-struct Block<'a> {
-    #[serde(borrow, default)]
-    text: Text<'a>,
-    #[serde(borrow, default)]
-    thinking: Text<'a>,
-}
-
 impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ContentVisitor)
@@ -48,16 +40,39 @@ impl<'de> Visitor<'de> for ContentVisitor {
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
         Ok(Content::default())
     }
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Content::default())
+    }
+    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(Content {
+            text: Text(Cow::Owned(number.to_string())),
+            thinking: String::new(),
+        })
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Content::default())
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Content::default())
+    }
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut content = Content::default();
-        while let Some(block) = list.next_element::<Block>()? {
+        while let Some(block) = list.next_element::<Content>()? {
             content.text.0.to_mut().push_str(&block.text.0);
-            content.thinking.push_str(&block.thinking.0);
+            content.thinking.push_str(&block.thinking);
         }
         Ok(content)
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Content::default())
+        // A block such as {"type":"text","text":"…"} or {"type":"thinking","thinking":[…]}.
+        let mut content = Content::default();
+        while let Some(key) = map.next_key::<Text>()? {
+            match key.0.as_ref() {
+                "text" => content.text = map.next_value()?,
+                "thinking" => content.thinking = map.next_value::<Text>()?.0.into_owned(),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(content)
     }
 }

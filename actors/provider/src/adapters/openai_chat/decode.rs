@@ -9,7 +9,6 @@ use crate::errors;
 use kilo_ports::provider::{Chunk, ProviderError};
 use kilo_protocol::model::Tokens;
 use serde_json::{Map, Value, json};
-use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// What the answer is in the middle of.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -51,7 +50,7 @@ impl Decoder {
     /// See [`crate::adapters::Decoder::event`].
     pub fn event(&mut self, data: &[u8], batch: &mut Batch) -> Result<(), ProviderError> {
         let data = data.trim_ascii();
-        if data == b"[DONE]" {
+        if is_end_mark(data) {
             self.done = true;
             return Ok(());
         }
@@ -123,6 +122,7 @@ impl Decoder {
             &delta.reasoning_content,
             &delta.reasoning,
             &delta.reasoning_text,
+            &delta.thinking,
         ] {
             if !text.is_empty() && !reasoned {
                 self.reasoning(&text.0, batch);
@@ -141,15 +141,12 @@ impl Decoder {
             }
         }
         if let Some(function) = delta.function_call
-            && delta.tool_calls.is_none()
+            && delta.tool_calls.0.is_empty()
         {
             self.legacy_call(function, batch);
         }
-        let alone = delta
-            .tool_calls
-            .as_ref()
-            .is_some_and(|calls| calls.len() == 1);
-        for call in delta.tool_calls.into_iter().flatten() {
+        let alone = delta.tool_calls.0.len() == 1;
+        for call in delta.tool_calls.0 {
             self.call(call, alone, batch);
         }
     }
@@ -237,7 +234,7 @@ impl Decoder {
         self.said_something = true;
         let index = self.calls.len();
         let id = match call.id.0.as_ref() {
-            "" => made_id(),
+            "" => lenient::made_id(),
             id if self.calls.iter().any(|open| open.id == id) => format!("{id}_{index}"),
             id => id.to_owned(),
         };
@@ -305,6 +302,18 @@ impl Decoder {
     }
 }
 
+/// `[DONE]`, however a server writes it.
+fn is_end_mark(data: &[u8]) -> bool {
+    let word = data
+        .strip_prefix(b"\"")
+        .and_then(|data| data.strip_suffix(b"\""));
+    let word = word.unwrap_or(data);
+    let word = word
+        .strip_prefix(b"[")
+        .and_then(|word| word.strip_suffix(b"]"));
+    word.unwrap_or(data).eq_ignore_ascii_case(b"done")
+}
+
 /// Arguments come as pieces of a JSON text, or from weak servers as the object itself.
 fn arguments_text(raw: &str) -> std::borrow::Cow<'_, str> {
     match raw.as_bytes().first() {
@@ -321,9 +330,4 @@ fn arguments_text(raw: &str) -> std::borrow::Cow<'_, str> {
 fn mended_text(raw: &str) -> String {
     let mended = kilo_protocol::json::mend(raw.as_bytes()).unwrap_or_default();
     serde_json::from_slice(&mended).unwrap_or_default()
-}
-
-/// An id for a call that came without one. It is chance, so that no two calls of a session share it.
-fn made_id() -> String {
-    format!("call_{:016x}", RandomState::new().build_hasher().finish())
 }

@@ -2,7 +2,7 @@
 
 use super::content::Content;
 use super::usage::Usage;
-use crate::adapters::lenient::{Count, First, Text};
+use crate::adapters::lenient::{Count, First, Many, Text};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -75,11 +75,13 @@ pub(super) struct Delta<'a> {
     #[serde(borrow, default)]
     pub reasoning_text: Text<'a>,
     #[serde(borrow, default)]
+    pub thinking: Text<'a>,
+    #[serde(borrow, default)]
     pub reasoning_details: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub refusal: Text<'a>,
     #[serde(borrow, default)]
-    pub tool_calls: Option<Vec<CallDelta<'a>>>,
+    pub tool_calls: Many<CallDelta<'a>>,
     /// What calls were before there could be several.
     #[serde(borrow, default)]
     pub function_call: Option<FunctionDelta<'a>>,
