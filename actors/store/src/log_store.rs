@@ -55,6 +55,7 @@ impl LogStore {
             epoch: opened.epoch,
             damages: opened.damages,
             broken_segments: Mutex::new(opened.broken_segments),
+            distrusted: Mutex::default(),
             syncs: SyncQueue::default(),
             keeper: KeeperSignal::default(),
             maintenance: Mutex::default(),

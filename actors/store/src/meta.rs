@@ -116,6 +116,7 @@ pub(crate) struct SegmentInfo {
     pub(crate) len: u64,
     /// Bytes of the file; more than `len` when a torn end was left where it is.
     pub(crate) file_bytes: u64,
+    /// 0 when its header is damaged and nothing else says it.
     pub(crate) first_pos: Pos,
     pub(crate) last_pos: Pos,
     /// Bytes that a rewriting would save, about.

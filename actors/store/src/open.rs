@@ -12,7 +12,7 @@ use crate::meta::{Mark, SegmentInfo, SessionMeta};
 use crate::missing::{Witnesses, blame_lost_sessions};
 use crate::record::{self, VERSION};
 use crate::replay::{rebuild_in_memory, replay};
-use crate::segment::{HEADER_BYTES, Header, Segment};
+use crate::segment::{HEADER_BYTES, Header, Positions, Segment};
 use crate::state::{Slot, State};
 use kilo_ports::store::StoreError;
 use kilo_protocol::SessionId;
@@ -284,7 +284,7 @@ fn add_slots(
     catalog: Option<&BTreeMap<u32, SegmentInfo>>,
     broken: &mut Vec<Broken>,
 ) -> Result<BTreeMap<u32, Header>, StoreError> {
-    let mut headers = BTreeMap::new();
+    let (mut headers, mut found) = (BTreeMap::new(), Vec::new());
     for (number, (generation, bytes)) in files {
         let known = catalog.and_then(|catalog| catalog.get(number));
         let version = known.map_or(VERSION, |info| info.version);
@@ -306,7 +306,6 @@ fn add_slots(
                     let mut examiner = Examiner::new(&segment);
                     examiner.bad(0, HEADER_BYTES.min(*bytes), "segment header is damaged");
                     broken.append(&mut examiner.broken);
-                    info.first_pos = state.newest + 1;
                 }
             }
             refuse_newer(&segment)?;
@@ -317,12 +316,25 @@ fn add_slots(
             state.newest = state.newest.max(info.last_pos);
             state.changed = true;
         }
+        found.push((segment, info, known.is_none()));
+    }
+    // The next first position that is known bounds a segment's own.
+    let mut next = 0;
+    for (mut segment, info, dirty) in found.into_iter().rev() {
+        segment.positions = Positions::between(info.first_pos, next);
+        next = if info.first_pos > 0 {
+            info.first_pos
+        } else {
+            next
+        };
+        let number = segment.number;
+        let segment = segment.into();
         state.slots.insert(
-            *number,
+            number,
             Slot {
-                segment: segment.into(),
+                segment,
                 info,
-                dirty: known.is_none(),
+                dirty,
             },
         );
     }

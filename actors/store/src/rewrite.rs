@@ -86,8 +86,9 @@ impl Shared {
         }
         let temp = self.folders.log.join(format!("{number:08}.tmp"));
         let _ = fs::remove_file(&temp);
-        let new = Segment::create(temp, number, old.generation + 1, info.first_pos)
+        let mut new = Segment::create(temp, number, old.generation + 1, info.first_pos)
             .map_err(write_error)?;
+        new.positions = old.positions;
         let mut work = Rewriting::new(new, info.first_pos, self.options.disk.clone());
         let copied = self.copy_live(&old, end, &mut work);
         let is_worth = is_broken || work.info.len * 2 < end.max(1);

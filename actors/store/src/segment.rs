@@ -7,7 +7,7 @@
 //! The sealed length is 0 while the segment takes appends. A closed segment says in it how long it is, so that a cut is
 //! found even when nothing but the file is left.
 
-use crate::record::{self, Parse, Record, VERSION, u32_at, u64_at};
+use crate::record::{self, Kind, Parse, Record, VERSION, u32_at, u64_at};
 use kilo_ports::store::Pos;
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions};
@@ -34,7 +34,40 @@ pub(crate) struct Segment {
     /// The format of its records.
     pub(crate) version: u32,
     pub(crate) path: PathBuf,
+    pub(crate) positions: Positions,
     file: OnceLock<Opened>,
+}
+
+/// The positions that a segment's records can have. What is whole and has another was brought there by somebody: bytes
+/// of another segment behind this one's, or its own in another order. Such records are no part of the log here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Positions {
+    from: Pos,
+    below: Pos,
+}
+
+impl Positions {
+    const ANY: Self = Self {
+        from: 0,
+        below: Pos::MAX,
+    };
+
+    /// From a segment's own first position to that of the next; 0 where it is not known.
+    pub(crate) fn between(from: Pos, next: Pos) -> Self {
+        let below = if next > from { next } else { Pos::MAX };
+        Self { from, below }
+    }
+
+    /// Whether a record may stand behind one at position `last`. A view has the position of the record before it.
+    fn allow(&self, record: &Record<'_>, last: Pos) -> bool {
+        let pos = record.pos;
+        let follows = if record.kind == Kind::View {
+            pos + 1 >= self.from && pos >= last
+        } else {
+            pos >= self.from && pos > last
+        };
+        follows && pos < self.below
+    }
 }
 
 /// An open file, and which one it is.
@@ -126,6 +159,7 @@ impl Segment {
             generation,
             version,
             path,
+            positions: Positions::ANY,
             file: OnceLock::new(),
         }
     }
@@ -160,6 +194,7 @@ impl Segment {
             generation,
             version: VERSION,
             path,
+            positions: Positions::between(first_pos, 0),
             file: Opened::of(file)?.into(),
         })
     }
@@ -267,10 +302,10 @@ impl Segment {
             start: from,
             bytes: Vec::new(),
         };
-        let (mut cursor, mut bad_from) = (from, None);
+        let (mut cursor, mut bad_from, mut last) = (from, None, 0);
         while cursor < to {
-            match window.parse(cursor, to)? {
-                Some((record, len)) => {
+            let (pos, len) = match window.parse(cursor, to)? {
+                Some((record, len)) if self.positions.allow(&record, last) => {
                     if let Some(start) = bad_from.take()
                         && visit(Found::Bad(start, cursor - start)).is_break()
                     {
@@ -279,13 +314,19 @@ impl Segment {
                     if visit(Found::Record(cursor, record)).is_break() {
                         return Ok(());
                     }
-                    cursor += len as u64;
+                    (Some(record.pos), len)
                 }
-                None => {
-                    bad_from.get_or_insert(cursor);
-                    cursor = window.next_candidate(cursor + 1, to)?;
-                }
+                Some((_, len)) => (None, len),
+                None => (None, 0),
+            };
+            match pos {
+                Some(pos) => last = pos,
+                None => drop(bad_from.get_or_insert(cursor)),
             }
+            cursor = match len {
+                0 => window.next_candidate(cursor + 1, to)?,
+                len => cursor + len as u64,
+            };
         }
         if let Some(start) = bad_from {
             let _ = visit(Found::Bad(start, to - start));

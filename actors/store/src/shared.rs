@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) damages: Damages,
     /// Closed segments with broken ranges: to be rewritten.
     pub(crate) broken_segments: Mutex<BTreeSet<u32>>,
+    /// Segments, by number and generation, whose places in the index turned out wrong.
+    pub(crate) distrusted: Mutex<BTreeSet<(u32, u32)>>,
     pub(crate) syncs: SyncQueue,
     pub(crate) keeper: KeeperSignal,
     /// Held by whoever writes the index or rewrites segments.

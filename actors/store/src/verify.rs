@@ -55,6 +55,11 @@ impl Shared {
         let Some((segment, _)) = self.segment(spot.segment) else {
             return Ok(false);
         };
+        // An index that was made anew for it already is as right as it gets: its reader takes what it finds.
+        let known = (segment.number, segment.generation);
+        if !self.distrusted.lock().insert(known) {
+            return Ok(false);
+        }
         let mismatch = Broken {
             number: spot.segment,
             file: segment.path.clone(),

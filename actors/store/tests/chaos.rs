@@ -39,7 +39,7 @@ fn harm(folder: &Path, dice: &mut Dice) -> String {
     let (one, two) = (pick(dice), pick(dice));
     let mut bytes = fs::read(&one).unwrap();
     let at = dice.below(bytes.len() as u64 + 1) as usize;
-    let what = match dice.below(10) {
+    let what = match dice.below(11) {
         0 => {
             bytes.truncate(at);
             "cut"
@@ -60,6 +60,11 @@ fn harm(folder: &Path, dice: &mut Dice) -> String {
             let to = (at + dice.below(2_000) as usize).min(bytes.len());
             bytes[at..to].fill_with(|| dice.below(256) as u8);
             "noise"
+        }
+        10 => {
+            let tail = bytes.split_off(at);
+            bytes.splice(0..0, tail);
+            "turned about"
         }
         5 => {
             fs::remove_file(&one).unwrap();
