@@ -9,6 +9,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileChange {
     /// The absolute path; of a folder where nothing in it is kept ([`FileChange::left`]).
+    #[serde(with = "any_path")]
     pub path: PathBuf,
     /// The checkpoint that has the file as it was before.
     pub before: String,
@@ -86,6 +87,7 @@ impl std::fmt::Display for WhyLeft {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftAlone {
     /// The absolute path.
+    #[serde(with = "any_path")]
     pub path: PathBuf,
     /// Why.
     pub why: WhyLeft,
@@ -190,4 +192,55 @@ pub trait Checkpoints: Send + Sync + 'static {
         directory: PathBuf,
         changes: Vec<FileChange>,
     ) -> BoxFuture<'static, Result<Restored, CheckpointError>>;
+}
+
+/// Paths are bytes: one that is no UTF-8 is written as a list of them, since serde would refuse it, and the record of a
+/// whole call with it.
+mod any_path {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::path::{Path, PathBuf};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    pub fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+        match path.to_str() {
+            Some(text) => text.serialize(to),
+            None => path.as_os_str().as_bytes().serialize(to),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+        Ok(match Written::deserialize(from)? {
+            Written::Text(text) => text.into(),
+            Written::Bytes(bytes) => OsString::from_vec(bytes).into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FileChange;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn a_path_of_any_bytes_is_written_and_read() {
+        for path in ["/plain/\u{fc}.txt".as_bytes(), b"/odd/\xff\xfe.txt"] {
+            let change = FileChange::new(OsStr::from_bytes(path).into(), "a", "b");
+            let text = serde_json::to_string(&change).expect("written");
+            let again: FileChange = serde_json::from_str(&text).expect("read");
+            assert_eq!(again, change);
+        }
+        let plain = r#"{"path":"/a","before":"x","after":"y"}"#;
+        let known: FileChange = serde_json::from_str(plain).expect("as older records have it");
+        assert_eq!(known, FileChange::new("/a".into(), "x", "y"));
+        assert_eq!(serde_json::to_string(&known).expect("written"), plain);
+    }
 }

@@ -7,7 +7,9 @@ mod support;
 use kilo_ports::checkpoint::{
     CheckpointError, Checkpoints, FileChange, LeftAlone, Restored, WhyLeft,
 };
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use support::{Project, init};
@@ -575,4 +577,49 @@ async fn what_is_not_kept_says_why() {
             path.display()
         );
     }
+}
+
+#[tokio::test]
+async fn odd_names_and_kinds_go_back_or_are_named() {
+    let project = Project::with(&[("a.txt", "a\n"), ("dir/b.txt", "b\n")]);
+    symlink("nowhere/at all", project.path("dangling")).unwrap();
+    let bytes = project.root.join(OsStr::from_bytes(b"dir/\xff\xfe name"));
+    fs::write(&bytes, "bytes\n").unwrap();
+    for name in ["Case.txt", "case.txt", "a b\nc", "-rf", "*", "ünï"] {
+        project.write(name, "before\n");
+    }
+    let before = files(&project);
+    let changes = project
+        .command(|| {
+            fs::write(&bytes, "session\n").unwrap();
+            project.remove("dangling");
+            symlink("a.txt", project.path("dangling")).unwrap();
+            for name in ["Case.txt", "a b\nc", "-rf", "*", "ünï"] {
+                project.write(name, "session\n");
+            }
+            project.remove("case.txt");
+            let deep = format!("{}end.txt", "deep/".repeat(60));
+            project.write(&deep, "deep\n");
+        })
+        .await;
+    assert_eq!(changes.len(), 9);
+    assert_eq!(project.undo(&changes).await.left, []);
+    assert_eq!(files(&project), before);
+    assert!(!project.exists("deep"));
+
+    // What is there now is no file: it is somebody else's, and is not waited for.
+    let changes = project
+        .command(|| project.write("a.txt", "session\n"))
+        .await;
+    project.remove("a.txt");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mkfifoat(rustix::fs::CWD, project.path("a.txt"), mode).unwrap();
+    assert_eq!(
+        project.undo(&changes).await,
+        refused(&[project.path("a.txt")])
+    );
+    let kept = project
+        .keeper
+        .keep(project.root.clone(), project.path("a.txt"));
+    assert_eq!(kept.await, Err(CheckpointError::NotKept(WhyLeft::Special)));
 }
