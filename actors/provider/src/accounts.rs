@@ -76,11 +76,13 @@ impl Accounts {
         let until = Instant::now() + Duration::from_millis(ms);
         let mut blocked = account.blocked.lock();
         blocked.retain(|_, until| *until > Instant::now());
+        // Answers may come in another order than their calls were made: the longest pause counts.
         let entry = blocked.entry(model.api_id.clone()).or_insert(until);
         *entry = until.max(*entry);
     }
 
     fn account(&self, model: &ModelInfo) -> Arc<Account> {
+        // A number stands for the key, so that the key lies in one place less.
         let mut hasher = DefaultHasher::new();
         (&model.provider_id, &model.base_url, &model.api_key).hash(&mut hasher);
         let mut accounts = self.accounts.lock();

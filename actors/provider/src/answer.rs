@@ -101,6 +101,7 @@ impl Answer {
         loop {
             let read = match self.read().await {
                 Ok(read) => read,
+                // The answer is there; an end mark that never comes must not turn it into an error.
                 Err(_) if self.decoder.is_complete() => Read::End,
                 Err(error) => return Err(error),
             };
@@ -195,7 +196,9 @@ impl Answer {
         if let Form::Unknown = self.form {
             match bytes.trim_ascii_start().first() {
                 None => return Ok(()),
+                // No event begins so, whatever the content type says.
                 Some(b'{' | b'[') => self.form = Form::Whole(Vec::new()),
+                // A base URL without its `/v1` often leads to the server's front page.
                 Some(b'<') => return Err(web_page()),
                 Some(_) => self.form = Form::Events(kilo_sse::Decoder::new(EVENT_BYTES_MAX)),
             }
@@ -326,6 +329,7 @@ fn web_page() -> ProviderError {
     ProviderError::new(ErrorClass::InvalidRequest, message)
 }
 
+/// Gateways that shed load close so; hence a class that is tried again.
 fn nothing_came() -> ProviderError {
     ProviderError::new(
         ErrorClass::Overloaded,

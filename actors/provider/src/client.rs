@@ -103,8 +103,9 @@ async fn run(
     batches: mpsc::Sender<ChunkBatch>,
 ) {
     let outcome = tokio::select! {
-        biased;
+        biased; // an abort wins over an answer that is ready at the same moment
         () = cancel.cancelled() => Err(errors::aborted()),
+        // Nobody listens any more: what is dropped here closes the connection.
         () = batches.closed() => return,
         outcome = exchange(&shared, &request, &batches) => outcome,
     };
@@ -149,6 +150,7 @@ async fn exchange(
     let model = &*request.model;
     let protocol = model.protocol.ok_or_else(|| errors::unspoken(model))?;
     let call = adapters::call(request)?;
+    // The time for the first byte begins behind the wait for a permit: that wait is not the provider's fault.
     let _permit: Permit = shared.accounts.enter(model).await?;
     let first_byte = Instant::now() + Duration::from_millis(model.first_byte_ms);
     let response = send(shared, request, call, first_byte).await?;
@@ -181,6 +183,7 @@ async fn send(
     if response.status().is_success() {
         return Ok(response);
     }
+    // The account's other calls would meet the same limit.
     let error = refusal(response, model, shared.clock.now()).await;
     if let (ErrorClass::RateLimited, Some(ms)) = (error.class, error.retry_after_ms) {
         shared.accounts.block(model, ms);
@@ -222,6 +225,7 @@ fn headers(
         ("accept", "text/event-stream"),
         ("accept-encoding", "identity"), // a compressed stream arrives in lumps
         ("user-agent", &shared.agent),
+        // Gateways count by the next two; by the session's id they keep a conversation on one machine and its cache warm.
         ("http-referer", "https://kilocode.ai"),
         ("x-title", "Kilo Code"),
         ("x-session-id", &request.session),

@@ -33,6 +33,7 @@ pub(super) fn class(
     ]) {
         return ErrorClass::ContentPolicy;
     }
+    // Credit that is used up comes as 400, 402, 403 or 429; no wait brings it back, so it is no rate limit.
     let quota = has(&[
         "insufficient_quota",
         "billing_error",
@@ -52,7 +53,7 @@ pub(super) fn class(
         Some(429) => ErrorClass::RateLimited,
         Some(403) if quota => ErrorClass::Quota,
         Some(403) => ErrorClass::Permission,
-        Some(408) => ErrorClass::Overloaded,
+        Some(408) => ErrorClass::Overloaded, // the provider's own time ran out
         Some(400..=499) if quota => ErrorClass::Quota,
         Some(400..=499) => ErrorClass::InvalidRequest,
         Some(500..) => ErrorClass::Overloaded,

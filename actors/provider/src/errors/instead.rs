@@ -88,6 +88,7 @@ fn from_facts(facts: body::Facts, raw: &[u8]) -> ProviderError {
     // No clock is at hand here, so a wish for a time of day counts as none.
     error.retry_after_ms = wait::told_ms(&facts.whole, &error.message, u64::MAX);
     error.message = cut(&redact(&error.message, None), 2_000);
+    // Keys are looked for before the cut, or half of one could stand at the end.
     let raw = &raw[..raw.len().min(2 * BODY_BYTES_MAX)];
     error.body = Some(cut(
         &redact(&String::from_utf8_lossy(raw), None),

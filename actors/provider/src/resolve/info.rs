@@ -182,7 +182,7 @@ fn headers(provider: &MergedProvider, model: &MergedModel) -> Vec<(String, Strin
         let Some(value) = value.as_str() else {
             continue;
         };
-        headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name)); // the model's own win
         headers.push((name.clone(), value.to_owned()));
     }
     headers

@@ -78,6 +78,7 @@ pub(super) fn provider(sources: &Sources, id: &str) -> Option<MergedProvider> {
     } else {
         models
     };
+    // What a server on this machine has, only it knows: it stands in for the list's models.
     if let Some(server) = local {
         head.name = server.name.clone();
         head.npm = NPM_DEFAULT.into();
@@ -92,7 +93,7 @@ pub(super) fn provider(sources: &Sources, id: &str) -> Option<MergedProvider> {
     merged.is_local = local.is_some();
     merged.is_listed = is_listed && local.is_none();
     (merged.key, merged.origin) = credentials(sources, &merged, config.is_some());
-    (!merged.models.is_empty()).then_some(merged)
+    (!merged.models.is_empty()).then_some(merged) // nothing could be chosen from it
 }
 
 fn overlay(

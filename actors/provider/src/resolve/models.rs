@@ -44,6 +44,7 @@ pub(super) fn configure(
     let mut merged = known
         .cloned()
         .unwrap_or_else(|| listed(wanted.to_owned(), unlisted(id), npm));
+    // Another name for a listed model: people know it by the name they gave it.
     let renamed = text("id").is_some_and(|api_id| api_id != id);
     merged.id = id.to_owned();
     merged.place = place;

@@ -177,6 +177,7 @@ impl Decoder {
 
     /// See [`crate::adapters::Decoder::finish`].
     pub fn finish(&mut self, batch: &mut Batch) -> Result<(), ProviderError> {
+        // A stream that ends without closing its blocks still had them whole.
         while let Some(&(index, _)) = self.open.first() {
             self.end(index, batch);
         }
@@ -237,6 +238,7 @@ impl Decoder {
         };
         let name = block.name.0.into_owned();
         batch.push(Chunk::ToolStart { index, id, name });
+        // The begin holds `{}` where pieces follow, and the arguments themselves from servers that send no pieces.
         let whole = block
             .input
             .map(RawValue::get)

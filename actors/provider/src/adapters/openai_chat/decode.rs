@@ -72,6 +72,7 @@ impl Decoder {
             return Ok(());
         };
         self.usage = choice.usage.or(self.usage);
+        // Some servers repeat the whole message at the end of its stream.
         let message = choice.message.filter(|_| !self.said_something);
         for delta in [choice.delta, message].into_iter().flatten() {
             self.delta(delta, batch);
@@ -98,11 +99,13 @@ impl Decoder {
         self.end_calls(batch);
         let reason = match self.finish.as_deref().unwrap_or("unknown") {
             _ if self.refused => "content-filter",
+            // Weak servers end with `stop` even when they call; the calls are what counts.
             "stop" | "unknown" if !self.calls.is_empty() => "tool-calls",
             reason => reason,
         };
         let nothing_out =
             !self.said_something && self.usage.is_some_and(|usage| usage.output_is_zero());
+        // Local servers cut the answer to nothing instead of refusing a prompt that fills the window.
         if reason == "length" && nothing_out {
             return Err(errors::no_room());
         }
@@ -194,6 +197,7 @@ impl Decoder {
         else {
             return;
         };
+        // Handed on as they come: whether they are JSON is known only once they are whole.
         let piece = arguments_text(arguments.get());
         batch.arguments(index, &piece);
     }
@@ -230,7 +234,7 @@ impl Decoder {
     }
 
     fn start(&mut self, call: &CallDelta, name: &str, batch: &mut Batch) -> usize {
-        self.close(batch);
+        self.close(batch); // text that comes after a call is a part of its own
         self.said_something = true;
         let index = self.calls.len();
         let id = match call.id.0.as_ref() {
