@@ -10,11 +10,12 @@ use kilo_client::{Auth, Client};
 use kilo_config::Environment;
 use std::path::Path;
 use std::time::Duration;
+use tokio::time::Instant;
 
 const HEALTH_MAX: Duration = Duration::from_secs(1);
-/// How often an engine is looked for while another process starts or ends one.
-const ATTEMPTS_MAX: u32 = 40;
-const ATTEMPT_STEP: Duration = Duration::from_millis(100);
+/// How long an engine is looked for while another process starts or ends one.
+const LOOK_MAX: Duration = Duration::from_secs(5);
+const LOOK_STEP: Duration = Duration::from_millis(20);
 const BUSY_STEP: Duration = Duration::from_millis(100);
 /// How long a title or a diff may take once the turn is over.
 const FINISH_MAX: Duration = Duration::from_secs(10);
@@ -60,13 +61,14 @@ pub async fn open(cx: &Context, remote: &Remote, directory: &str) -> anyhow::Res
             engine: None,
         });
     }
-    for _ in 0..ATTEMPTS_MAX {
+    let deadline = Instant::now() + LOOK_MAX;
+    loop {
         let start = Start {
             env: cx.env.clone(),
             embedded: true,
             ..Start::default()
         };
-        let address = match Engine::start(start).await {
+        let (pid, address) = match Engine::start(start).await {
             Ok(engine) => {
                 let client = engine.client()?.in_directory(directory);
                 return Ok(Link {
@@ -74,7 +76,7 @@ pub async fn open(cx: &Context, remote: &Remote, directory: &str) -> anyhow::Res
                     engine: Some(engine),
                 });
             }
-            Err(NotStarted::Held { address, .. }) => address,
+            Err(NotStarted::Held { pid, address }) => (pid, address),
             Err(error) => return Err(error.into()),
         };
         // Whoever holds the data folder serves everybody of this user; it may just be starting or ending.
@@ -87,9 +89,13 @@ pub async fn open(cx: &Context, remote: &Remote, directory: &str) -> anyhow::Res
                 engine: None,
             });
         }
-        tokio::time::sleep(ATTEMPT_STEP).await;
+        if Instant::now() >= deadline {
+            anyhow::bail!(
+                "process {pid} holds the data folder and does not answer; end it, or wait until it is done starting"
+            );
+        }
+        tokio::time::sleep(LOOK_STEP).await;
     }
-    anyhow::bail!("another process holds the data folder and does not answer")
 }
 
 /// Waits until nothing runs in the engine of this process and nothing is left to store.
