@@ -77,17 +77,6 @@ pub fn commands(loaded: &Loaded, skills: &[Skill]) -> Vec<Command> {
     commands
 }
 
-/// Fills a template in: `$ARGUMENTS` is the whole line, `$1`, `$2`, … its words (quotes hold words together), the highest
-/// one takes all that is left. Arguments for a template without blanks go below it.
-pub fn expand_command(template: &str, arguments: &str) -> String {
-    let mut filled = Blanks::of(template, arguments).fill(template);
-    if hints(template).is_empty() && !arguments.trim().is_empty() {
-        filled.push_str("\n\n");
-        filled.push_str(arguments);
-    }
-    filled
-}
-
 /// A piece of a filled template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
@@ -97,8 +86,9 @@ pub enum Piece {
     Shell(String),
 }
 
-/// As [`expand_command`], with the shell commands apart. Only the template can hold such commands: what a user gives as
-/// arguments stays text.
+/// Fills a template in: `$ARGUMENTS` is the whole line, `$1`, `$2`, … its words (quotes hold words together), the highest
+/// one takes all that is left. Arguments for a template without blanks go below it. Only the template can hold shell
+/// commands: what a user gives as arguments stays text.
 pub fn pieces(template: &str, arguments: &str) -> Vec<Piece> {
     let blanks = Blanks::of(template, arguments);
     let (mut pieces, mut rest) = (Vec::new(), template);
@@ -283,6 +273,15 @@ fn is_false(flag: &bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn expand_command(template: &str, arguments: &str) -> String {
+        let texts = pieces(template, arguments).into_iter();
+        texts
+            .map(|piece| match piece {
+                Piece::Text(text) | Piece::Shell(text) => text,
+            })
+            .collect()
+    }
 
     #[test]
     fn blanks_are_filled_once_and_the_last_takes_the_rest() {

@@ -18,9 +18,6 @@ const TITLE: &str = include_str!("../defaults/prompts/title.md");
 const SUMMARY: &str = include_str!("../defaults/prompts/summary.md");
 const COMPACTION: &str = include_str!("../defaults/prompts/compaction.md");
 
-/// Told to the model at an agent's last step, when it gets no tools any more.
-pub const STEPS_REACHED: &str = include_str!("../defaults/prompts/steps.md");
-
 /// The agent's prompt: its own, or the common one and the one of its kind. Never empty.
 pub fn system_prompt(agent: &Agent) -> Vec<String> {
     if let Some(prompt) = &agent.prompt {
@@ -39,31 +36,6 @@ pub fn system_prompt(agent: &Agent) -> Vec<String> {
         _ => &[BASE, CODE],
     };
     texts.iter().map(|text| text.trim().to_owned()).collect()
-}
-
-/// What a session is told when its agent is another one than before (`None`: at its first message). Agents that may
-/// change files need no word at the beginning.
-pub fn reminder(agent: &Agent, before: Option<&str>) -> Option<String> {
-    if before == Some(agent.name.as_str()) {
-        return None;
-    }
-    match agent.name.as_str() {
-        "plan" => Some(
-            "You are the plan agent now. Read and think; change nothing except the plan's own file under `.kilo/plans/`. \
-             Earlier permission to edit or run things does not hold any more."
-                .into(),
-        ),
-        "ask" => Some(
-            "You are the ask agent now. Answer; change nothing and run nothing that changes anything. Earlier permission \
-             to edit or run things does not hold any more."
-                .into(),
-        ),
-        name if matches!(before, Some("plan" | "ask")) => Some(format!(
-            "You are the {name} agent now. You may change files and run commands again, within the rules. If a plan was \
-             agreed, carry it out."
-        )),
-        _ => None,
-    }
 }
 
 /// The facts of an environment block.

@@ -12,14 +12,8 @@ pub struct Config {
     pub model: Option<String>,
     /// `provider/model` for titles and the like.
     pub small_model: Option<String>,
-    /// `provider/model` of subagents.
-    pub subagent_model: Option<String>,
-    /// How deep subagents may start subagents.
-    pub subagent_depth: Option<u64>,
     /// The agent of new sessions.
     pub default_agent: Option<String>,
-    /// The user's name.
-    pub username: Option<String>,
     /// Whether checkpoints are made; default true.
     pub snapshot: bool,
     /// What to do with a turn that a crash cut off.
@@ -32,8 +26,6 @@ pub struct Config {
     pub commands: Map<String, Value>,
     /// Providers by id, as written.
     pub provider: Map<String, Value>,
-    /// MCP servers by name, as written.
-    pub mcp: Map<String, Value>,
     /// Instruction files: paths, globs, URLs.
     pub instructions: Vec<String>,
     /// Further folders with skills.
@@ -46,14 +38,6 @@ pub struct Config {
     pub disabled_providers: Vec<String>,
     /// If given, only these providers are on.
     pub enabled_providers: Option<Vec<String>>,
-    /// When sessions are shared.
-    pub share: Share,
-    /// The shell of commands; the system's if none.
-    pub shell: Option<String>,
-    /// `DEBUG`, `INFO`, `WARN` or `ERROR`.
-    pub log_level: Option<String>,
-    /// The daemon's own options.
-    pub server: Server,
 }
 
 /// What to do with a turn that a crash cut off.
@@ -68,18 +52,6 @@ pub enum Resume {
     Off,
 }
 
-/// When sessions are shared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Share {
-    /// When the user says so.
-    #[default]
-    Manual,
-    /// Always.
-    Auto,
-    /// Never.
-    Disabled,
-}
-
 /// When and how a conversation is compacted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Compaction {
@@ -87,14 +59,6 @@ pub struct Compaction {
     pub auto: bool,
     /// At this part of the context, if that comes first; above 0, at most 100.
     pub threshold_percent: Option<f64>,
-    /// Turns that stay as they are; default 2.
-    pub tail_turns: u64,
-    /// Tokens that these turns may have; worked out from the model if not given.
-    pub preserve_recent_tokens: Option<u64>,
-    /// Tokens to keep free.
-    pub reserved: Option<u64>,
-    /// Whether old tool outputs are dropped; default false.
-    pub prune: bool,
 }
 
 impl Default for Compaction {
@@ -102,10 +66,6 @@ impl Default for Compaction {
         Self {
             auto: true,
             threshold_percent: None,
-            tail_turns: 2,
-            preserve_recent_tokens: None,
-            reserved: None,
-            prune: false,
         }
     }
 }
@@ -128,17 +88,6 @@ impl Default for ToolOutput {
     }
 }
 
-/// The daemon's own options.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Server {
-    /// The port to listen on.
-    pub port: Option<u16>,
-    /// The address to listen on.
-    pub hostname: Option<String>,
-    /// Further origins that browsers may call from.
-    pub cors: Vec<String>,
-}
-
 impl Config {
     /// Reads a merged configuration. What is missing or of the wrong type gets its default.
     pub fn view(merged: &Value, home: &Path) -> Self {
@@ -156,10 +105,7 @@ impl Config {
         Self {
             model: text("model"),
             small_model: text("small_model"),
-            subagent_model: text("subagent_model"),
-            subagent_depth: merged.get("subagent_depth").and_then(Value::as_u64),
             default_agent: text("default_agent"),
-            username: text("username"),
             snapshot: merged
                 .get("snapshot")
                 .and_then(Value::as_bool)
@@ -169,7 +115,6 @@ impl Config {
             agents: agents(merged),
             commands: object("command"),
             provider: object("provider"),
-            mcp: object("mcp"),
             instructions: texts(merged.get("instructions")),
             skill_paths: texts(merged.get("skills").and_then(|skills| skills.get("paths"))),
             compaction: compaction(merged.get("compaction")),
@@ -178,10 +123,6 @@ impl Config {
             enabled_providers: merged
                 .get("enabled_providers")
                 .map(|list| texts(Some(list))),
-            share: share(merged),
-            shell: text("shell"),
-            log_level: text("logLevel"),
-            server: server(merged.get("server")),
         }
     }
 }
@@ -230,29 +171,12 @@ fn resume(merged: &Value) -> Resume {
     }
 }
 
-fn share(merged: &Value) -> Share {
-    match merged.get("share").and_then(Value::as_str) {
-        Some("auto") => Share::Auto,
-        Some("disabled") => Share::Disabled,
-        Some(_) => Share::Manual,
-        None if merged.get("autoshare") == Some(&Value::Bool(true)) => Share::Auto,
-        None => Share::Manual,
-    }
-}
-
 fn compaction(value: Option<&Value>) -> Compaction {
-    let default = Compaction::default();
-    let Some(value) = value else { return default };
-    let whole = |key: &str| value.get(key).and_then(Value::as_u64);
-    let flag = |key: &str, default| value.get(key).and_then(Value::as_bool).unwrap_or(default);
-    let percent = value.get("threshold_percent").and_then(Value::as_f64);
+    let field = |key: &str| value.and_then(|value| value.get(key));
+    let percent = field("threshold_percent").and_then(Value::as_f64);
     Compaction {
-        auto: flag("auto", default.auto),
+        auto: field("auto").and_then(Value::as_bool).unwrap_or(true),
         threshold_percent: percent.filter(|percent| *percent > 0.0 && *percent <= 100.0),
-        tail_turns: whole("tail_turns").unwrap_or(default.tail_turns),
-        preserve_recent_tokens: whole("preserve_recent_tokens"),
-        reserved: whole("reserved"),
-        prune: flag("prune", default.prune),
     }
 }
 
@@ -267,22 +191,5 @@ fn tool_output(value: Option<&Value>) -> ToolOutput {
     ToolOutput {
         max_lines: whole("max_lines").unwrap_or(default.max_lines),
         max_bytes: whole("max_bytes").unwrap_or(default.max_bytes),
-    }
-}
-
-fn server(value: Option<&Value>) -> Server {
-    let Some(value) = value else {
-        return Server::default();
-    };
-    Server {
-        port: value
-            .get("port")
-            .and_then(Value::as_u64)
-            .and_then(|port| u16::try_from(port).ok()),
-        hostname: value
-            .get("hostname")
-            .and_then(Value::as_str)
-            .map(str::to_owned),
-        cors: texts(value.get("cors")),
     }
 }

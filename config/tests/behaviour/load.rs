@@ -1,6 +1,6 @@
 use crate::World;
 use kilo_config::sources_json;
-use kilo_config::view::{Resume, Share};
+use kilo_config::view::Resume;
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -256,15 +256,12 @@ fn any_change_of_a_file_that_could_count_is_seen() {
 fn the_typed_view_has_defaults_and_reads_values() {
     let world = World::new();
     let config = world.load().config;
-    assert!(config.snapshot && config.compaction.auto && !config.compaction.prune);
+    assert!(config.snapshot && config.compaction.auto);
     assert_eq!(
         (config.tool_output.max_lines, config.tool_output.max_bytes),
         (2_000, 51_200)
     );
-    assert_eq!(
-        (config.resume, config.share, config.permission),
-        (Resume::Ask, Share::Manual, vec![])
-    );
+    assert_eq!((config.resume, config.permission), (Resume::Ask, vec![]));
 
     world.write(
         "project/kilo.json",
@@ -274,23 +271,13 @@ fn the_typed_view_has_defaults_and_reads_values() {
     );
     let config = world.load().config;
     assert!(!config.snapshot);
-    assert_eq!(
-        (config.resume, config.share),
-        (Resume::Auto, Share::Disabled)
-    );
+    assert_eq!(config.resume, Resume::Auto);
     assert_eq!(config.compaction.threshold_percent, Some(80.0));
     assert_eq!(
         (config.tool_output.max_lines, config.tool_output.max_bytes),
         (5, 51_200)
     );
-    assert_eq!(
-        (
-            config.enabled_providers,
-            config.subagent_depth,
-            config.server.port
-        ),
-        (Some(vec![]), Some(2), None)
-    );
+    assert_eq!(config.enabled_providers, Some(vec![]));
     let rules: Vec<String> = config
         .permission
         .iter()
