@@ -359,3 +359,16 @@ fn arguments_that_were_written_as_a_string_are_read() {
         "#,
     );
 }
+
+#[test]
+fn half_a_character_in_arguments_does_not_cost_the_call() {
+    let outcome = script(
+        r#"
+        prompt 'go'
+        call c1 read {"filePath":"a\ud83d"}
+        "#,
+    );
+    let text = outcome.lines.join("\n");
+    assert!(text.contains("effect run_tool c1"), "{text}");
+    assert!(!text.contains("not valid JSON"), "{text}");
+}
