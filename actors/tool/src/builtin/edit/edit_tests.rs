@@ -295,6 +295,14 @@ async fn a_text_in_another_indentation_is_put_into_the_files() {
             "def f():\n\tx()\n\treturn 1\n",
         ),
         ("f.txt", "a\n\tb\n", "a\n", "a\n    c\n", "a\n    c\n\tb\n"),
+        // A blank at a line's end is no other indentation: tabs that the new text brings are meant.
+        (
+            "h.sh",
+            "a <<X\n    b \nX\n",
+            "    b\nX",
+            "    b\n\tc\nX",
+            "a <<X\n    b\n\tc\nX\n",
+        ),
         // Line ends do not count as indentation.
         (
             "g.cs",

@@ -2,7 +2,7 @@
 
 use super::lines::{Line, collapse, lines_of};
 use super::matchers::unescape;
-use crate::text::indent::{Pair, fitted, matters};
+use crate::text::indent::{Pair, fitted, matters, same};
 use std::ops::Range;
 
 /// What is written at `range` of `text` in place of what `wanted` found there; nothing where `new` is indented in a way
@@ -26,17 +26,20 @@ pub fn replacement(
             false => own(),
         });
     }
+    // Where the lines are indented alike, the new ones are meant as they are, but for files that a tab breaks.
+    let fitted = |wanted: &str, new: &str| match place.is_alike(wanted) && !matters(name) {
+        true => Some(new.to_owned()),
+        false => place.fitted(wanted, new),
+    };
     // A model that escaped what it searched for has escaped the new text too.
     let plain = unescape(wanted);
     if plain != wanted && place.found == plain {
-        return place.fitted(&plain, &unescape(new));
+        return fitted(&plain, &unescape(new));
     }
     if place.found == wanted.trim() {
-        return place.fitted(wanted.trim(), trimmed_alike(new, wanted));
+        return fitted(wanted.trim(), trimmed_alike(new, wanted));
     }
-    place
-        .fitted(wanted, new)
-        .or_else(|| place.fitted_but_first(wanted, new))
+    fitted(wanted, new).or_else(|| place.fitted_but_first(wanted, new))
 }
 
 /// `new` without the blanks and line ends around it that were left out of `wanted`.
@@ -77,6 +80,14 @@ impl<'a> Place<'a> {
         let (first, rest) = split_first(new);
         let pairs = pairs.get(1..).unwrap_or_default();
         Some(format!("{first}{}", fitted(pairs, self.text, rest)?))
+    }
+
+    /// Whether every line that was asked for is indented as the one that was found for it.
+    fn is_alike(&self, wanted: &str) -> bool {
+        let pairs = self.pairs(wanted);
+        let skipped = usize::from(!self.begins_line);
+        let mut pairs = pairs.iter().skip(skipped);
+        pairs.all(|(want, have)| same(want, have))
     }
 
     /// The same for a text that was copied from behind its first line's blanks.
