@@ -1,5 +1,6 @@
 //! Folders in use: their place, configuration, agents and models, read again when a file behind them changes.
 
+use crate::toolbox::Tools;
 use kilo_config::{AuthFile, Environment, Paths};
 use kilo_ports::BoxFuture;
 use kilo_ports::clock::Clock;
@@ -11,6 +12,7 @@ use kilo_provider::catalog::refresh;
 use kilo_provider::local::{self, LocalServer, Ports};
 use kilo_provider::resolve::{self, Sources};
 use kilo_session::surroundings::{Folder, Models, Surroundings};
+use kilo_tool::Registry;
 use kilo_worktree::project::{ProjectFacts, Projects};
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
@@ -39,6 +41,7 @@ pub struct Folders {
     clock: Arc<dyn Clock>,
     projects: Projects,
     handle: Handle,
+    tools: Registry,
     known: Mutex<HashMap<String, Known>>,
     /// Those that came into use and were not announced yet.
     begun: Mutex<Vec<String>>,
@@ -68,6 +71,7 @@ impl Folders {
         paths: Arc<Paths>,
         clock: Arc<dyn Clock>,
         handle: Handle,
+        tools: Registry,
     ) -> Self {
         let auth = AuthFile::new(&environment, &paths);
         let source = refresh::Source {
@@ -85,6 +89,7 @@ impl Folders {
             catalog: RwLock::default(),
             clock,
             handle,
+            tools,
             known: Mutex::default(),
             begun: Mutex::default(),
             local: Arc::default(),
@@ -179,6 +184,8 @@ impl Folders {
             loaded,
             agents,
             models: Arc::new(models),
+            // Tools of MCP servers and of the user's own join here, with the folder's configuration.
+            tools: Arc::new(Tools(self.tools.with(Vec::new()))),
             environment: Arc::clone(&self.environment),
             paths: Arc::clone(&self.paths),
         });
@@ -372,6 +379,7 @@ mod tests {
     use super::{FOLDERS_MAX, Folders, UNUSED_MS};
     use kilo_config::{Environment, Paths};
     use kilo_ports::fakes::FakeClock;
+    use kilo_tool::Registry;
     use std::sync::Arc;
     use tokio::runtime::Handle;
 
@@ -391,6 +399,7 @@ mod tests {
             Arc::new(paths),
             Arc::clone(&clock) as _,
             Handle::current(),
+            Registry::builtin(Default::default()),
         ));
         let use_one = async |name: String| {
             let path = home.path().join(name).display().to_string();

@@ -380,12 +380,6 @@ async fn sweep_orphans() {
 
 fn build_daemon(context: &Context, handle: Handle) -> Daemon {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let folders = Arc::new(Folders::new(
-        Arc::clone(&context.environment),
-        Arc::clone(&context.paths),
-        Arc::clone(&clock),
-        handle.clone(),
-    ));
     let tools = kilo_tool::Options {
         own_address: Some(context.address),
         proxied: PROXIES.iter().any(|name| {
@@ -394,12 +388,20 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         }),
         ..kilo_tool::Options::default()
     };
+    let tools = Registry::builtin(tools);
+    let folders = Arc::new(Folders::new(
+        Arc::clone(&context.environment),
+        Arc::clone(&context.paths),
+        Arc::clone(&clock),
+        handle.clone(),
+        tools.clone(),
+    ));
     Daemon {
         environment: Arc::clone(&context.environment),
         paths: Arc::clone(&context.paths),
         clock,
         folders,
-        toolbox: Arc::new(Tools(Registry::builtin(tools))),
+        toolbox: Arc::new(Tools(tools)),
         handle,
         has_password: context.password,
         readiness: context.readiness.clone(),

@@ -25,6 +25,8 @@ pub struct Folder {
     pub agents: Vec<Agent>,
     /// Finds models.
     pub models: Arc<dyn Models>,
+    /// The tools that there are in this folder: the built-in ones and its own.
+    pub tools: Arc<dyn Toolbox>,
     /// The process's environment.
     pub environment: Arc<kilo_config::Environment>,
     /// Where configuration and data lie.

@@ -4,7 +4,6 @@ use super::session::filter;
 use super::{Answer, routes};
 use crate::daemon::Daemon;
 use kilo_edge::{Reply, Request};
-use kilo_session::surroundings::Toolbox;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,8 +20,9 @@ async fn tool_ids(daemon: Arc<Daemon>, _: Request) -> Answer {
 
 async fn tools(daemon: Arc<Daemon>, request: Request) -> Answer {
     let model = request.query.require("model")?;
-    let tools: Vec<Value> = daemon
-        .toolbox
+    let folder = daemon.instance(&request).await?.folder;
+    let tools: Vec<Value> = folder
+        .tools
         .offered(model)
         .into_iter()
         .map(|tool| {

@@ -206,6 +206,7 @@ fn folder(home: &Path) -> Arc<Folder> {
         loaded,
         agents,
         models: Arc::new(OneModel),
+        tools: Arc::new(Tools::default()),
         environment: Arc::new(environment),
         paths: Arc::new(paths),
     })
