@@ -1,5 +1,6 @@
 //! The requests for permission that a shell text needs.
 
+mod asking;
 mod files;
 mod found;
 
@@ -13,6 +14,7 @@ use crate::risk;
 use crate::walk::parse;
 use crate::weigh::{HOLE, Rules};
 use crate::word::{Word, pattern};
+use asking::Asking;
 use found::{Found, add};
 use kilo_ports::tool::Ask;
 
@@ -65,14 +67,6 @@ pub fn judge(text: &str, description: Option<&str>, context: Context<'_>) -> Jud
         asks: asking.found.into_asks(text, description),
         left_out,
     }
-}
-
-struct Asking<'a> {
-    plan: &'a ShellPlan,
-    resolver: Resolver<'a>,
-    context: Context<'a>,
-    rules: Rules<'a>,
-    found: Found,
 }
 
 impl Asking<'_> {

@@ -1,6 +1,6 @@
 //! Files that a text reads and writes.
 
-use super::Asking;
+use super::asking::Asking;
 use super::found::add;
 use crate::disk;
 use crate::files::{Copies, LEFT_OUT, Operand, Role, can_leave_out, is_env};
