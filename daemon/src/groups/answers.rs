@@ -1,15 +1,18 @@
 //! What waits for a person: permissions, questions, the network.
 
 use super::{Answer, routes};
-use crate::daemon::{Daemon, text};
+use crate::daemon::Daemon;
 use kilo_edge::{Reply, Request};
 use kilo_ports::tool::QuestionAnswer;
 use kilo_protocol::model::{Action, Rule};
+use kilo_protocol::requests::{
+    AllowEverything, PermissionAnswer, ReplyPermission, ReplyQuestion, SaveRules,
+};
 use kilo_protocol::{Fault, FaultKind, PermissionId, QuestionId};
 use kilo_session::board::Open;
 use kilo_session::input::Reply as Decision;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 
 routes! {
@@ -41,15 +44,11 @@ fn of_directory<T: Serialize>(daemon: &Daemon, request: &Request, open: Vec<Open
     Reply::json(&mine)
 }
 
-pub(super) fn decision(word: Option<&str>, field: &str) -> Result<Decision, Fault> {
-    match word {
-        Some("once") => Ok(Decision::Once),
-        Some("always") => Ok(Decision::Always),
-        Some("reject") => Ok(Decision::Reject),
-        _ => Err(Fault::bad_field(
-            "\"once\" | \"always\" | \"reject\"",
-            field,
-        )),
+pub(super) fn decision(answer: PermissionAnswer) -> Decision {
+    match answer {
+        PermissionAnswer::Once => Decision::Once,
+        PermissionAnswer::Always => Decision::Always,
+        PermissionAnswer::Reject => Decision::Reject,
     }
 }
 
@@ -81,15 +80,14 @@ pub(super) async fn answer(
 }
 
 async fn reply_permission(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let body = request.value()?;
-    let reply = decision(text(&body, "reply"), "reply")?;
-    let message = text(&body, "message").map(str::to_string);
-    answer(&daemon, request.params.get("requestID"), reply, message).await
+    let ReplyPermission { reply, message } = request.json()?;
+    let id = request.params.get("requestID");
+    answer(&daemon, id, decision(reply), message).await
 }
 
 /// Saves chosen patterns of an open request for the project, and refuses others there.
 async fn save_rules(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let body = request.value()?;
+    let body: SaveRules = request.json()?;
     let engine = daemon.engine().await?;
     let id = PermissionId::from_wire(request.params.get("requestID"));
     let open = engine
@@ -98,28 +96,18 @@ async fn save_rules(daemon: Arc<Daemon>, request: Request) -> Answer {
         .into_iter()
         .find(|open| open.request.id == id);
     let open = open.ok_or_else(|| no_permission(&id))?.request;
-    let patterns = |field: &str| -> Vec<String> {
-        body.get(field)
-            .and_then(Value::as_array)
-            .map(|list| {
-                list.iter()
-                    .filter_map(Value::as_str)
-                    .map(str::to_string)
-                    .collect()
-            })
-            .unwrap_or_default()
-    };
     let rule = |pattern: String, action| Rule {
         permission: open.permission.clone(),
         pattern,
         action,
     };
-    let mut rules: Vec<Rule> = patterns("approvedAlways")
+    let mut rules: Vec<Rule> = body
+        .approved_always
         .into_iter()
         .map(|pattern| rule(pattern, Action::Allow))
         .collect();
     rules.extend(
-        patterns("deniedAlways")
+        body.denied_always
             .into_iter()
             .map(|pattern| rule(pattern, Action::Deny)),
     );
@@ -133,13 +121,8 @@ async fn allow_everything(daemon: Arc<Daemon>, request: Request) -> Answer {
     if !daemon.has_password {
         return Ok(Reply::Empty(401));
     }
-    let body = request.value()?;
-    let enable = body
-        .get("enable")
-        .and_then(Value::as_bool)
-        .ok_or_else(|| Fault::bad_field("a boolean", "enable"))?;
-    let session = text(&body, "sessionID")
-        .ok_or_else(|| Fault::not_implemented("permission.allowEverything for all sessions"))?;
+    let body: AllowEverything = request.json()?;
+    let (session, enable) = (body.session()?.clone(), body.enable);
     let rule = Rule {
         permission: "*".into(),
         pattern: "*".into(),
@@ -148,7 +131,7 @@ async fn allow_everything(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     engine
         .change_head(
-            &kilo_protocol::SessionId::from_wire(session),
+            &session,
             false,
             Box::new(move |info| {
                 let rules = info.permission.get_or_insert_default();
@@ -159,8 +142,8 @@ async fn allow_everything(daemon: Arc<Daemon>, request: Request) -> Answer {
             }),
         )
         .await?;
-    if let Some(id) = text(&body, "requestID") {
-        return answer(&daemon, id, Decision::Once, None).await;
+    if let Some(id) = body.request_id {
+        return answer(&daemon, id.as_str(), Decision::Once, None).await;
     }
     Reply::json(&true)
 }
@@ -184,11 +167,7 @@ async fn answer_question(daemon: &Daemon, id: &str, answer: QuestionAnswer) -> A
 }
 
 async fn reply_question(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let body = request.value()?;
-    let answers: Vec<Vec<String>> = body
-        .get("answers")
-        .and_then(|answers| serde_json::from_value(answers.clone()).ok())
-        .ok_or_else(|| Fault::bad_field("an array of arrays of strings", "answers"))?;
+    let ReplyQuestion { answers } = request.json()?;
     answer_question(
         &daemon,
         request.params.get("requestID"),

@@ -3,9 +3,9 @@
 mod import;
 
 use super::{Answer, routes};
-use crate::daemon::{Daemon, text};
+use crate::daemon::Daemon;
 use kilo_edge::{Reply, Request};
-use kilo_protocol::Fault;
+use kilo_protocol::requests::Drain;
 use std::sync::Arc;
 
 routes! {
@@ -24,13 +24,8 @@ async fn resume(daemon: Arc<Daemon>, request: Request) -> Answer {
 }
 
 async fn drain(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let body = request.value()?;
-    let token = text(&body, "token")
-        .filter(|token| (1..=128).contains(&token.len()))
-        .ok_or_else(|| Fault::bad_field("a string of 1 to 128 characters", "token"))?;
+    let Drain { token } = request.json()?;
     let engine = daemon.engine().await?;
-    engine
-        .drain(&Daemon::session_id(&request), token.to_string())
-        .await?;
+    engine.drain(&Daemon::session_id(&request), token).await?;
     Reply::json(&true)
 }

@@ -5,10 +5,11 @@ mod socket;
 
 use super::config::write;
 use super::{Answer, routes};
-use crate::daemon::{Daemon, text};
+use crate::daemon::Daemon;
 use bytes::Bytes;
 use kilo_config::edit::global_target;
 use kilo_edge::{Reply, Request};
+use kilo_protocol::requests::{LogLevel, LogLine};
 use kilo_protocol::{Fault, VERSION, openapi, secrets};
 use serde_json::json;
 use std::sync::Arc;
@@ -47,20 +48,16 @@ async fn document(daemon: Arc<Daemon>, _: Request) -> Answer {
 }
 
 async fn log(_: Arc<Daemon>, request: Request) -> Answer {
-    let body = request.value()?;
-    let service = text(&body, "service").ok_or_else(|| Fault::bad_field("a string", "service"))?;
-    let message = text(&body, "message").ok_or_else(|| Fault::bad_field("a string", "message"))?;
-    match text(&body, "level") {
-        Some("debug") => tracing::debug!(target: "client", service, message),
-        Some("info") => tracing::info!(target: "client", service, message),
-        Some("warn") => tracing::warn!(target: "client", service, message),
-        Some("error") => tracing::error!(target: "client", service, message),
-        _ => {
-            return Err(Fault::bad_field(
-                "\"debug\" | \"info\" | \"warn\" | \"error\"",
-                "level",
-            ));
-        }
+    let LogLine {
+        service,
+        level,
+        message,
+    } = request.json()?;
+    match level {
+        LogLevel::Debug => tracing::debug!(target: "client", service, message),
+        LogLevel::Info => tracing::info!(target: "client", service, message),
+        LogLevel::Warn => tracing::warn!(target: "client", service, message),
+        LogLevel::Error => tracing::error!(target: "client", service, message),
     }
     Reply::json(&true)
 }

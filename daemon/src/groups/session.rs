@@ -9,13 +9,12 @@ mod usage;
 
 use super::answers::{answer, decision};
 use super::{Answer, routes};
-use crate::daemon::{Daemon, text};
+use crate::daemon::Daemon;
 use kilo_edge::{Reply, Request};
-use kilo_protocol::model::Rule;
-use kilo_protocol::{Fault, Millis};
+use kilo_protocol::Fault;
+use kilo_protocol::requests::{RespondPermission, UpdateSession};
 use kilo_session::NewSession;
 use kilo_session::catalog::Filter;
-use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -124,21 +123,8 @@ async fn get(daemon: Arc<Daemon>, request: Request) -> Answer {
     })
 }
 
-#[derive(Deserialize)]
-struct Update {
-    title: Option<String>,
-    metadata: Option<Map<String, Value>>,
-    permission: Option<Vec<Rule>>,
-    time: Option<UpdateTime>,
-}
-
-#[derive(Deserialize)]
-struct UpdateTime {
-    archived: Option<Millis>,
-}
-
 async fn update(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let update: Update = request.json()?;
+    let update: UpdateSession = request.json()?;
     let engine = daemon.engine().await?;
     let session = engine
         .change_head(
@@ -187,7 +173,7 @@ async fn viewed(_: Arc<Daemon>, _: Request) -> Answer {
 
 /// Answers a permission request, in the older form.
 async fn respond(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let body = request.value()?;
-    let reply = decision(text(&body, "response"), "response")?;
-    answer(&daemon, request.params.get("permissionID"), reply, None).await
+    let RespondPermission { response } = request.json()?;
+    let id = request.params.get("permissionID");
+    answer(&daemon, id, decision(response), None).await
 }

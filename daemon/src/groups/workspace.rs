@@ -5,9 +5,10 @@ mod project;
 use super::{Answer, routes};
 use crate::daemon::Daemon;
 use kilo_edge::{Reply, Request};
+use kilo_protocol::requests::ApplyPatch;
 use kilo_protocol::{Fault, FaultKind};
 use kilo_worktree::{files, find, vcs};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -160,12 +161,7 @@ async fn vcs_raw(daemon: Arc<Daemon>, request: Request) -> Answer {
 }
 
 async fn vcs_apply(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let body = request.value()?;
-    let patch = body
-        .get("patch")
-        .and_then(Value::as_str)
-        .map(str::to_string)
-        .ok_or_else(|| Fault::bad_field("a string", "patch"))?;
+    let ApplyPatch { patch } = request.json()?;
     let folder = folder(&daemon, &request);
     daemon
         .blocking(move || {

@@ -4,6 +4,7 @@ use super::super::Answer;
 use crate::daemon::Daemon;
 use crate::events::{Follower, Form, Scope};
 use kilo_edge::{Reply, Request};
+use kilo_protocol::requests::History;
 use kilo_session::record::Logged;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -42,7 +43,7 @@ pub(super) async fn of_all(daemon: Arc<Daemon>, request: Request) -> Answer {
 
 /// Durable events after the numbers that the client has: the body is `{sessionID: seq}`.
 pub(super) async fn history(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let have = request.value()?;
+    let have: History = request.json()?;
     let engine = daemon.engine().await?;
     let events = daemon
         .blocking(move || {
@@ -59,7 +60,7 @@ pub(super) async fn history(daemon: Arc<Daemon>, request: Request) -> Answer {
                         continue;
                     };
                     let Some(seq) = logged.sync else { continue };
-                    let known = have.get(record.session.as_str()).and_then(Value::as_u64);
+                    let known = have.get(record.session.as_str()).copied();
                     if known.is_some_and(|known| seq <= known) {
                         continue;
                     }

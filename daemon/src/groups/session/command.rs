@@ -9,9 +9,9 @@ use kilo_edge::{Reply, Request};
 use kilo_ports::sandbox::ProcessSpec;
 use kilo_protocol::Fault;
 use kilo_protocol::model::ModelRef;
+use kilo_protocol::requests::RunCommand;
 use kilo_session::surroundings::Folder;
 use kilo_session::{Engine, PromptBody};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,22 +27,9 @@ const SHELLS_MAX: usize = 16;
 /// Files that one template mentions.
 const FILES_MAX: usize = 32;
 
-#[derive(Deserialize)]
-struct Run {
-    command: String,
-    arguments: String,
-    #[serde(rename = "messageID")]
-    message_id: Option<String>,
-    agent: Option<String>,
-    model: Option<String>,
-    variant: Option<String>,
-    #[serde(default)]
-    parts: Vec<Value>,
-}
-
 /// Fills the command's template in and prompts with it; answers like a prompt.
 pub(super) async fn run(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let wanted: Run = request.json()?;
+    let wanted: RunCommand = request.json()?;
     let engine = daemon.engine().await?;
     let session = Daemon::session_id(&request);
     let directory = engine.session(&session)?.directory;
@@ -76,7 +63,7 @@ pub(super) async fn run(daemon: Arc<Daemon>, request: Request) -> Answer {
     Reply::json(&request.unless_left(answer).await?)
 }
 
-fn prompt(folder: &Folder, command: &Command, wanted: Run, text: String) -> PromptBody {
+fn prompt(folder: &Folder, command: &Command, wanted: RunCommand, text: String) -> PromptBody {
     let chosen = command.model.clone().or(wanted.model);
     let model = chosen
         .as_deref()

@@ -2,13 +2,13 @@
 
 use super::super::Answer;
 use super::transcript;
-use crate::daemon::{Daemon, text};
+use crate::daemon::Daemon;
 use kilo_edge::{Reply, Request};
 use kilo_protocol::model::Part;
-use kilo_protocol::{Fault, MessageId, PartId};
+use kilo_protocol::requests::{Fork, Revert};
+use kilo_protocol::{Fault, MessageId};
 use kilo_session::engine::with_parts;
 use kilo_session::record::Record;
-use serde_json::Value;
 use std::sync::Arc;
 
 pub(super) async fn messages(daemon: Arc<Daemon>, request: Request) -> Answer {
@@ -66,28 +66,23 @@ pub(super) async fn diff(daemon: Arc<Daemon>, request: Request) -> Answer {
 }
 
 pub(super) async fn fork(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let body = request.value()?;
-    let until = text(&body, "messageID").map(MessageId::from_wire);
+    let Fork { message_id } = request.json()?;
     let engine = daemon.engine().await?;
     Reply::json(
         &engine
-            .fork(&Daemon::session_id(&request), until.as_ref())
+            .fork(&Daemon::session_id(&request), message_id.as_ref())
             .await?,
     )
 }
 
 pub(super) async fn revert(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let body = request.value()?;
-    let message =
-        text(&body, "messageID").ok_or_else(|| Fault::bad_field("a string", "messageID"))?;
-    let part = text(&body, "partID").map(PartId::from_wire);
+    let Revert {
+        message_id,
+        part_id,
+    } = request.json()?;
     let engine = daemon.engine().await?;
     let session = engine
-        .revert(
-            &Daemon::session_id(&request),
-            MessageId::from_wire(message),
-            part,
-        )
+        .revert(&Daemon::session_id(&request), message_id, part_id)
         .await?;
     Reply::json(&session)
 }
@@ -136,10 +131,7 @@ async fn part(daemon: &Daemon, request: &Request) -> Result<Part, Fault> {
 
 pub(super) async fn update_part(daemon: Arc<Daemon>, request: Request) -> Answer {
     let old = part(&daemon, &request).await?;
-    let value: Value = request.value()?;
-    let new: Part = serde_json::from_value(value).map_err(|error| {
-        Fault::bad_request("Payload", format!("Expected a part: {error}\n  at []"))
-    })?;
+    let new: Part = request.json()?;
     if new.id != old.id || new.message_id != old.message_id || new.session_id != old.session_id {
         return Err(Fault::bad_request(
             "Payload",

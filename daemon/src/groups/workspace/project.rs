@@ -1,11 +1,12 @@
 //! Projects: where they lie and what they are called.
 
 use super::super::Answer;
-use crate::daemon::{Daemon, text};
+use crate::daemon::Daemon;
 use bytes::Bytes;
 use kilo_edge::{Reply, Request};
 use kilo_protocol::Fault;
 use kilo_protocol::model::{Project, ProjectTime};
+use kilo_protocol::requests::UpdateProject;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -75,16 +76,10 @@ pub(super) async fn update(daemon: Arc<Daemon>, request: Request) -> Answer {
     current(&daemon, &request).await?;
     let mut project =
         stored(engine.store().get("project", id)).ok_or_else(|| Fault::not_found("Project", id))?;
-    let body = request.value()?;
-    if let Some(name) = text(&body, "name") {
-        project.name = Some(name.to_string());
-    }
-    if let Some(icon) = body.get("icon") {
-        project.icon = Some(icon.clone());
-    }
-    if let Some(commands) = body.get("commands") {
-        project.commands = Some(commands.clone());
-    }
+    let changed: UpdateProject = request.json()?;
+    project.name = changed.name.or(project.name);
+    project.icon = changed.icon.or(project.icon);
+    project.commands = changed.commands.or(project.commands);
     project.time.updated = daemon.clock.now();
     keep(&daemon, &engine, &project)?;
     announce(&engine, &project);
