@@ -86,7 +86,9 @@ impl Daemon {
                 "integration.updated",
                 "catalog.updated",
             ] {
-                engine.publish(Some(&directory), None, name, &json!({}), false);
+                engine
+                    .core()
+                    .publish(Some(&directory), None, name, &json!({}), false);
             }
         }
     }
@@ -118,7 +120,7 @@ impl Daemon {
 
     async fn announce_disposed(&self, directory: &str) -> Result<(), Fault> {
         let properties = json!({"directory": directory});
-        self.engine().await?.publish(
+        self.engine().await?.core().publish(
             Some(directory),
             None,
             "server.instance.disposed",

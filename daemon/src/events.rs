@@ -65,8 +65,8 @@ impl Follower {
         form: Form,
         last_event_id: Option<&str>,
     ) -> Self {
-        let (subscription, newest) = engine.journal().subscribe();
-        let epoch = format!("{:x}", engine.store().epoch());
+        let (subscription, newest) = engine.core().ledger.journal().subscribe();
+        let epoch = format!("{:x}", engine.core().ledger.store().epoch());
         let known = last_event_id.map(|id| position(id, &epoch, newest));
         let mut follower = Self {
             engine,
@@ -107,7 +107,7 @@ impl Follower {
     fn announce(&mut self, name: &str, properties: serde_json::Value) {
         let now = kilo_ports::clock::Clock::now(&kilo_ports::clock::SystemClock);
         let event =
-            json!({"id": self.engine.ids().event(now), "type": name, "properties": properties})
+            json!({"id": self.engine.core().ledger.ids().event(now), "type": name, "properties": properties})
                 .to_string();
         let framed = match (self.framing.form, &self.framing.scope) {
             (Form::Socket, _) => message(None, None, event.as_bytes()),
@@ -180,7 +180,7 @@ impl Follower {
             Received::Frame(frame) => self.show(&frame),
             Received::Lagged(_) => {
                 // The ring has gone on: join it anew and read what was missed from the log.
-                let (subscription, newest) = self.engine.journal().subscribe();
+                let (subscription, newest) = self.engine.core().ledger.journal().subscribe();
                 self.subscription = subscription;
                 self.behind = Some(newest);
             }
@@ -266,7 +266,11 @@ fn missed(
     if after >= target {
         return Ok(Some(missed));
     }
-    let records = engine.store().after(after, limits::CATCH_UP_RECORDS)?;
+    let records = engine
+        .core()
+        .ledger
+        .store()
+        .after(after, limits::CATCH_UP_RECORDS)?;
     if records.is_empty() {
         return Ok(None);
     }
@@ -276,7 +280,7 @@ fn missed(
             missed.up_to = target;
             break;
         }
-        for frame in engine.frames_of(&record) {
+        for frame in engine.queries().frames_of(&record) {
             if let Some(framed) = framing.framed(&frame) {
                 bytes += framed.len();
                 missed.frames.push(framed);

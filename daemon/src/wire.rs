@@ -17,7 +17,7 @@ use kilo_ports::sandbox::Sandbox;
 use kilo_ports::store::{Store, StoreError};
 use kilo_runtime::{Bus, Journal, Placement};
 use kilo_sandbox::{ProcessSandbox, Settings};
-use kilo_session::{Engine, Parts};
+use kilo_session::{Engine, Ports};
 use kilo_store::{LogStore, Options as StoreOptions};
 use kilo_tool::Registry;
 use std::net::SocketAddr;
@@ -201,12 +201,13 @@ impl Running {
 
     /// Tells whether any session runs a turn.
     pub fn is_busy(&self) -> bool {
-        matches!(&*self.readiness.borrow(), Readiness::Ready(engine) if !engine.statuses().is_empty())
+        matches!(&*self.readiness.borrow(), Readiness::Ready(engine) if !engine.queries().statuses().is_empty())
     }
 
     /// Tells whether a turn that is over still has something to store, such as the session's title.
     pub fn is_finishing(&self) -> bool {
-        self.engine().is_some_and(|engine| engine.is_finishing())
+        self.engine()
+            .is_some_and(|engine| engine.core().is_finishing())
     }
 
     /// The engine, for programs that hold the daemon in their own process.
@@ -333,7 +334,7 @@ fn run_system(
             match opened.await {
                 Ok(Ok((engine, open))) => {
                     let _ = ready.send(Readiness::Ready(Arc::clone(&engine)));
-                    handle.spawn(async move { engine.recover(open).await });
+                    handle.spawn(async move { engine.sessions().recover(open).await });
                     handle.spawn(sweep_orphans());
                 }
                 Ok(Err(StoreError::Locked { pid, address, .. })) => {
@@ -355,7 +356,7 @@ fn run_system(
             tracing::error!(%error, "serving ended");
         }
         if let Ok(engine) = daemon.engine().await {
-            engine.shut_down().await;
+            engine.sessions().shut_down().await;
         }
         let _ = handle.spawn_blocking(move || sandbox.kill_all()).await;
     });
@@ -456,8 +457,7 @@ impl Opening {
                 tracing::warn!(%error, "checkpoints of worktrees that are gone were not removed");
             }
         });
-        Engine::new(Parts {
-            journal,
+        let ports = Ports {
             models: Arc::new(models),
             toolbox: Arc::clone(&daemon.toolbox) as _,
             sandbox,
@@ -465,10 +465,10 @@ impl Opening {
             checkpoints,
             clock: Arc::clone(&daemon.clock),
             surroundings: Arc::new(EngineFolders(Arc::clone(&daemon.folders))),
-            placement,
             handle,
             output_dir: context.paths.tool_output.clone(),
             home: context.paths.home.clone(),
-        })
+        };
+        Engine::open(ports, journal, placement)
     }
 }

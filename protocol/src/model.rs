@@ -179,9 +179,22 @@ pub struct Revert {
     /// What the revert changed, as a unified diff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
-    /// `restored`, `unavailable`, `snapshots-disabled` or `not-a-git-repo`.
+    /// `restored`, `unavailable`, `snapshots-disabled` or `not-a-git-repo`; `partial` when something was left as it is,
+    /// which the reference has no word for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
+    /// What was left as it is; ours, left out when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<LeftFile>,
+}
+
+/// A file that an undo could not put back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeftFile {
+    /// Its path; absolute.
+    pub path: String,
+    /// Why, for people.
+    pub reason: String,
 }
 
 /// A file's change.

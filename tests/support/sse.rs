@@ -42,6 +42,7 @@ pub struct Events {
     response: Response,
     decoder: Decoder,
     whole: VecDeque<Seen>,
+    last_id: Option<String>,
 }
 
 impl Events {
@@ -59,6 +60,7 @@ impl Events {
             response,
             decoder: Decoder::new(FRAME_BYTES_MAX),
             whole: VecDeque::new(),
+            last_id: None,
         };
         let first = events.next().await?;
         assert_eq!(first.name(), "server.connected");
@@ -75,9 +77,15 @@ impl Events {
                 .await
                 .ok()
                 .flatten()?;
-            let whole = &mut self.whole;
+            let (whole, last) = (&mut self.whole, &mut self.last_id);
             let fed = self.decoder.feed(&chunk, |event| {
-                whole.push_back(parse(&event));
+                let mut seen = parse(&event);
+                // An id holds on until the next one comes: here only the frame that brought it has it.
+                match &seen.id {
+                    Some(id) if Some(id) == last.as_ref() => seen.id = None,
+                    id => last.clone_from(id),
+                }
+                whole.push_back(seen);
                 Ok::<_, TooLarge>(())
             });
             fed.expect("a frame within bounds");

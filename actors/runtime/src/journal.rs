@@ -43,14 +43,17 @@ impl Journal {
         &self.bus
     }
 
-    /// Appends the records of one session in one write, then publishes their frames.
+    /// Appends the records of one session in one write, lets `fold` take them over into what is derived from the log, then
+    /// publishes their frames.
     ///
-    /// Blocks for one `write`; nothing is published when it fails.
+    /// Blocks for one `write`. When it fails, nothing is folded and nothing is published: what readers see never runs
+    /// ahead of the log. `fold` runs in the order of all appends, so it must be short and must not append.
     pub fn append(
         &self,
         session: &SessionId,
         at: Millis,
         records: Vec<Outgoing>,
+        fold: impl FnOnce(),
     ) -> Result<Appended, StoreError> {
         let (entries, frames): (Vec<Entry>, Vec<Vec<Frame>>) = records
             .into_iter()
@@ -58,6 +61,7 @@ impl Journal {
             .unzip();
         let _in_order = self.order.lock();
         let appended = self.store.append(session, at, &entries)?;
+        fold();
         for (pos, frames) in (appended.first_pos..).zip(frames) {
             let last = frames.len().saturating_sub(1);
             for (number, mut frame) in frames.into_iter().enumerate() {

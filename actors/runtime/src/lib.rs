@@ -2,15 +2,17 @@
 //! subscribers, and every bound in one file.
 //!
 //! It must never know a session's records, a provider or a tool. Start at [`limits`], then [`journal`] (append and
-//! publish in one order) and [`registry`] (find, build, rebuild).
+//! publish in one order) and [`registry`] (find, build, rebuild; [`lifetime`] says what an actor owns).
 
 pub mod bus;
 pub mod journal;
+pub mod lifetime;
 pub mod limits;
 pub mod placement;
 pub mod registry;
 
 pub use bus::{Bus, Received, Subscription};
 pub use journal::{Journal, Outgoing};
+pub use lifetime::Lifetime;
 pub use placement::Placement;
-pub use registry::{Registry, RegistryError};
+pub use registry::{Ending, Live, OnEnding, Registry, RegistryError, Tenure};

@@ -91,6 +91,8 @@ pub fn apply(state: &mut State, logged: &Logged) {
                 files: files.clone(),
             });
         }
+        Record::UndoBegan(to) => state.undo = Some(to.clone()),
+        Record::UndoEnded => state.undo = None,
         Record::Idle
         | Record::Failed(_)
         | Record::Compacted

@@ -1,12 +1,11 @@
 //! What a running call may ask of its session.
 
-use crate::actor::{AskMessage, QuestionMessage, SessionActor};
-use crate::effects::{task_agents, tell};
-use crate::engine::Engine;
-use crate::input::{Input, Stamp};
-use crate::runner::RunCall;
+use crate::effects::model::task_agents;
+use crate::input::{Input, Stamp, ToolRun};
+use crate::message::{AskMessage, QuestionMessage};
+use crate::prepare;
+use crate::scope::Scope;
 use crate::surroundings::Folder;
-use actix::Addr;
 use kilo_ports::BoxFuture;
 use kilo_ports::checkpoint::{CheckpointError, WhyLeft};
 use kilo_ports::tool::{
@@ -25,13 +24,10 @@ use tokio_util::sync::CancellationToken;
 
 /// The session's face towards one call.
 pub struct CallHost {
-    engine: Arc<Engine>,
-    session: SessionId,
-    owner: Addr<SessionActor>,
+    scope: Scope,
     stamp: Stamp,
     agent: String,
     message: String,
-    directory: String,
     /// The call may change files: a checkpoint is taken whenever it was allowed something.
     tracks: bool,
     cancel: CancellationToken,
@@ -67,22 +63,17 @@ fn aborted() -> ToolError {
 
 impl CallHost {
     pub(crate) fn new(
-        engine: Arc<Engine>,
-        session: SessionId,
-        owner: Addr<SessionActor>,
-        order: &RunCall,
-        directory: String,
+        scope: Scope,
+        stamp: Stamp,
+        run: &ToolRun,
         tracks: bool,
         cancel: CancellationToken,
     ) -> Self {
         Self {
-            engine,
-            session,
-            owner,
-            stamp: order.stamp,
-            agent: order.run.agent.clone(),
-            message: order.run.message.to_string(),
-            directory,
+            scope,
+            stamp,
+            agent: run.agent.clone(),
+            message: run.message.to_string(),
             tracks,
             cancel,
             before: Arc::default(),
@@ -116,21 +107,23 @@ impl ToolHost for CallHost {
             ask,
             reply,
         };
-        let (owner, cancel) = (self.owner.clone(), self.cancel.clone());
-        let engine = Arc::clone(&self.engine);
-        let directory = self.tracks.then(|| self.directory.clone());
+        let (scope, cancel) = (self.scope.clone(), self.cancel.clone());
+        let tracks = self.tracks;
         let before = Arc::clone(&self.before);
         Box::pin(async move {
-            owner.send(message).await.map_err(|_| aborted())?;
+            if !scope.owner.ask(message).await {
+                return Err(aborted());
+            }
             tokio::select! {
                 answer = answer => answer.unwrap_or_else(|_| Err(aborted()))?,
                 () = cancel.cancelled() => return Err(aborted()),
             }
-            if let Some(directory) = directory {
-                let tracked = match engine.track(&directory).await {
+            if tracks {
+                let directory = &scope.address.directory;
+                let tracked = match scope.core.track(directory).await {
                     Some(hash) => Some(Before {
                         hash,
-                        left_out: engine.left_out(&directory).await,
+                        left_out: scope.core.left_out(directory).await,
                     }),
                     None => None,
                 };
@@ -153,18 +146,16 @@ impl ToolHost for CallHost {
             return;
         }
         drop(progress);
-        let (shared, owner) = (Arc::clone(&self.progress), self.owner.clone());
+        let (shared, owner) = (Arc::clone(&self.progress), self.scope.owner.clone());
         let (stamp, call, cancel) = (self.stamp, call.clone(), self.cancel.clone());
-        self.engine.spawn(async move {
+        self.scope.spawn(async move {
             loop {
                 let Some((title, metadata)) = shared.lock().pending.take() else {
                     break;
                 };
-                tell(
-                    &owner,
-                    Input::Progress(stamp, call.clone(), title, metadata),
-                )
-                .await;
+                owner
+                    .tell(Input::Progress(stamp, call.clone(), title, metadata))
+                    .await;
                 tokio::select! {
                     () = tokio::time::sleep(PROGRESS_EVERY) => {}
                     () = cancel.cancelled() => break,
@@ -190,9 +181,11 @@ impl ToolHost for CallHost {
             questions,
             reply,
         };
-        let (owner, cancel) = (self.owner.clone(), self.cancel.clone());
+        let (owner, cancel) = (self.scope.owner.clone(), self.cancel.clone());
         Box::pin(async move {
-            owner.send(message).await.map_err(|_| aborted())?;
+            if !owner.question(message).await {
+                return Err(aborted());
+            }
             tokio::select! {
                 answer = answer => answer.unwrap_or_else(|_| Err(aborted())),
                 () = cancel.cancelled() => Err(aborted()),
@@ -201,9 +194,9 @@ impl ToolHost for CallHost {
     }
 
     fn set_todos(&self, todos: Vec<Todo>) -> BoxFuture<'static, Result<(), ToolError>> {
-        let owner = self.owner.clone();
+        let (owner, stamp) = (self.scope.owner.clone(), self.stamp);
         Box::pin(async move {
-            tell(&owner, Input::Todos(todos)).await;
+            owner.tell(Input::Todos(stamp, todos)).await;
             Ok(())
         })
     }
@@ -230,12 +223,15 @@ impl ToolHost for CallHost {
         order: TaskOrder,
         started: Box<dyn FnOnce(SessionId, Value) + Send>,
     ) -> BoxFuture<'static, Result<TaskAnswer, ToolError>> {
-        let (engine, parent, cancel) = (
-            Arc::clone(&self.engine),
-            self.session.clone(),
+        let Some(children) = self.scope.children.upgrade() else {
+            return Box::pin(std::future::ready(Err(aborted())));
+        };
+        children.run(
+            self.scope.session().clone(),
+            order,
+            started,
             self.cancel.clone(),
-        );
-        Box::pin(async move { engine.task(&parent, order, started, cancel).await })
+        )
     }
 
     fn will_change(&self, path: PathBuf) -> BoxFuture<'static, ()> {
@@ -243,10 +239,9 @@ impl ToolHost for CallHost {
         if self.before.lock().is_none() || self.images.lock().contains_key(&path) {
             return Box::pin(std::future::ready(()));
         }
-        let keeping = self
-            .engine
-            .checkpoints()
-            .keep(self.directory.clone().into(), path.clone());
+        let directory = PathBuf::from(&*self.scope.address.directory);
+        let checkpoints = &self.scope.core.ports.checkpoints;
+        let keeping = checkpoints.keep(directory, path.clone());
         let images = Arc::clone(&self.images);
         Box::pin(async move {
             let image = match keeping.await {
@@ -262,9 +257,9 @@ impl ToolHost for CallHost {
     }
 
     fn file_edited(&self, path: PathBuf) {
-        let owner = self.owner.clone();
-        self.engine
-            .spawn(async move { tell(&owner, Input::FileEdited(path)).await });
+        let (owner, stamp) = (self.scope.owner.clone(), self.stamp);
+        self.scope
+            .spawn(async move { owner.tell(Input::FileEdited(stamp, path)).await });
     }
 
     fn nearby_instructions(&self, path: PathBuf) -> Vec<(PathBuf, String)> {
@@ -272,18 +267,18 @@ impl ToolHost for CallHost {
         let Some(folder) = folder else {
             return Vec::new();
         };
-        self.engine
-            .seen_instructions(&self.session, &self.message, |seen| {
-                let found = kilo_config::instructions::nearby(
-                    &folder.environment,
-                    &path,
-                    &folder.directory,
-                    &folder.worktree,
-                    seen,
-                );
-                seen.extend(found.iter().map(|(path, _)| path.clone()));
-                found
-            })
+        let scope = &self.scope;
+        scope.core.seen.of(scope.session(), &self.message, |seen| {
+            let found = kilo_config::instructions::nearby(
+                &folder.environment,
+                &path,
+                &folder.directory,
+                &folder.worktree,
+                seen,
+            );
+            seen.extend(found.iter().map(|(path, _)| path.clone()));
+            found
+        })
     }
 
     fn mark_read(&self, _: PathBuf) {}
@@ -296,10 +291,12 @@ impl ToolHost for CallHost {
             .map(|agent| agent.permission.clone())
             .unwrap_or_default();
         // A subagent's inherited denials are rules of its session.
-        let session = self.engine.session(&self.session).ok();
+        let core = &self.scope.core;
+        let head = crate::queries::head(core, self.scope.session()).ok();
+        let session = head.and_then(|head| crate::queries::session(&head).ok());
         rules.extend(session.and_then(|info| info.permission).unwrap_or_default());
         // Of what users saved only denials: an "always" counts for requests, and never against a denying rule.
-        let saved = folder.map(|folder| self.engine.saved_rules(&folder.project));
+        let saved = folder.map(|folder| self.scope.core.approvals.rules(&folder.project));
         let saved = saved.iter().flat_map(|rules| rules.iter());
         rules.extend(saved.filter(|rule| rule.action == Action::Deny).cloned());
         rules
@@ -307,14 +304,14 @@ impl ToolHost for CallHost {
 
     fn saved_rules(&self) -> Vec<Rule> {
         let folder = self.folder.lock().clone();
-        let saved = folder.map(|folder| self.engine.saved_rules(&folder.project));
+        let saved = folder.map(|folder| self.scope.core.approvals.rules(&folder.project));
         saved.map(|rules| rules.to_vec()).unwrap_or_default()
     }
 
     fn skills(&self) -> Vec<(String, String, PathBuf)> {
         let folder = self.folder.lock().clone();
         folder
-            .map(|folder| self.engine.skills(&folder))
+            .map(|folder| prepare::skills(&folder))
             .unwrap_or_default()
     }
 }

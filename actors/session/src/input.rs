@@ -1,7 +1,7 @@
 //! What reaches the machine, and what it orders.
 
-use crate::record::TurnKind;
-use kilo_ports::checkpoint::FileChange;
+use crate::record::{RevertTo, TurnKind};
+use kilo_ports::checkpoint::{FileChange, LeftAlone};
 use kilo_ports::provider::{Chunk, ModelInfo, ProviderError};
 use kilo_ports::tool::{Access, Ask, QuestionAnswer, ToolError, ToolOutput};
 use kilo_protocol::model::{FileDiff, ModelRef, Part, Rule, Todo, UserMessage};
@@ -87,15 +87,47 @@ pub enum Input {
     /// A client answers a question.
     QuestionAnswer(QuestionId, QuestionAnswer),
     /// A call replaces the todo list.
-    Todos(Vec<Todo>),
+    Todos(Stamp, Vec<Todo>),
     /// A call changed a file.
-    FileEdited(PathBuf),
+    FileEdited(Stamp, PathBuf),
     /// The small model made a title.
     Title(String),
     /// What the turn of this prompt, and the session as a whole, changed.
     Diff(MessageId, Vec<FileDiff>, Vec<FileDiff>),
     /// A client waits for the queue to empty.
     Drain(String),
+    /// A client's order to hide what came from here on, and to undo it in the files.
+    Revert(RevertTo),
+    /// A client's order to show it again, and to do it again in the files.
+    Unrevert,
+    /// The files of an undo or redo were moved, as far as they could be.
+    FilesMoved(Stamp, Box<FilesMoved>),
+}
+
+/// The work of an undo or redo, in the order of its parts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MoveFiles {
+    /// Changes of an earlier undo, to be done again, oldest first: each from `before` to `after`.
+    pub redo: Vec<FileChange>,
+    /// Changes to take back, newest first: each from `after` to `before`.
+    pub undo: Vec<FileChange>,
+    /// The earlier undo did not touch files, so there is nothing to do again.
+    pub redo_is_void: bool,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FilesMoved {
+    /// The checkpoint from before it.
+    pub snapshot: Option<String>,
+    /// What it changed, as a patch.
+    pub diff: Option<String>,
+    /// The word on the wire: `restored`, `partial`, `unavailable`, `snapshots-disabled` or `not-a-git-repo`.
+    pub workspace: &'static str,
+    /// What was left as it is, and why.
+    pub left: Vec<LeftAlone>,
+    /// It failed as a whole, and why: what was hidden stays so, and what was not does too.
+    pub failed: Option<String>,
 }
 
 /// An answer to a request for permission.
@@ -153,6 +185,10 @@ pub enum Effect {
     MakeDiff(MessageId),
     /// Stop the child sessions.
     AbortChildren,
+    /// Move files for an undo or redo.
+    MoveFiles(Stamp, MoveFiles),
+    /// It is over: answer whoever waits for it.
+    UndoEnded,
 }
 
 /// A model call.

@@ -5,6 +5,7 @@
 
 mod ask;
 mod chunks;
+mod edit;
 mod ending;
 mod names;
 mod recover;
@@ -13,12 +14,14 @@ mod step;
 pub(crate) mod tools;
 mod trouble;
 pub mod turn;
+mod undo;
 
 #[cfg(test)]
 mod tests;
 
+pub use edit::{Edit, Refusal};
 pub use tools::STRUCTURED;
-pub use turn::Hidden;
+pub use undo::Hidden;
 
 use crate::apply::apply;
 use crate::input::{Effect, Input, Opened, Stamp};
@@ -37,6 +40,8 @@ pub struct Machine {
     /// The turn's machinery; lost when the process ends, hence not in the state.
     run: Option<Run>,
     stamps: Stamp,
+    /// Names the move of files that is under way.
+    undo_stamp: Option<Stamp>,
 }
 
 /// What a turn needs beyond the log: half-received calls, the stream's state, the tries.
@@ -178,6 +183,7 @@ impl Machine {
             state,
             run: None,
             stamps: 0,
+            undo_stamp: None,
         }
     }
 
@@ -259,12 +265,24 @@ impl Machine {
                 self.question(cx, &call, questions);
             }
             Input::QuestionAnswer(request, answer) => self.question_answer(cx, &request, answer),
-            Input::Todos(todos) => cx.record(&mut self.state, Record::TodosChanged(todos)),
-            Input::FileEdited(path) => cx.record(&mut self.state, Record::FileEdited(path)),
+            Input::Todos(stamp, todos) if self.is_current(stamp) => {
+                cx.record(&mut self.state, Record::TodosChanged(todos));
+            }
+            Input::FileEdited(stamp, path) if self.is_current(stamp) => {
+                cx.record(&mut self.state, Record::FileEdited(path));
+            }
+            Input::Revert(to) => self.revert(cx, to),
+            Input::Unrevert => self.unrevert(cx),
+            Input::FilesMoved(stamp, moved) if self.undo_stamp == Some(stamp) => {
+                self.files_moved(cx, *moved);
+            }
             Input::Title(title) => self.title(cx, title),
             Input::Diff(prompt, turn, session) => self.diff(cx, &prompt, turn, session),
             Input::Drain(token) => self.drain(cx, token),
             Input::Opened(..)
+            | Input::Todos(..)
+            | Input::FilesMoved(..)
+            | Input::FileEdited(..)
             | Input::Refused(..)
             | Input::Snapshot(..)
             | Input::Chunks(..)

@@ -1,6 +1,6 @@
 //! Makes a client's prompt ready for the machine: chooses agent, model and ids, and reads attached files.
 
-use crate::engine::{Engine, is_plain_id};
+use crate::core::Core;
 use crate::input::Prompt;
 use crate::surroundings::Folder;
 use base64::Engine as _;
@@ -51,15 +51,15 @@ const BYTES_MAX: usize = 50 << 10;
 
 /// Makes a prompt ready.
 pub async fn prompt(
-    engine: &Engine,
+    core: &Core,
     folder: &Folder,
     info: &Session,
     body: PromptBody,
 ) -> Result<Prompt, Fault> {
     let agent = agent(folder, info, body.agent.as_deref())?;
     let model = model(folder, info, agent, body.model, body.variant, body.no_reply)?;
-    let now = engine.now();
-    let ids = engine.ids();
+    let now = core.now();
+    let ids = core.ledger.ids();
     let id = match body.message_id {
         Some(id) if is_plain_id(&id, "msg") => MessageId::from_wire(id),
         Some(_) => {
@@ -413,4 +413,13 @@ pub fn skills(folder: &Folder) -> Vec<(String, String, PathBuf)> {
         .into_iter()
         .filter_map(|skill| Some((skill.name, skill.description?, skill.location)))
         .collect()
+}
+
+/// An id that is safe to write anywhere: the prefix and then letters, digits, `_` and `-` only.
+pub fn is_plain_id(id: &str, prefix: &str) -> bool {
+    id.starts_with(prefix)
+        && id.len() <= 128
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }

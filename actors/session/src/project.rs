@@ -30,6 +30,17 @@ pub struct Address {
     pub project: Arc<ProjectId>,
 }
 
+impl Address {
+    /// The address of a session.
+    pub fn of(info: &Session) -> Self {
+        Self {
+            session: info.id.clone(),
+            directory: info.directory.as_str().into(),
+            project: Arc::new(info.project_id.clone()),
+        }
+    }
+}
+
 /// The frames of a record, without positions; empty for what is not on the wire.
 pub fn frames(address: &Address, logged: &Logged) -> Vec<Frame> {
     let Some(event) = event(address, &logged.record) else {
@@ -192,7 +203,10 @@ fn event<'a>(address: &'a Address, record: &'a Record) -> Option<Event<'a>> {
         Record::FileEdited(path) => Event::FileEdited(FileEdited {
             file: path.to_string_lossy(),
         }),
-        Record::TurnWentOn(_) | Record::FilesChanged(..) => return None,
+        Record::TurnWentOn(_)
+        | Record::FilesChanged(..)
+        | Record::UndoBegan(_)
+        | Record::UndoEnded => return None,
     })
 }
 

@@ -117,6 +117,13 @@ pub enum Record {
     /// A file was changed by a tool.
     #[serde(rename = "edited")]
     FileEdited(PathBuf),
+    /// Files are being moved back or forward again. Nothing else starts in between; a daemon that finds this open goes on
+    /// with it.
+    #[serde(rename = "undo")]
+    UndoBegan(Undo),
+    /// They are where they should be, as far as they could be moved.
+    #[serde(rename = "undo-")]
+    UndoEnded,
     /// The session is gone. Kept in the daemon's own sequence, since the session's is deleted.
     #[serde(rename = "gone")]
     SessionDeleted(Box<Session>),
@@ -134,6 +141,27 @@ pub struct Delta {
     /// The text.
     #[serde(rename = "t")]
     pub text: String,
+}
+
+/// Which way an undo or redo moves files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Undo {
+    /// Back.
+    Back(RevertTo),
+    /// Forward again, as before the last undo.
+    Forward,
+}
+
+/// Where an undo goes back to: before this message, or before this part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevertTo {
+    /// The message.
+    #[serde(rename = "m")]
+    pub message: MessageId,
+    /// The part.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<PartId>,
 }
 
 /// A turn's head: which user message it answers, and what it is for.

@@ -1,29 +1,28 @@
 //! The tool runner: one actor per session that owns its running calls. Reads run side by side, writes and commands one by
 //! one and in order; calls that only talk to the session or its user never wait.
 
-use crate::actor::SessionActor;
-use crate::engine::Engine;
 use crate::host::CallHost;
 use crate::input::{Input, Stamp, ToolRun};
+use crate::scope::Scope;
 use actix::prelude::*;
 use kilo_ports::checkpoint::{CheckpointError, FileChange, Images, LeftAlone, WhyLeft};
 use kilo_ports::store::Pos;
 use kilo_ports::tool::{Access, Ask, Tool, ToolCx, ToolError, ToolHost, ToolOutput};
-use kilo_protocol::{CallId, SessionId};
+use kilo_protocol::CallId;
 use kilo_runtime::limits;
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// The actor.
 pub struct ToolRunner {
-    engine: Arc<Engine>,
-    session: SessionId,
-    owner: Addr<SessionActor>,
+    scope: Scope,
     waiting: VecDeque<(RunCall, Access, Arc<dyn Tool>)>,
     /// By turn too: a provider may use a call's id again, and a stopped call may end after that.
     running: HashMap<(Stamp, CallId), Running>,
+    _running: TaskTrackerToken,
 }
 
 struct Running {
@@ -58,13 +57,12 @@ impl ToolRunner {
     ///
     /// Its mailbox is sized before it runs: the orders of a whole answer may reach it before it is polled for the first
     /// time, and `started` would be too late for them.
-    pub fn begin(engine: Arc<Engine>, session: SessionId, owner: Addr<SessionActor>) -> Addr<Self> {
+    pub(crate) fn begin(scope: Scope) -> Addr<Self> {
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(limits::RUNNER_MAILBOX);
             Self {
-                engine,
-                session,
-                owner,
+                _running: scope.lifetime.hold(),
+                scope,
                 waiting: VecDeque::new(),
                 running: HashMap::new(),
             }
@@ -109,12 +107,11 @@ impl ToolRunner {
         tool: Arc<dyn Tool>,
         ctx: &mut Context<Self>,
     ) {
-        let cancel = CancellationToken::new();
+        // Below the actor's life: its calls end with it, whatever ended it.
+        let cancel = self.scope.lifetime.token();
         let (stamp, call) = (order.stamp, order.run.call.clone());
         let job = Job {
-            engine: Arc::clone(&self.engine),
-            session: self.session.clone(),
-            owner: self.owner.clone(),
+            scope: self.scope.clone(),
             cancel: cancel.clone(),
             access,
             tool,
@@ -128,7 +125,7 @@ impl ToolRunner {
             },
         );
         let runner = ctx.address();
-        self.engine.spawn(async move {
+        self.scope.spawn(async move {
             job.run().await;
             let _ = runner.send(CallEnded(stamp, call)).await;
         });
@@ -137,25 +134,30 @@ impl ToolRunner {
 
 impl Actor for ToolRunner {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let ended = self.scope.lifetime.token().cancelled_owned();
+        ctx.spawn(ended.into_actor(self).map(|(), _, ctx| ctx.stop()));
+    }
 }
 
 impl Handler<RunCall> for ToolRunner {
     type Result = ();
 
     fn handle(&mut self, order: RunCall, ctx: &mut Self::Context) {
-        match self.engine.toolbox().get(&order.run.tool) {
+        match self.scope.core.ports.toolbox.get(&order.run.tool) {
             Some(tool) => {
                 self.waiting.push_back((order, tool.spec().access, tool));
                 self.pump(ctx);
             }
             None => {
-                let owner = self.owner.clone();
-                self.engine.spawn(async move {
+                let owner = self.scope.owner.clone();
+                self.scope.spawn(async move {
                     let error =
                         ToolError::failed(format!("The tool {} does not exist.", order.run.tool));
                     let done =
                         Input::ToolDone(order.stamp, order.run.call, Err(error), Vec::new(), None);
-                    crate::effects::tell(&owner, done).await;
+                    owner.tell(done).await;
                 });
             }
         }
@@ -185,9 +187,7 @@ impl Handler<CallEnded> for ToolRunner {
 
 /// One call from its start to its `ToolDone`.
 struct Job {
-    engine: Arc<Engine>,
-    session: SessionId,
-    owner: Addr<SessionActor>,
+    scope: Scope,
     cancel: CancellationToken,
     access: Access,
     tool: Arc<dyn Tool>,
@@ -195,16 +195,14 @@ struct Job {
 }
 
 impl Job {
-    #[tracing::instrument(name = "tool", skip_all, fields(session = %self.session, call = %self.order.run.call, name = %self.order.run.tool))]
+    #[tracing::instrument(name = "tool", skip_all, fields(session = %self.scope.session(), call = %self.order.run.call, name = %self.order.run.tool))]
     async fn run(self) {
         let (stamp, call) = (self.order.stamp, self.order.run.call.clone());
-        let directory = self.engine.directory(&self.session);
+        let directory = self.scope.address.directory.to_string();
         let host = Arc::new(CallHost::new(
-            Arc::clone(&self.engine),
-            self.session.clone(),
-            self.owner.clone(),
-            &self.order,
-            directory.clone(),
+            self.scope.clone(),
+            stamp,
+            &self.order.run,
             matches!(self.access, Access::Writes | Access::Executes),
             self.cancel.clone(),
         ));
@@ -214,11 +212,10 @@ impl Job {
             _ => (Vec::new(), None),
         };
         let result = result.map(Box::new);
-        crate::effects::tell(
-            &self.owner,
-            Input::ToolDone(stamp, call, result, files, snapshot),
-        )
-        .await;
+        self.scope
+            .owner
+            .tell(Input::ToolDone(stamp, call, result, files, snapshot))
+            .await;
     }
 
     async fn result(
@@ -227,13 +224,13 @@ impl Job {
         directory: String,
     ) -> Result<ToolOutput, ToolError> {
         let run = &self.order.run;
-        let input = self
-            .engine
-            .toolbox()
+        let ports = &self.scope.core.ports;
+        let input = ports
+            .toolbox
             .check(&run.tool, run.input.clone())
             .map_err(ToolError::Invalid)?;
         if self.access != Access::Reads {
-            let sync = self.engine.journal().store().sync(self.order.pos);
+            let sync = self.scope.core.ledger.store().sync(self.order.pos);
             sync.await
                 .map_err(|error| ToolError::failed(format!("the call was not started: {error}")))?;
         }
@@ -271,28 +268,30 @@ impl Job {
     ) -> Result<ToolCx, ToolError> {
         let run = &self.order.run;
         let folder = self
-            .engine
+            .scope
+            .core
             .folder(&directory)
             .await
             .map_err(|fault| ToolError::failed(fault.message))?;
         host.set_folder(Arc::clone(&folder));
+        let ports = &self.scope.core.ports;
         let output = &folder.loaded.config.tool_output;
         Ok(ToolCx {
-            session: self.session.clone(),
+            session: self.scope.session().clone(),
             message: run.message.clone(),
             call: run.call.clone(),
             agent: run.agent.clone(),
             directory: folder.directory.clone(),
             worktree: folder.worktree.clone(),
-            output_dir: self.engine.output_dir().to_path_buf(),
-            home: self.engine.home().to_path_buf(),
+            output_dir: ports.output_dir.clone(),
+            home: ports.home.clone(),
             guarded: Arc::new(crate::guarded::guarded(&folder)),
             output_lines_max: output.max_lines,
             output_bytes_max: output.max_bytes,
             cancel: self.cancel.clone(),
             host,
-            sandbox: Arc::clone(self.engine.sandbox()),
-            files: Arc::clone(self.engine.files()),
+            sandbox: Arc::clone(&ports.sandbox),
+            files: Arc::clone(&ports.files),
         })
     }
 
@@ -306,14 +305,14 @@ impl Job {
         let Some(before) = host.take_before() else {
             return (Vec::new(), None);
         };
-        let Some(after) = self.engine.track(directory).await else {
+        let Some(after) = self.scope.core.track(directory).await else {
             return (Vec::new(), None);
         };
         let named: &[PathBuf] = result
             .as_ref()
             .map(|output| output.changed.as_slice())
             .unwrap_or_default();
-        let checkpoints = self.engine.checkpoints();
+        let checkpoints = &self.scope.core.ports.checkpoints;
         let left_before = before.left_out;
         let before = before.hash;
         let all = match before == after {
@@ -330,7 +329,7 @@ impl Job {
             })
             .collect();
         if self.access == Access::Executes {
-            let left_after = self.engine.left_out(directory).await;
+            let left_after = self.scope.core.left_out(directory).await;
             let left = checkpoints
                 .left_between(directory.into(), left_before, left_after)
                 .await
@@ -369,8 +368,10 @@ impl Job {
         before: crate::host::Image,
     ) -> Option<FileChange> {
         let keeping = self
-            .engine
-            .checkpoints()
+            .scope
+            .core
+            .ports
+            .checkpoints
             .keep(directory.into(), change.path.clone());
         match (before, keeping.await) {
             (Ok(before), Ok(after)) if before == after => return None,

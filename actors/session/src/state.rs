@@ -1,6 +1,6 @@
 //! What a session is at one point of its log: the fold of its records. `apply.rs` is the fold.
 
-use crate::record::TurnHead;
+use crate::record::{TurnHead, Undo};
 use kilo_ports::checkpoint::FileChange;
 use kilo_protocol::model::{
     FileDiff, Message, NetworkRequest, Part, PartBody, PermissionRequest, QuestionRequest, Session,
@@ -68,6 +68,9 @@ pub struct State {
     pub diff: Vec<FileDiff>,
     /// What each step changed, for undo.
     pub changes: Vec<StepChanges>,
+    /// Files are being moved by an undo or redo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Undo>,
     /// The number of the next durable event.
     pub sync_next: u64,
 }
@@ -90,6 +93,7 @@ impl State {
             todos: Vec::new(),
             diff: Vec::new(),
             changes: Vec::new(),
+            undo: None,
             sync_next: 0,
         }
     }
@@ -149,9 +153,9 @@ impl State {
             })
     }
 
-    /// A turn runs.
+    /// A turn runs, or files are being moved by an undo or redo: nothing else may start.
     pub fn is_busy(&self) -> bool {
-        self.turn.is_some()
+        self.turn.is_some() || self.undo.is_some()
     }
 
     /// The last answer to a prompt.

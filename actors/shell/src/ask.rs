@@ -7,7 +7,7 @@ mod found;
 use crate::context::Context;
 use crate::disk::{self, Roots};
 use crate::files as operands;
-use crate::plan::{Evaluated, ShellPlan, SimpleCommand, Via, Why};
+use crate::plan::{Evaluated, SimpleCommand, Via, Why};
 use crate::prefix;
 use crate::resolve::{ResolvedPath, Resolver};
 use crate::risk;

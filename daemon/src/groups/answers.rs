@@ -9,7 +9,7 @@ use kilo_protocol::requests::{
     AllowEverything, PermissionAnswer, ReplyPermission, ReplyQuestion, SaveRules,
 };
 use kilo_protocol::{Fault, FaultKind, PermissionId, QuestionId};
-use kilo_session::board::Open;
+use kilo_session::activity::Open;
 use kilo_session::input::Reply as Decision;
 use serde::Serialize;
 use serde_json::json;
@@ -29,7 +29,13 @@ routes! {
 }
 
 async fn permissions(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let open = daemon.engine().await?.board().permissions();
+    let open = daemon
+        .engine()
+        .await?
+        .core()
+        .ledger
+        .activity()
+        .permissions();
     of_directory(&daemon, &request, open)
 }
 
@@ -71,6 +77,7 @@ pub(super) async fn answer(
     match daemon
         .engine()
         .await?
+        .sessions()
         .reply_permission(&id, reply, message)
         .await?
     {
@@ -91,7 +98,9 @@ async fn save_rules(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     let id = PermissionId::from_wire(request.params.get("requestID"));
     let open = engine
-        .board()
+        .core()
+        .ledger
+        .activity()
         .permissions()
         .into_iter()
         .find(|open| open.request.id == id);
@@ -111,8 +120,9 @@ async fn save_rules(daemon: Arc<Daemon>, request: Request) -> Answer {
             .into_iter()
             .map(|pattern| rule(pattern, Action::Deny)),
     );
-    let project = engine.session(&open.session_id)?.project_id;
-    engine.save_rules(&project, rules);
+    let project = engine.queries().session(&open.session_id)?.project_id;
+    let core = engine.core();
+    core.approvals.add(&project, rules, core.now())?;
     Reply::json(&true)
 }
 
@@ -130,14 +140,14 @@ async fn allow_everything(daemon: Arc<Daemon>, request: Request) -> Answer {
     };
     let engine = daemon.engine().await?;
     engine
+        .sessions()
         .change_head(
             &session,
-            false,
-            Box::new(move |info| {
+            Arc::new(move |info| {
                 let rules = info.permission.get_or_insert_default();
                 rules.retain(|other| *other != rule);
                 if enable {
-                    rules.push(rule);
+                    rules.push(rule.clone());
                 }
             }),
         )
@@ -149,13 +159,19 @@ async fn allow_everything(daemon: Arc<Daemon>, request: Request) -> Answer {
 }
 
 async fn questions(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let open = daemon.engine().await?.board().questions();
+    let open = daemon.engine().await?.core().ledger.activity().questions();
     of_directory(&daemon, &request, open)
 }
 
 async fn answer_question(daemon: &Daemon, id: &str, answer: QuestionAnswer) -> Answer {
     let id = QuestionId::from_wire(id);
-    match daemon.engine().await?.reply_question(&id, answer).await? {
+    match daemon
+        .engine()
+        .await?
+        .sessions()
+        .reply_question(&id, answer)
+        .await?
+    {
         Some(()) => Reply::json(&true),
         None => Err(Fault::tagged(
             FaultKind::NotFound,
@@ -186,13 +202,19 @@ async fn reject_question(daemon: Arc<Daemon>, request: Request) -> Answer {
 }
 
 async fn networks(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let open = daemon.engine().await?.board().networks();
+    let open = daemon.engine().await?.core().ledger.activity().networks();
     of_directory(&daemon, &request, open)
 }
 
 async fn answer_network(daemon: &Daemon, id: &str, again: bool) -> Answer {
     let id = QuestionId::from_wire(id);
-    match daemon.engine().await?.reply_network(&id, again).await? {
+    match daemon
+        .engine()
+        .await?
+        .sessions()
+        .reply_network(&id, again)
+        .await?
+    {
         Some(()) => Reply::json(&true),
         None => Err(Fault::not_found("Network request", id)),
     }

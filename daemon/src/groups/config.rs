@@ -51,7 +51,7 @@ async fn warnings(daemon: Arc<Daemon>, request: Request) -> Answer {
     warnings.extend(instructions.skipped.iter().map(|(path, reason)| {
         json!({"path": path, "message": format!("These instructions are left out: {reason}")})
     }));
-    for damage in daemon.engine().await?.store().damage() {
+    for damage in daemon.engine().await?.core().ledger.store().damage() {
         let sessions: Vec<&str> = damage.sessions.iter().map(|id| id.as_str()).collect();
         warnings.push(json!({
             "path": damage.file,

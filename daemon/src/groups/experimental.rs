@@ -47,14 +47,18 @@ async fn sessions(daemon: Arc<Daemon>, request: Request) -> Answer {
     }
     let engine = daemon.engine().await?;
     let projects: HashMap<String, Value> = engine
+        .core()
+        .ledger
         .store()
         .scan("project")
         .into_iter()
         .filter_map(|(id, body)| Some((id, serde_json::from_slice(&body).ok()?)))
         .collect();
     let mut sessions = Vec::new();
-    for id in engine.catalog().list(&filter) {
-        let Ok(head) = engine.head(&id) else { continue };
+    for id in engine.core().ledger.catalog().list(&filter) {
+        let Ok(head) = engine.queries().head(&id) else {
+            continue;
+        };
         let Ok(mut session) = serde_json::from_slice::<Map<String, Value>>(&head) else {
             continue;
         };

@@ -19,13 +19,19 @@ routes! {
 
 async fn resume(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
-    let resumed = engine.resume(&Daemon::session_id(&request)).await?;
+    let resumed = engine
+        .sessions()
+        .resume(&Daemon::session_id(&request))
+        .await?;
     Reply::json(&resumed)
 }
 
 async fn drain(daemon: Arc<Daemon>, request: Request) -> Answer {
     let Drain { token } = request.json()?;
     let engine = daemon.engine().await?;
-    engine.drain(&Daemon::session_id(&request), token).await?;
+    engine
+        .sessions()
+        .drain(&Daemon::session_id(&request), token)
+        .await?;
     Reply::json(&true)
 }

@@ -79,6 +79,7 @@ async fn dispose_all(daemon: Arc<Daemon>, _: Request) -> Answer {
     daemon
         .engine()
         .await?
+        .core()
         .publish(None, None, "global.disposed", &json!({}), false);
     Reply::json(&true)
 }
@@ -96,6 +97,7 @@ async fn update_global(daemon: Arc<Daemon>, request: Request) -> Answer {
     daemon
         .engine()
         .await?
+        .core()
         .publish(None, None, "global.config.updated", &json!({}), false);
     Reply::json(&global)
 }

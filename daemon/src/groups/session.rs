@@ -91,7 +91,7 @@ async fn list(daemon: Arc<Daemon>, request: Request) -> Answer {
     Ok(Reply::Json {
         status: 200,
         body: daemon
-            .blocking(move || Ok(engine.list_json(&filter)))
+            .blocking(move || Ok(engine.queries().list_json(&filter)))
             .await?,
     })
 }
@@ -99,7 +99,10 @@ async fn list(daemon: Arc<Daemon>, request: Request) -> Answer {
 async fn create(daemon: Arc<Daemon>, request: Request) -> Answer {
     let new: NewSession = request.json()?;
     let engine = daemon.engine().await?;
-    let session = engine.create(&daemon.directory(&request), new).await?;
+    let session = engine
+        .sessions()
+        .create(&daemon.directory(&request), new)
+        .await?;
     Reply::json(&session)
 }
 
@@ -107,6 +110,7 @@ async fn status(daemon: Arc<Daemon>, request: Request) -> Answer {
     let directory = daemon.directory(&request);
     let engine = daemon.engine().await?;
     let statuses: Map<String, Value> = engine
+        .queries()
         .statuses()
         .into_iter()
         .filter(|(_, place, _)| **place == *directory)
@@ -119,7 +123,7 @@ async fn get(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     Ok(Reply::Json {
         status: 200,
-        body: engine.head(&Daemon::session_id(&request))?,
+        body: engine.queries().head(&Daemon::session_id(&request))?,
     })
 }
 
@@ -127,20 +131,21 @@ async fn update(daemon: Arc<Daemon>, request: Request) -> Answer {
     let update: UpdateSession = request.json()?;
     let engine = daemon.engine().await?;
     let session = engine
+        .sessions()
         .change_head(
             &Daemon::session_id(&request),
-            false,
-            Box::new(move |info| {
-                if let Some(title) = update.title {
-                    info.title = title;
+            Arc::new(move |info| {
+                if let Some(title) = &update.title {
+                    info.title = title.clone();
                 }
-                if let Some(metadata) = update.metadata {
-                    info.metadata = Some(metadata);
+                if let Some(metadata) = &update.metadata {
+                    info.metadata = Some(metadata.clone());
                 }
-                if let Some(rules) = update.permission {
-                    info.permission.get_or_insert_default().extend(rules);
+                if let Some(rules) = &update.permission {
+                    let held = info.permission.get_or_insert_default();
+                    held.extend(rules.iter().cloned());
                 }
-                if let Some(time) = update.time {
+                if let Some(time) = &update.time {
                     info.time.archived = time.archived;
                 }
             }),
@@ -151,18 +156,25 @@ async fn update(daemon: Arc<Daemon>, request: Request) -> Answer {
 
 async fn delete(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
-    engine.delete(&Daemon::session_id(&request)).await?;
+    engine
+        .sessions()
+        .delete(&Daemon::session_id(&request))
+        .await?;
     Reply::json(&true)
 }
 
 async fn children(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     let parent = Daemon::session_id(&request);
-    engine.head(&parent)?;
+    engine.queries().head(&parent)?;
     Ok(Reply::Json {
         status: 200,
         body: daemon
-            .blocking(move || Ok(engine.heads_json(&engine.catalog().children(&parent))))
+            .blocking(move || {
+                Ok(engine
+                    .queries()
+                    .heads_json(&engine.core().ledger.catalog().children(&parent)))
+            })
             .await?,
     })
 }

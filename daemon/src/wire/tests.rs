@@ -48,6 +48,7 @@ async fn says(api: &Api, session: &str, text: &str) {
 
 async fn panics(engine: &Arc<Engine>, session: &str) {
     engine
+        .sessions()
         .inject_panic(&SessionId::from_wire(session))
         .await
         .expect("a session");

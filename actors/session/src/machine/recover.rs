@@ -20,6 +20,8 @@ impl Machine {
             cx.durable();
             cx.record(&mut self.state, Record::QueueChanged(queue));
         }
+        // Files that were being moved are moved to the end; the turn cannot be open beside that.
+        self.order_move(cx);
         let turn = self.state.turn.clone();
         let dangling: Vec<MessageId> = self
             .state

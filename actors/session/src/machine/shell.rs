@@ -14,7 +14,7 @@ const TOOL: &str = "bash";
 impl Machine {
     /// Stores the order and runs it. The shell refuses it while a turn runs.
     pub(super) fn shell(&mut self, cx: &mut Cx, prompt: Prompt, command: String) {
-        if self.state.is_busy() {
+        if self.state.is_busy() || self.state.entry(&prompt.message.id).is_some() {
             return;
         }
         cx.durable();

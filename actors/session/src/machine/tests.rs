@@ -18,6 +18,7 @@ mod show;
 mod tools;
 mod trouble;
 mod turns;
+mod undo;
 
 use bench::Bench;
 

@@ -3,15 +3,21 @@
 use super::{Cx, Machine, Run};
 use crate::input::{Effect, Prompt};
 use crate::record::{CloseReason, Record, TurnHead, TurnKind};
+use kilo_protocol::MessageId;
 use kilo_protocol::model::{
     CompactionPart, Created, Message, ModelRef, PartBody, SessionModel, Status, TurnError,
     UserMessage,
 };
-use kilo_protocol::{MessageId, PartId};
 
 impl Machine {
     /// Stores a prompt and shows it; answers it now, or after the running turn.
+    ///
+    /// A prompt whose id is known was sent twice: nothing at all changes. One that comes while files are moved is not
+    /// taken either: it would be among the messages that the undo hides. The shell keeps it until then.
     pub(super) fn prompt(&mut self, cx: &mut Cx, prompt: Prompt) {
+        if self.state.entry(&prompt.message.id).is_some() || self.state.undo.is_some() {
+            return;
+        }
         cx.durable();
         self.drop_reverted(cx);
         let Prompt {
@@ -334,49 +340,6 @@ impl Machine {
         }
     }
 
-    /// A prompt after a revert makes it final: the hidden messages go.
-    pub(super) fn drop_reverted(&mut self, cx: &mut Cx) {
-        let Some(revert) = self.state.info.revert.clone() else {
-            return;
-        };
-        let hidden = self.hidden_from(&revert.message_id, revert.part_id.as_ref());
-        for message in hidden.messages {
-            cx.record(&mut self.state, Record::MessageRemoved(message));
-        }
-        for (message, part) in hidden.parts {
-            cx.record(&mut self.state, Record::PartRemoved(message, part));
-        }
-        cx.head(&mut self.state, |info| info.revert = None);
-    }
-
-    /// What a revert to `message` (and `part`) hides.
-    pub fn hidden_from(&self, message: &MessageId, part: Option<&PartId>) -> Hidden {
-        let Some(&place) = self.state.places.get(message) else {
-            return Hidden::default();
-        };
-        let mut hidden = Hidden::default();
-        let whole_from = match part {
-            None => place,
-            Some(part) => {
-                let parts = &self.state.messages[place].parts;
-                let from = parts
-                    .iter()
-                    .position(|candidate| candidate.id == *part)
-                    .unwrap_or(0);
-                hidden.parts = parts[from..]
-                    .iter()
-                    .map(|part| (message.clone(), part.id.clone()))
-                    .collect();
-                place + 1
-            }
-        };
-        hidden.messages = self.state.messages[whole_from..]
-            .iter()
-            .map(|entry| entry.info.id().clone())
-            .collect();
-        hidden
-    }
-
     pub(super) fn drain(&mut self, cx: &mut Cx, token: String) {
         // A busy session drains when its turn ends; the shell asks again then.
         if !self.state.is_busy() && self.state.queue.is_empty() {
@@ -451,15 +414,6 @@ fn turn_ended(cx: &mut Cx, run: Run) {
         cx.effect(Effect::TurnEnded(prompt));
     }
     cx.effect(Effect::TurnEnded(run.prompt));
-}
-
-/// Messages and parts that a revert hides.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hidden {
-    /// Whole messages.
-    pub messages: Vec<MessageId>,
-    /// Single parts.
-    pub parts: Vec<(MessageId, PartId)>,
 }
 
 /// The title is one that the program gave.

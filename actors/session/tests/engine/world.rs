@@ -10,7 +10,7 @@ use kilo_protocol::model::{ModelRef, PartBody};
 use kilo_protocol::{Fault, Millis, SessionId};
 use kilo_runtime::{Bus, Journal, Placement};
 use kilo_session::surroundings::{Folder, Models, Surroundings, Toolbox};
-use kilo_session::{Engine, NewSession, Parts, PromptBody};
+use kilo_session::{Engine, NewSession, Ports, PromptBody};
 use kilo_store::MemoryStore;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -50,8 +50,7 @@ impl World {
         let home = tempfile::tempdir().expect("a folder");
         let model = Arc::new(ScriptedModel::default());
         let tools = Arc::new(Tools::default());
-        let (engine, _) = Engine::new(Parts {
-            journal: Journal::new(Arc::new(MemoryStore::new()), Bus::default()),
+        let ports = Ports {
             models: Arc::clone(&model) as _,
             toolbox: Arc::clone(&tools) as _,
             sandbox: Arc::new(FakeSandbox::default()),
@@ -59,12 +58,12 @@ impl World {
             checkpoints: Arc::new(NoCheckpoints),
             clock: Arc::new(TestClock(Instant::now())),
             surroundings: Arc::new(OneFolder(folder(home.path()))),
-            placement: Placement::here(),
             handle: Handle::current(),
             output_dir: home.path().join("output"),
             home: home.path().to_path_buf(),
-        })
-        .expect("an engine");
+        };
+        let journal = Journal::new(Arc::new(MemoryStore::new()), Bus::default());
+        let (engine, _) = Engine::open(ports, journal, Placement::here()).expect("an engine");
         Self {
             engine,
             model,
@@ -76,7 +75,11 @@ impl World {
     /// A new session.
     pub async fn session(&self) -> SessionId {
         let directory = self.home.path().display().to_string();
-        let made = self.engine.create(&directory, NewSession::default()).await;
+        let made = self
+            .engine
+            .sessions()
+            .create(&directory, NewSession::default())
+            .await;
         made.expect("a session").id
     }
 
@@ -86,8 +89,13 @@ impl World {
             parts: vec![json!({"type": "text", "text": text})],
             ..Default::default()
         };
-        let (id, accepted) = self.engine.prompt(session, body).await.expect("accepted");
-        let answer = self.engine.answer(session, &id, accepted).await;
+        let (id, accepted) = self
+            .engine
+            .sessions()
+            .prompt(session, body)
+            .await
+            .expect("accepted");
+        let answer = self.engine.sessions().answer(session, &id, accepted).await;
         let parts = answer.expect("an answer").parts;
         let texts = parts.into_iter().filter_map(|part| match part.body {
             PartBody::Text(text) => Some(text.text),

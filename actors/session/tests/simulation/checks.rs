@@ -13,7 +13,7 @@ impl World {
             self.check_idle();
         }
         assert_eq!(
-            self.machine.state.is_busy(),
+            self.machine.state.turn.is_some(),
             self.machine.stamp().is_some(),
             "the turn and its machinery differ"
         );

@@ -5,6 +5,7 @@ use crate::rules::rule;
 use crate::world::{World, model_ref};
 use kilo_protocol::model::{Action, Created, Part, PartBody, TextPart, UserMessage};
 use kilo_session::input::{Input, Prompt, Reply};
+use kilo_session::record::RevertTo;
 
 impl World {
     pub fn a_client_acts(&mut self) {
@@ -25,15 +26,16 @@ impl World {
             58..62 => self.give(Input::Summarize(model_ref(), false)),
             62..64 => self.give(Input::Drain("token".into())),
             64..67 => self.give(Input::Title("A title".into())),
-            67..71 => self.command(),
-            71..74 => self.give(Input::Network(None, self.calm)),
+            67..70 => self.command(),
+            70..72 => self.undo(),
+            72..74 => self.give(Input::Network(None, self.calm)),
             _ => self.answer_requests(),
         }
     }
 
     /// A client's prompt, as the actor lets it through: none beyond the queue's bound, none twice.
     fn prompt(&mut self) {
-        if self.machine.state.queue.len() >= 4 {
+        if self.machine.state.queue.len() >= 4 || self.machine.state.undo.is_some() {
             return;
         }
         let prompt = self.some_prompt();
@@ -62,6 +64,39 @@ impl World {
         let prompt = self.some_prompt();
         self.waiting.insert(prompt.message.id.clone());
         self.give(Input::Shell(prompt, "make".into()));
+    }
+
+    /// Undo to some message, or redo; the actor refuses it while the session is busy. Sometimes it comes twice.
+    pub fn undo(&mut self) {
+        let messages = &self.machine.state.messages;
+        if messages.is_empty() {
+            return;
+        }
+        let place = self.chance.below(messages.len());
+        if messages[place].info.user().is_none() {
+            return;
+        }
+        let to = RevertTo {
+            message: messages[place].info.id().clone(),
+            part: None,
+        };
+        // What is hidden was promised an answer, and is taken back by the client itself.
+        if !self.machine.state.is_busy() {
+            let hidden = &messages[place..];
+            // The answer to a prompt that had to wait stands behind the prompts that came meanwhile.
+            let answered = hidden.iter().filter_map(|entry| entry.info.assistant());
+            let hidden: Vec<_> = answered
+                .map(|answer| answer.parent_id.clone())
+                .chain(hidden.iter().map(|entry| entry.info.id().clone()))
+                .collect();
+            self.accepted.retain(|id| !hidden.contains(id));
+            self.waiting.retain(|id| !hidden.contains(id));
+            self.wrote.retain(|(id, _)| !hidden.contains(id));
+        }
+        self.give(Input::Revert(to));
+        if self.chance.percent(30) {
+            self.give(Input::Unrevert);
+        }
     }
 
     fn some_prompt(&mut self) -> Box<Prompt> {

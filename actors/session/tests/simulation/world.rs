@@ -8,7 +8,7 @@ use kilo_ports::tool::{Access, ToolError};
 use kilo_protocol::model::{Action, ModelRef, Rule, Session, SessionTime, Tokens};
 use kilo_protocol::{IdSource, MessageId, Millis, PermissionId, QuestionId, SessionId};
 use kilo_session::apply::{apply, fold};
-use kilo_session::input::{Effect, Input, ModelCall, Opened, Stamp};
+use kilo_session::input::{Effect, FilesMoved, Input, ModelCall, Opened, Stamp};
 use kilo_session::machine::{Decision, Machine};
 use kilo_session::record::{Logged, Record, TurnKind};
 use kilo_session::state::State;
@@ -76,6 +76,7 @@ impl Seen {
             "crash",
             "crash in a decision",
             "crash in a turn",
+            "crash in an undo",
             "must ask",
             "own command",
             "message repeated",
@@ -84,6 +85,7 @@ impl Seen {
             "resumed",
             "retry",
             "stopped call",
+            "undo ended",
             "write",
         ];
         for what in all {
@@ -177,6 +179,14 @@ impl World {
     /// Something happens.
     pub fn step(&mut self) {
         self.now += self.chance.below(500) as Millis;
+        let state = &self.machine.state;
+        // Sessions are seldom idle here, and an undo is soon over: both are helped along.
+        if !state.is_busy() && self.chance.percent(15) {
+            return self.undo();
+        }
+        if self.machine.state.undo.is_some() && self.chance.percent(30) {
+            return self.crash();
+        }
         match self.chance.below(100) {
             0..45 => self.stream_goes_on(),
             45..70 => self.a_job_goes_on(),
@@ -371,11 +381,11 @@ impl World {
         self.synced = kept;
         let decision = self.machine.recover(self.now, &self.ids);
         let process = self.process;
-        assert!(
-            decision.effects.is_empty(),
-            "recovery orders {:?}",
-            decision.effects
-        );
+        // Nothing is run again but the move of an undo, which changes nothing where it was done.
+        let is_move = |effect: &Effect| matches!(effect, Effect::MoveFiles(..));
+        let moves = self.shadow.undo.is_some();
+        assert!(decision.effects.iter().all(is_move));
+        assert_eq!(decision.effects.len(), usize::from(moves));
         self.commit(decision);
         if process != self.process {
             return;
@@ -385,7 +395,9 @@ impl World {
             self.machine.state.queue, queue,
             "recovery changed the queue"
         );
-        if self.chance.percent(50) {
+        if moves {
+            self.seen.note("crash in an undo");
+        } else if self.chance.percent(50) {
             self.give(Input::Resume);
         }
     }
@@ -513,6 +525,15 @@ impl World {
             }
             Effect::MakeDiff(prompt) => self.mail.push(Input::Diff(prompt, Vec::new(), Vec::new())),
             Effect::MakeTitle => self.mail.push(Input::Title("A title".into())),
+            Effect::MoveFiles(stamp, _) => self.mail.push(Input::FilesMoved(
+                stamp,
+                Box::new(FilesMoved {
+                    snapshot: Some("h9".into()),
+                    workspace: "restored",
+                    ..FilesMoved::default()
+                }),
+            )),
+            Effect::UndoEnded => self.seen.note("undo ended"),
             // The rules count from the user's answer on; see `answer_requests`.
             Effect::SaveRules(_) | Effect::AbortChildren => {}
         }

@@ -91,7 +91,7 @@ pub async fn dispatch(
     cx: &Context,
 ) -> anyhow::Result<Exit> {
     match command {
-        Command::Demo(args) => demo::execute(&args, cx).await,
+        Command::Demo(args) => Box::pin(demo::execute(&args, cx)).await,
         Command::Run(args) => run::execute(&args, cx).await,
         Command::Serve(args) => serve::execute(args, cx).await,
         Command::Attach(args) => Ok(attach::execute(&args)),

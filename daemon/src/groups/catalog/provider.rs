@@ -30,7 +30,9 @@ pub(super) async fn list(daemon: Arc<Daemon>, request: Request) -> Answer {
     if request.query.flag("refresh") {
         daemon.folders.refresh_catalog().await?;
         let engine = daemon.engine().await?;
-        engine.publish(None, None, "catalog.updated", &json!({}), false);
+        engine
+            .core()
+            .publish(None, None, "catalog.updated", &json!({}), false);
     }
     answer(daemon, request, resolve::provider_list_json).await
 }

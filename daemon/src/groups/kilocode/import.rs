@@ -5,7 +5,7 @@ use crate::daemon::{Daemon, text};
 use kilo_edge::{Reply, Request};
 use kilo_protocol::model::{Message, Part, Session, SessionModel};
 use kilo_protocol::{Fault, SessionId};
-use kilo_session::engine::is_plain_id;
+use kilo_session::is_plain_id;
 use kilo_session::record::Record;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) async fn session(daemon: Arc<Daemon>, request: Request) -> Answer {
     let id = id(&body, "id", "ses")?.to_string();
     let engine = daemon.engine().await?;
     let known = SessionId::from_wire(id.as_str());
-    if engine.catalog().contains(&known) {
+    if engine.core().ledger.catalog().contains(&known) {
         return Reply::json(&json!({"ok": true, "id": id, "skipped": true}));
     }
     let instance = daemon.instance(&request).await?;
@@ -41,7 +41,7 @@ pub(super) async fn session(daemon: Arc<Daemon>, request: Request) -> Answer {
         "directory": daemon.directory(&request),
         "title": text(&body, "title").unwrap_or("Imported session"),
         "version": text(&body, "version").unwrap_or(kilo_protocol::VERSION),
-        "parentID": text(&body, "parentID").map(SessionId::from_wire).filter(|id| engine.catalog().contains(id)),
+        "parentID": text(&body, "parentID").map(SessionId::from_wire).filter(|id| engine.core().ledger.catalog().contains(id)),
         "summary": body.get("summary"),
         "permission": body.get("permission"),
         "time": {
@@ -51,7 +51,7 @@ pub(super) async fn session(daemon: Arc<Daemon>, request: Request) -> Answer {
         },
     }))
     .map_err(|error| Fault::bad_request("Payload", error.to_string()))?;
-    engine.import(&info)?;
+    engine.sessions().import(&info)?;
     Reply::json(&json!({"ok": true, "id": id}))
 }
 
@@ -81,21 +81,23 @@ pub(super) async fn message(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     let reply = json!({"ok": true, "id": message.id()});
     let known = engine
+        .queries()
         .view(&session)
         .await?
         .messages
         .iter()
         .any(|entry| entry.info.id() == message.id());
     engine
+        .sessions()
         .note(
             &session,
             vec![Record::MessageUpdated(Box::new(message.clone()))],
-            true,
         )
         .await?;
     if !known {
         engine
-            .change_head(&session, true, Box::new(move |info| count(info, &message)))
+            .sessions()
+            .change_head(&session, Arc::new(move |info| count(info, &message)))
             .await?;
     }
     Reply::json(&reply)
@@ -135,10 +137,10 @@ pub(super) async fn part(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     let reply = json!({"ok": true, "id": part.id});
     engine
+        .sessions()
         .note(
             &session,
             vec![Record::PartUpdated(Box::new(part), daemon.clock.now())],
-            true,
         )
         .await?;
     Reply::json(&reply)

@@ -50,7 +50,7 @@ pub(super) async fn history(daemon: Arc<Daemon>, request: Request) -> Answer {
             let mut events = Vec::new();
             let (mut after, mut bytes) = (0, 0);
             loop {
-                let records = engine.store().after(after, READ_AT_ONCE)?;
+                let records = engine.core().ledger.store().after(after, READ_AT_ONCE)?;
                 let Some(last) = records.last() else {
                     return Ok(events);
                 };
@@ -64,7 +64,7 @@ pub(super) async fn history(daemon: Arc<Daemon>, request: Request) -> Answer {
                     if known.is_some_and(|known| seq <= known) {
                         continue;
                     }
-                    let frames = engine.frames_of(record);
+                    let frames = engine.queries().frames_of(record);
                     let mirror = frames
                         .last()
                         .and_then(|frame| serde_json::from_slice::<Value>(&frame.json).ok());

@@ -32,8 +32,8 @@ pub(super) async fn run(daemon: Arc<Daemon>, request: Request) -> Answer {
     let wanted: RunCommand = request.json()?;
     let engine = daemon.engine().await?;
     let session = Daemon::session_id(&request);
-    let directory = engine.session(&session)?.directory;
-    let folder = engine.folder(&directory).await?;
+    let directory = engine.queries().session(&session)?.directory;
+    let folder = engine.core().folder(&directory).await?;
     let commands = commands(&daemon, Arc::clone(&folder)).await?;
     let Some(command) = commands
         .iter()
@@ -55,11 +55,13 @@ pub(super) async fn run(daemon: Arc<Daemon>, request: Request) -> Answer {
         let (folder, command) = (Arc::clone(&folder), command.clone());
         move || Ok(prompt(&folder, &command, wanted, text))
     });
-    let (id, accepted) = engine.prompt(&session, body.await?).await?;
+    let (id, accepted) = engine.sessions().prompt(&session, body.await?).await?;
     let executed =
         json!({"name": name, "sessionID": session, "arguments": arguments, "messageID": id});
-    engine.publish(Some(&directory), None, "command.executed", &executed, false);
-    let answer = engine.answer(&session, &id, accepted);
+    engine
+        .core()
+        .publish(Some(&directory), None, "command.executed", &executed, false);
+    let answer = engine.sessions().answer(&session, &id, accepted);
     Reply::json(&request.unless_left(answer).await?)
 }
 
@@ -147,7 +149,11 @@ async fn output_of(engine: &Engine, directory: &Path, shell: &str) -> String {
         stdin: None,
     };
     let (sender, mut receiver) = mpsc::channel(64);
-    let running = engine.sandbox().run(spec, sender, CancellationToken::new());
+    let running = engine
+        .core()
+        .ports
+        .sandbox
+        .run(spec, sender, CancellationToken::new());
     let collecting = async {
         let mut output: Vec<u8> = Vec::new();
         while let Some(piece) = receiver.recv().await {

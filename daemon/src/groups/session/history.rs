@@ -7,13 +7,13 @@ use kilo_edge::{Reply, Request};
 use kilo_protocol::model::Part;
 use kilo_protocol::requests::{Fork, Revert};
 use kilo_protocol::{Fault, MessageId};
-use kilo_session::engine::with_parts;
-use kilo_session::record::Record;
+use kilo_session::machine::Edit;
+use kilo_session::queries::with_parts;
 use std::sync::Arc;
 
 pub(super) async fn messages(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
-    let view = engine.view(&Daemon::session_id(&request)).await?;
+    let view = engine.queries().view(&Daemon::session_id(&request)).await?;
     let mut entries = view.messages.as_slice();
     if let Some(before) = request.query.get("before") {
         let end = entries
@@ -30,7 +30,7 @@ pub(super) async fn messages(daemon: Arc<Daemon>, request: Request) -> Answer {
 
 pub(super) async fn message(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
-    let view = engine.view(&Daemon::session_id(&request)).await?;
+    let view = engine.queries().view(&Daemon::session_id(&request)).await?;
     let id = request.params.get("messageID");
     let entry = view
         .messages
@@ -43,12 +43,18 @@ pub(super) async fn message(daemon: Arc<Daemon>, request: Request) -> Answer {
 
 pub(super) async fn todo(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
-    Reply::json(&engine.view(&Daemon::session_id(&request)).await?.todos)
+    Reply::json(
+        &engine
+            .queries()
+            .view(&Daemon::session_id(&request))
+            .await?
+            .todos,
+    )
 }
 
 pub(super) async fn diff(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
-    let view = engine.view(&Daemon::session_id(&request)).await?;
+    let view = engine.queries().view(&Daemon::session_id(&request)).await?;
     let Some(message) = request.query.get("messageID") else {
         return Reply::json(&view.diff);
     };
@@ -70,6 +76,7 @@ pub(super) async fn fork(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     Reply::json(
         &engine
+            .sessions()
             .fork(&Daemon::session_id(&request), message_id.as_ref())
             .await?,
     )
@@ -82,6 +89,7 @@ pub(super) async fn revert(daemon: Arc<Daemon>, request: Request) -> Answer {
     } = request.json()?;
     let engine = daemon.engine().await?;
     let session = engine
+        .sessions()
         .revert(&Daemon::session_id(&request), message_id, part_id)
         .await?;
     Reply::json(&session)
@@ -89,19 +97,21 @@ pub(super) async fn revert(daemon: Arc<Daemon>, request: Request) -> Answer {
 
 pub(super) async fn unrevert(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
-    Reply::json(&engine.unrevert(&Daemon::session_id(&request)).await?)
+    Reply::json(
+        &engine
+            .sessions()
+            .unrevert(&Daemon::session_id(&request))
+            .await?,
+    )
 }
 
 pub(super) async fn delete_message(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     let session = Daemon::session_id(&request);
     let id = MessageId::from_wire(request.params.get("messageID"));
-    let view = engine.view(&session).await?;
-    if view.messages.iter().all(|entry| *entry.info.id() != id) {
-        return Err(Fault::not_found("Message", id));
-    }
     engine
-        .note(&session, vec![Record::MessageRemoved(id)], true)
+        .sessions()
+        .edit(&session, Edit::RemoveMessage(id))
         .await?;
     Reply::json(&true)
 }
@@ -109,7 +119,7 @@ pub(super) async fn delete_message(daemon: Arc<Daemon>, request: Request) -> Ans
 /// The part that the path names.
 async fn part(daemon: &Daemon, request: &Request) -> Result<Part, Fault> {
     let engine = daemon.engine().await?;
-    let view = engine.view(&Daemon::session_id(request)).await?;
+    let view = engine.queries().view(&Daemon::session_id(request)).await?;
     let (message, part) = (
         request.params.get("messageID"),
         request.params.get("partID"),
@@ -139,14 +149,10 @@ pub(super) async fn update_part(daemon: Arc<Daemon>, request: Request) -> Answer
         ));
     }
     let engine = daemon.engine().await?;
-    let now = daemon.clock.now();
     let session = Daemon::session_id(&request);
     engine
-        .note(
-            &session,
-            vec![Record::PartUpdated(Box::new(new.clone()), now)],
-            false,
-        )
+        .sessions()
+        .edit(&session, Edit::PutPart(Box::new(new.clone())))
         .await?;
     Reply::json(&new)
 }
@@ -154,9 +160,10 @@ pub(super) async fn update_part(daemon: Arc<Daemon>, request: Request) -> Answer
 pub(super) async fn delete_part(daemon: Arc<Daemon>, request: Request) -> Answer {
     let old = part(&daemon, &request).await?;
     let engine = daemon.engine().await?;
-    let record = Record::PartRemoved(old.message_id, old.id);
+    let edit = Edit::RemovePart(old.message_id, old.id);
     engine
-        .note(&Daemon::session_id(&request), vec![record], false)
+        .sessions()
+        .edit(&Daemon::session_id(&request), edit)
         .await?;
     Reply::json(&true)
 }

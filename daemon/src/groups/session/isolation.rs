@@ -11,6 +11,7 @@ pub(super) async fn status(daemon: Arc<Daemon>, request: Request) -> Answer {
     let session = daemon
         .engine()
         .await?
+        .queries()
         .session(&Daemon::session_id(&request))?;
     Reply::json(&json!({
         "directory": session.directory,

@@ -11,21 +11,24 @@ pub(super) async fn prompt(daemon: Arc<Daemon>, request: Request) -> Answer {
     let body: PromptBody = request.json()?;
     let engine = daemon.engine().await?;
     let session = Daemon::session_id(&request);
-    let (id, accepted) = engine.prompt(&session, body).await?;
-    let answer = engine.answer(&session, &id, accepted);
+    let (id, accepted) = engine.sessions().prompt(&session, body).await?;
+    let answer = engine.sessions().answer(&session, &id, accepted);
     Reply::json(&request.unless_left(answer).await?)
 }
 
 pub(super) async fn prompt_async(daemon: Arc<Daemon>, request: Request) -> Answer {
     let body: PromptBody = request.json()?;
     let engine = daemon.engine().await?;
-    engine.prompt(&Daemon::session_id(&request), body).await?;
+    engine
+        .sessions()
+        .prompt(&Daemon::session_id(&request), body)
+        .await?;
     Ok(Reply::Empty(204))
 }
 
 pub(super) async fn abort(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
-    engine.abort(&Daemon::session_id(&request)).await;
+    engine.sessions().abort(&Daemon::session_id(&request)).await;
     Reply::json(&true)
 }
 
@@ -33,6 +36,7 @@ pub(super) async fn summarize(daemon: Arc<Daemon>, request: Request) -> Answer {
     let Summarize { model, auto } = request.json()?;
     let engine = daemon.engine().await?;
     engine
+        .sessions()
         .summarize(&Daemon::session_id(&request), model, auto)
         .await?;
     Reply::json(&true)
@@ -50,6 +54,7 @@ pub(super) async fn shell(daemon: Arc<Daemon>, request: Request) -> Answer {
     };
     Reply::json(
         &engine
+            .sessions()
             .shell(&Daemon::session_id(&request), prompt, body.command)
             .await?,
     )

@@ -14,7 +14,7 @@ pub(super) async fn model_usage(daemon: Arc<Daemon>, request: Request) -> Answer
     let root = Daemon::session_id(&request);
     let mut usage = Usage::default();
     let mut sessions = vec![root.clone()];
-    sessions.extend(engine.catalog().children(&root));
+    sessions.extend(engine.core().ledger.catalog().children(&root));
     for session in &sessions {
         usage.add(&engine, session).await?;
     }
@@ -33,7 +33,7 @@ impl Usage {
         engine: &Arc<Engine>,
         session: &kilo_protocol::SessionId,
     ) -> Result<(), Fault> {
-        let view = engine.view(session).await?;
+        let view = engine.queries().view(session).await?;
         self.cost += view.info.cost;
         for answer in view
             .messages

@@ -15,7 +15,7 @@ async fn current(daemon: &Daemon, request: &Request) -> Result<Project, Fault> {
     let instance = daemon.instance(request).await?;
     let engine = daemon.engine().await?;
     let id = instance.facts.project_id.clone();
-    if let Some(project) = stored(engine.store().get("project", &id)) {
+    if let Some(project) = stored(engine.core().ledger.store().get("project", &id)) {
         return Ok(project);
     }
     let now = daemon.clock.now();
@@ -40,7 +40,9 @@ async fn current(daemon: &Daemon, request: &Request) -> Result<Project, Fault> {
 
 fn announce(engine: &kilo_session::Engine, project: &Project) {
     let properties = serde_json::to_value(project).unwrap_or(Value::Null);
-    engine.publish(None, None, "project.updated", &properties, false);
+    engine
+        .core()
+        .publish(None, None, "project.updated", &properties, false);
 }
 
 fn stored(body: Option<Bytes>) -> Option<Project> {
@@ -50,6 +52,8 @@ fn stored(body: Option<Bytes>) -> Option<Project> {
 fn keep(daemon: &Daemon, engine: &kilo_session::Engine, project: &Project) -> Result<(), Fault> {
     let body = serde_json::to_vec(project).map_err(|error| Fault::unknown(error.to_string()))?;
     Ok(engine
+        .core()
+        .ledger
         .store()
         .put("project", &project.id, &body, daemon.clock.now())?)
 }
@@ -58,6 +62,8 @@ pub(super) async fn list(daemon: Arc<Daemon>, request: Request) -> Answer {
     current(&daemon, &request).await?;
     let engine = daemon.engine().await?;
     let projects: Vec<Project> = engine
+        .core()
+        .ledger
         .store()
         .scan("project")
         .into_iter()
@@ -74,8 +80,8 @@ pub(super) async fn update(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     let id = request.params.get("projectID");
     current(&daemon, &request).await?;
-    let mut project =
-        stored(engine.store().get("project", id)).ok_or_else(|| Fault::not_found("Project", id))?;
+    let mut project = stored(engine.core().ledger.store().get("project", id))
+        .ok_or_else(|| Fault::not_found("Project", id))?;
     let changed: UpdateProject = request.json()?;
     project.name = changed.name.or(project.name);
     project.icon = changed.icon.or(project.icon);
@@ -89,7 +95,7 @@ pub(super) async fn update(daemon: Arc<Daemon>, request: Request) -> Answer {
 pub(super) async fn directories(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     let id = request.params.get("projectID");
-    let project = match stored(engine.store().get("project", id)) {
+    let project = match stored(engine.core().ledger.store().get("project", id)) {
         Some(project) => project,
         None => current(&daemon, &request).await?,
     };

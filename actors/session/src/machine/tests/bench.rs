@@ -2,14 +2,14 @@
 
 use super::show::Names;
 use crate::apply::fold;
-use crate::input::{Effect, Input, ModelCall, Opened, Stamp};
+use crate::input::{Effect, FilesMoved, Input, ModelCall, MoveFiles, Opened, Stamp};
 use crate::machine::{Decision, Machine};
 use crate::record::{Logged, Record, TurnKind};
 use crate::samples;
 use crate::state::State;
 use kilo_ports::tool::{Access, ToolError};
-use kilo_protocol::model::{Message, ModelRef, Revert, Rule, Session, Status};
-use kilo_protocol::{CallId, IdSource, MessageId, Millis, PartId};
+use kilo_protocol::model::{Message, ModelRef, Rule, Session, Status};
+use kilo_protocol::{CallId, IdSource, MessageId, Millis};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -37,6 +37,10 @@ pub(super) struct Bench {
     pub compact_at: Option<u64>,
     /// The script gives the first checkpoint itself.
     pub holds_snapshot: bool,
+    /// The script says itself when an undo's files were moved.
+    pub holds_files: bool,
+    /// The moves that were ordered.
+    pub moves: Vec<MoveFiles>,
     /// What a call heard about its request, if it was a refusal.
     pub refusals: HashMap<CallId, ToolError>,
 }
@@ -90,6 +94,8 @@ impl Bench {
             steps_max: None,
             compact_at: None,
             holds_snapshot: false,
+            holds_files: false,
+            moves: Vec::new(),
             refusals: HashMap::new(),
         }
     }
@@ -113,22 +119,6 @@ impl Bench {
         let before = state.info.clone();
         self.machine = Machine::new(state);
         let decision = self.machine.recover(self.now, &self.ids);
-        self.take(decision, before);
-    }
-
-    /// A client reverts to a message (and part), as the engine records it.
-    pub fn revert(&mut self, message: MessageId, part: Option<PartId>) {
-        let before = self.machine.state.info.clone();
-        let mut info = before.clone();
-        info.revert = Some(Revert {
-            message_id: message,
-            part_id: part,
-            snapshot: None,
-            diff: None,
-            workspace: None,
-        });
-        let record = Record::SessionUpdated(Box::new(info));
-        let decision = self.machine.note(vec![record], self.now, &self.ids);
         self.take(decision, before);
     }
 
@@ -166,6 +156,20 @@ impl Bench {
                 }
             }
             Effect::RunTool(stamp, _) => self.stamp = stamp,
+            Effect::MoveFiles(stamp, order) => {
+                self.stamp = stamp;
+                self.moves.push(order);
+                if !self.holds_files {
+                    self.give(Input::FilesMoved(
+                        stamp,
+                        Box::new(FilesMoved {
+                            snapshot: Some("h9".into()),
+                            workspace: "restored",
+                            ..FilesMoved::default()
+                        }),
+                    ));
+                }
+            }
             Effect::SaveRules(rules) => self.saved.extend(rules),
             Effect::AnswerNow(call, Err(error)) => {
                 self.refusals.insert(call, error);
@@ -227,6 +231,7 @@ impl Bench {
         let state = &self.machine.state;
         assert_eq!(state.status, Status::Idle);
         assert_eq!(state.turn, None);
+        assert_eq!(state.undo, None);
         assert!(
             state.permissions.is_empty() && state.questions.is_empty() && state.network.is_none()
         );

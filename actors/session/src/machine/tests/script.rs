@@ -3,7 +3,7 @@
 //! | line | means |
 //! |---|---|
 //! | `rules bash:ask edit:deny` | the agent's rules |
-//! | `compact at 1000`, `steps 2`, `offer StructuredOutput`, `snapshots held` | what the next model call is opened with |
+//! | `compact at 1000`, `steps 2`, `offer StructuredOutput`, `snapshots held`, `files held` | what the next model call is opened with |
 //! | `prompt 'text' [no-reply]`, `shell 'ls'`, `summarize`, `resume`, `abort`, `drain TOKEN` | a client's orders |
 //! | `wait 500` | time goes by |
 //! | `snapshot h1` | the first checkpoint, where they are held |
@@ -17,12 +17,13 @@
 //! | `question c1`, `reply que1 'yes'`, `dismiss que1` | a question and its answer |
 //! | `progress c1 'title'`, `done c1 'output' [files=/a,/b] [snapshot=h1] [ends]` | a call goes on, ends |
 //! | `error c1 'message'`, `refused c1`, `aborted c1` | a call fails: by itself, with what its request was answered, stopped |
-//! | `title 'text'`, `diff m1`, `revert m1 [p1]`, `crash` | the rest |
+//! | `title 'text'`, `diff m1`, `revert m1 [p1]`, `unrevert`, `moved WORD [left …]`, `crash` | the rest |
 //! | `late …` | any of them, with the stamp of the turn before |
 
 use super::bench::{Bench, model_ref};
-use crate::input::{Input, Prompt, Reply};
-use kilo_ports::checkpoint::FileChange;
+use crate::input::{FilesMoved, Input, Prompt, Reply};
+use crate::record::RevertTo;
+use kilo_ports::checkpoint::{FileChange, LeftAlone, WhyLeft};
 use kilo_ports::provider::{Chunk, ErrorClass, ProviderError};
 use kilo_ports::tool::{Access, Ask, QuestionAnswer, ToolError, ToolOutput};
 use kilo_protocol::model::{
@@ -50,16 +51,8 @@ impl Bench {
             return;
         }
         self.lines.push(format!("- {line}"));
-        match words[..] {
-            ["crash"] => return self.crash(),
-            ["revert", message] => {
-                return self.revert(MessageId::from_wire(self.names.long(message)), None);
-            }
-            ["revert", message, part] => {
-                let part = PartId::from_wire(self.names.long(part));
-                return self.revert(MessageId::from_wire(self.names.long(message)), Some(part));
-            }
-            _ => {}
+        if words == ["crash"] {
+            return self.crash();
         }
         let now = self.stamp;
         self.stamp = stamp;
@@ -79,6 +72,7 @@ impl Bench {
             ["steps", steps] => self.steps_max = Some(number(steps) as u32),
             ["offer", tool] => self.offered.push((tool.to_string(), Access::Session)),
             ["snapshots", "held"] => self.holds_snapshot = true,
+            ["files", "held"] => self.holds_files = true,
             ["wait", ms] => self.now += number(ms),
             _ => return false,
         }
@@ -101,6 +95,31 @@ impl Bench {
             ["summarize"] => Input::Summarize(model_ref(), false),
             ["resume"] => Input::Resume,
             ["abort"] => Input::Abort,
+            ["revert", message, part @ ..] => Input::Revert(RevertTo {
+                message: MessageId::from_wire(self.names.long(message)),
+                part: part
+                    .first()
+                    .map(|part| PartId::from_wire(self.names.long(part))),
+            }),
+            ["unrevert"] => Input::Unrevert,
+            ["moved", word, left @ ..] => Input::FilesMoved(
+                self.stamp,
+                Box::new(FilesMoved {
+                    workspace: match *word {
+                        "partial" => "partial",
+                        "unavailable" => "unavailable",
+                        _ => "restored",
+                    },
+                    left: left
+                        .iter()
+                        .map(|path| LeftAlone {
+                            path: path.into(),
+                            why: WhyLeft::ChangedByOthers,
+                        })
+                        .collect(),
+                    ..FilesMoved::default()
+                }),
+            ),
             ["drain", token] => Input::Drain(token.to_string()),
             ["retry"] => Input::RetryDue(self.stamp),
             ["network", word] => Input::Network(None, *word == "back"),

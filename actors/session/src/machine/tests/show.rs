@@ -1,7 +1,8 @@
 //! Records and effects as lines.
 
 use crate::input::Effect;
-use crate::record::{Logged, Record, TurnHead, TurnKind};
+use crate::record::{Logged, Record, TurnHead, TurnKind, Undo};
+use kilo_ports::checkpoint::FileChange;
 use kilo_ports::tool::{QuestionAnswer, ToolError};
 use kilo_protocol::model::{
     AssistantMessage, Message, Part, PartBody, Session, Span, Status, ToolState,
@@ -125,6 +126,12 @@ impl Names {
             Record::QuestionReplied(id, answers) => {
                 format!("question {} answered {answers:?}", self.of(id))
             }
+            Record::UndoBegan(Undo::Forward) => "redo began".into(),
+            Record::UndoBegan(Undo::Back(to)) => match &to.part {
+                None => format!("undo to {} began", self.of(&to.message)),
+                Some(part) => format!("undo to {} {} began", self.of(&to.message), self.of(part)),
+            },
+            Record::UndoEnded => "undo ended".into(),
             Record::QuestionRejected(id) => format!("question {} dismissed", self.of(id)),
             Record::TodosChanged(todos) => format!("todos {}", todos.len()),
             Record::DiffChanged(diff) => format!("diff {} files", diff.len()),
@@ -255,6 +262,26 @@ impl Names {
                 )
             }
             Effect::StopTools => "stop_tools".into(),
+            Effect::MoveFiles(_, order) => {
+                let names = |changes: &[FileChange]| {
+                    let names = changes.iter().map(|change| {
+                        format!(
+                            "{}:{}->{}",
+                            change.path.display(),
+                            change.after,
+                            change.before
+                        )
+                    });
+                    names.collect::<Vec<_>>().join(" ")
+                };
+                let void = if order.redo_is_void { " void" } else { "" };
+                format!(
+                    "move redo [{}]{void} undo [{}]",
+                    names(&order.redo),
+                    names(&order.undo)
+                )
+            }
+            Effect::UndoEnded => "undo_ended".into(),
             Effect::RetryAfter(_, ms) => format!("retry_after {ms}"),
             Effect::WatchNetwork(_, request) => format!("watch_network {}", self.of(request)),
             Effect::AnswerAsk(request, answer) => {

@@ -397,7 +397,11 @@ fn a_prompt_after_a_revert_takes_the_hidden_messages_away() {
         "revert",
         "
             - revert m3
+            record undo to m3 began
+            effect move redo [] void undo []
+            record undo ended
             record head revert
+            effect undo_ended
             - prompt 'three'
             record message m3 removed
             record message m4 removed
@@ -435,7 +439,11 @@ fn a_revert_to_a_part_takes_away_that_part_and_what_follows() {
         "revert",
         "
             - revert m2 p4
+            record undo to m2 p4 began
+            effect move redo [] void undo []
+            record undo ended
             record head revert
+            effect undo_ended
             - prompt 'three'
             record message m3 removed
             record message m4 removed
@@ -494,6 +502,8 @@ fn what_people_were_promised_has_to_be_on_the_disk() {
             "prompt 'two'",
             "fail cut 'gone'",
             "abort",
+            // Its beginning, and what became of the files.
+            "revert m1",
             "revert m1",
         ]
     );

@@ -1,26 +1,61 @@
 //! Child sessions: one turn each, for the task tool.
 
-use super::*;
+use super::{NewSession, Sessions};
+use crate::prepare::PromptBody;
+use crate::scope::Children;
+use kilo_config::agent::Agent;
+use kilo_ports::BoxFuture;
+use kilo_ports::tool::{TaskAnswer, TaskOrder, ToolError};
+use kilo_protocol::model::{Action, MessageWithParts, Rule, Session};
+use kilo_protocol::{Fault, SessionId};
+use kilo_runtime::limits;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
-impl Engine {
+impl Children for Sessions {
+    fn run(
+        self: Arc<Self>,
+        parent: SessionId,
+        order: TaskOrder,
+        started: Box<dyn FnOnce(SessionId, Value) + Send>,
+        cancel: CancellationToken,
+    ) -> BoxFuture<'static, Result<TaskAnswer, ToolError>> {
+        Box::pin(async move { self.task(&parent, order, started, cancel).await })
+    }
+
+    fn abort(self: Arc<Self>, parent: SessionId) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            for child in self.core.ledger.catalog().children(&parent) {
+                if self.core.ledger.activity().is_busy(&child) {
+                    Sessions::abort(&self, &child).await;
+                }
+            }
+        })
+    }
+}
+
+impl Sessions {
     /// Runs a child session to the end of one turn.
-    pub(crate) async fn task(
-        self: &Arc<Self>,
+    async fn task(
+        &self,
         parent: &SessionId,
         order: TaskOrder,
         started: Box<dyn FnOnce(SessionId, Value) + Send>,
         cancel: CancellationToken,
     ) -> Result<TaskAnswer, ToolError> {
         let failed = |fault: Fault| ToolError::failed(fault.message);
-        let above = self.session(parent).map_err(failed)?;
-        let folder = self.folder(&above.directory).await.map_err(failed)?;
+        let above = self.info(parent).map_err(failed)?;
+        let folder = self.core.folder(&above.directory).await.map_err(failed)?;
         let agent = folder.agent(&order.agent).ok_or_else(|| {
             ToolError::failed(format!("There is no agent named {}.", order.agent))
         })?;
         let child = match order.task_id.as_deref().map(SessionId::from_wire) {
             Some(id)
                 if self
-                    .catalog
+                    .core
+                    .ledger
+                    .catalog()
                     .get(&id)
                     .is_some_and(|listed| listed.parent.as_ref() == Some(parent)) =>
             {
@@ -58,7 +93,7 @@ impl Engine {
     }
 
     async fn new_child(
-        self: &Arc<Self>,
+        &self,
         above: &Session,
         agent: &Agent,
         order: &TaskOrder,
@@ -90,7 +125,13 @@ impl Engine {
     fn depth(&self, session: &SessionId) -> usize {
         let mut depth = 0;
         let mut at = session.clone();
-        while let Some(parent) = self.catalog.get(&at).and_then(|listed| listed.parent) {
+        while let Some(parent) = self
+            .core
+            .ledger
+            .catalog()
+            .get(&at)
+            .and_then(|listed| listed.parent)
+        {
             depth += 1;
             if depth > limits::SUBAGENT_DEPTH {
                 break;

@@ -1,12 +1,12 @@
-//! What many readers ask about live sessions: statuses and open requests. Written by the actors as they append, read by
-//! anyone without a hop.
+//! What many readers ask about live sessions: statuses and open requests. A fold of the records that live actors
+//! appended, kept by the ledger; read by anyone without a hop.
 
 use crate::project::Address;
 use crate::record::{Logged, Record};
 use kilo_protocol::model::{NetworkRequest, PermissionRequest, QuestionRequest, Status};
 use kilo_protocol::{PermissionId, QuestionId, SessionId};
 use parking_lot::RwLock;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// An open request with the folder of its session.
@@ -24,15 +24,17 @@ struct Inner {
     permissions: BTreeMap<PermissionId, Open<PermissionRequest>>,
     questions: BTreeMap<QuestionId, Open<QuestionRequest>>,
     networks: BTreeMap<QuestionId, Open<NetworkRequest>>,
+    /// Sessions whose files are being moved by an undo or redo.
+    undoing: HashSet<SessionId>,
 }
 
-/// The board.
+/// What live sessions are doing. A session without an actor is not in here: nobody would answer its requests.
 #[derive(Default)]
-pub struct Board(RwLock<Inner>);
+pub struct Activity(RwLock<Inner>);
 
-impl Board {
-    /// Takes notice of a record.
-    pub fn note(&self, address: &Address, logged: &Logged) {
+impl Activity {
+    /// Takes notice of an appended record.
+    pub(crate) fn note(&self, address: &Address, logged: &Logged) {
         let directory = || Arc::clone(&address.directory);
         match &logged.record {
             Record::StatusChanged(Status::Idle) => {
@@ -75,6 +77,12 @@ impl Board {
                 };
                 self.0.write().networks.insert(request.id.clone(), open);
             }
+            Record::UndoBegan(..) => {
+                self.0.write().undoing.insert(address.session.clone());
+            }
+            Record::UndoEnded => {
+                self.0.write().undoing.remove(&address.session);
+            }
             Record::NetworkAnswered(id, _) => {
                 self.0.write().networks.remove(id);
             }
@@ -82,10 +90,11 @@ impl Board {
         }
     }
 
-    /// Forgets a session.
-    pub fn forget(&self, session: &SessionId) {
+    /// Forgets a session whose actor is gone.
+    pub(crate) fn forget(&self, session: &SessionId) {
         let mut inner = self.0.write();
         inner.statuses.remove(session);
+        inner.undoing.remove(session);
         inner
             .permissions
             .retain(|_, open| open.request.session_id != *session);
@@ -107,9 +116,10 @@ impl Board {
             .collect()
     }
 
-    /// Whether a session runs a turn.
+    /// Whether a session runs a turn, an undo or a redo.
     pub fn is_busy(&self, session: &SessionId) -> bool {
-        self.0.read().statuses.contains_key(session)
+        let inner = self.0.read();
+        inner.statuses.contains_key(session) || inner.undoing.contains(session)
     }
 
     /// Open requests for permission, oldest first.

@@ -1,0 +1,138 @@
+//! What anybody may read, without changing a session.
+
+use crate::actors::Actors;
+use crate::catalog::{Filter, info_json};
+use crate::core::Core;
+use crate::message::{SessionView, View, view_of};
+use crate::project::{Address, frames};
+use crate::record::{Logged, Record};
+use crate::state::Entry;
+use bytes::Bytes;
+use kilo_ports::store::{Stored, Unreadable};
+use kilo_protocol::model::{MessageWithParts, Session, Status};
+use kilo_protocol::{Fault, FaultKind, Frame, SessionId};
+use std::sync::Arc;
+
+/// The reads.
+pub struct Queries {
+    core: Arc<Core>,
+    actors: Arc<Actors>,
+}
+
+impl Queries {
+    pub(crate) fn new(core: Arc<Core>, actors: Arc<Actors>) -> Self {
+        Self { core, actors }
+    }
+
+    /// A session's head as JSON.
+    pub fn head(&self, session: &SessionId) -> Result<Bytes, Fault> {
+        head(&self.core, session)
+    }
+
+    /// A session's head.
+    pub fn session(&self, session: &SessionId) -> Result<Session, Fault> {
+        self::session(&self.head(session)?)
+    }
+
+    /// The heads that pass the filter as one JSON array, newest update first.
+    pub fn list_json(&self, filter: &Filter) -> Bytes {
+        self.heads_json(&self.core.ledger.catalog().list(filter))
+    }
+
+    /// The heads of these sessions as one JSON array.
+    pub fn heads_json(&self, sessions: &[SessionId]) -> Bytes {
+        let mut out = Vec::with_capacity(sessions.len() * 700 + 2);
+        out.push(b'[');
+        for session in sessions {
+            if let Ok(head) = self.head(session) {
+                if out.len() > 1 {
+                    out.push(b',');
+                }
+                out.extend_from_slice(&head);
+            }
+        }
+        out.push(b']');
+        out.into()
+    }
+
+    /// What a reader sees of a session: of its actor if there is one or can be one, else of the log as it stands. A full
+    /// disk, and a session that keeps failing, can still be read.
+    pub async fn view(&self, session: &SessionId) -> Result<Arc<SessionView>, Fault> {
+        match self.actors.ask(session, || View).await {
+            Err(fault) if fault.kind != FaultKind::NotFound => {
+                tracing::debug!(%session, %fault, "read without an actor");
+                Ok(Arc::new(view_of(&self.actors.read(session).await?)))
+            }
+            answered => answered,
+        }
+    }
+
+    /// What sessions are doing, idle ones left out.
+    pub fn statuses(&self) -> Vec<(SessionId, Arc<str>, Status)> {
+        self.core
+            .ledger
+            .activity()
+            .statuses()
+            .into_iter()
+            .map(|(id, open)| (id, open.directory, open.request))
+            .collect()
+    }
+
+    /// The frames of a stored record, for a client that catches up.
+    pub fn frames_of(&self, stored: &Stored) -> Vec<Frame> {
+        let logged: Logged = match serde_json::from_slice(&stored.body) {
+            Ok(logged) => logged,
+            Err(error) => {
+                let store = self.core.ledger.store();
+                let what = Unreadable::Record(stored.pos);
+                store.report(&stored.session, what, &error.to_string());
+                return Vec::new();
+            }
+        };
+        let address = match &logged.record {
+            Record::SessionDeleted(info) => Address::of(info),
+            _ => {
+                let Some(listed) = self.core.ledger.catalog().get(&stored.session) else {
+                    return Vec::new();
+                };
+                Address {
+                    session: stored.session.clone(),
+                    directory: listed.directory,
+                    project: listed.project,
+                }
+            }
+        };
+        let mut frames = frames(&address, &logged);
+        if let Some(last) = frames.last_mut() {
+            last.pos = Some(stored.pos);
+        }
+        frames
+    }
+}
+
+/// A session's head as JSON.
+pub(crate) fn head(core: &Core, session: &SessionId) -> Result<Bytes, Fault> {
+    let missing = || Fault::not_found("Session", session);
+    if !core.ledger.catalog().contains(session) {
+        return Err(missing());
+    }
+    let head = core.ledger.store().head(session);
+    head.as_ref().and_then(info_json).ok_or_else(missing)
+}
+
+/// A head, read.
+pub(crate) fn session(head: &Bytes) -> Result<Session, Fault> {
+    serde_json::from_slice(head).map_err(|error| Fault::unknown(error.to_string()))
+}
+
+/// A message as the message routes answer it.
+pub fn with_parts(entry: &Entry) -> MessageWithParts {
+    MessageWithParts {
+        info: entry.info.clone(),
+        parts: entry
+            .parts
+            .iter()
+            .map(|part| part.as_ref().clone())
+            .collect(),
+    }
+}
