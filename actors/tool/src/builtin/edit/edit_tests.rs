@@ -321,6 +321,16 @@ async fn a_text_in_another_indentation_is_put_into_the_files() {
 }
 
 #[tokio::test]
+async fn a_new_text_that_is_written_as_the_file_is_stays_so() {
+    let stage = Stage::new();
+    stage.write("a.ts", "function a() {\n    return 1\n}\n");
+    let old = "  function a() {\n      return 1\n  }";
+    let new = "function a() {\n    return 2\n}";
+    stage.done("edit", edit(&stage, "a.ts", old, new)).await;
+    assert_eq!(stage.text("a.ts"), "function a() {\n    return 2\n}\n");
+}
+
+#[tokio::test]
 async fn an_indentation_that_cannot_be_carried_over_is_refused() {
     let text = "a:\n    b\n        c\n    d\n";
     let edit = edited("a.txt", text, "b\nc\nd", "b\nx\nd").await;

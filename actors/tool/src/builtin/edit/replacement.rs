@@ -39,7 +39,9 @@ pub fn replacement(
     if place.found == wanted.trim() {
         return fitted(wanted.trim(), trimmed_alike(new, wanted));
     }
-    fitted(wanted, new).or_else(|| place.fitted_but_first(wanted, new))
+    fitted(wanted, new)
+        .or_else(|| place.fitted_but_first(wanted, new))
+        .or_else(|| place.is_in_its_way(new).then(|| new.to_owned()))
 }
 
 /// `new` without the blanks and line ends around it that were left out of `wanted`.
@@ -88,6 +90,23 @@ impl<'a> Place<'a> {
         let skipped = usize::from(!self.begins_line);
         let mut pairs = pairs.iter().skip(skipped);
         pairs.all(|(want, have)| same(want, have))
+    }
+
+    /// Whether a text begins and ends at the depths of the place: it was written as the file is, though what was searched
+    /// for was not.
+    fn is_in_its_way(&self, new: &str) -> bool {
+        let filled = |text: &'_ str| {
+            let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+            let first = lines.next()?;
+            Some((
+                first.to_owned(),
+                lines.next_back().unwrap_or(first).to_owned(),
+            ))
+        };
+        let (Some(own), Some(new)) = (filled(self.found), filled(new)) else {
+            return false;
+        };
+        self.begins_line && same(&own.0, &new.0) && same(&own.1, &new.1)
     }
 
     /// The same for a text that was copied from behind its first line's blanks.
