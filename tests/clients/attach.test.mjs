@@ -10,7 +10,7 @@ import { Place } from "./place.mjs"
 import { Terminal } from "./terminal.mjs"
 
 const client = realClient()
-const ASKING = { name: "bash", input: { command: "python3 --version", description: "Show the version" } }
+const ASKING = { name: "bash", input: { command: "python3 -c 'print(40+2)'", description: "Work it out" } }
 
 describe("kilo run --attach", { skip: client.skip }, () => {
   let place
@@ -39,7 +39,7 @@ describe("kilo run --attach", { skip: client.skip }, () => {
     place.model.script("asking", [{ tool: ASKING }, { text: ["not reached"] }])
     const { code, err } = await place.run("run it [[asking]]")
     assert.equal(code, 1)
-    assert.match(err, /permission requested: bash \(python3 --version\); auto-rejecting/)
+    assert.match(err, /permission requested: bash \(python3 -c 'print\(40\+2\)'\); auto-rejecting/)
     assert.equal(place.model.left("asking"), 1)
     assert.deepEqual(await place.call("GET", "/permission"), [])
   })
@@ -138,9 +138,9 @@ describe("kilo attach", { skip: client.skip ?? noTerminal() }, () => {
   it("asks for a permission and takes a yes", async () => {
     place.model.script("yes", [{ tool: ASKING }, { text: ["The version is known."] }])
     await send("which version? [[yes]]")
-    await screen.wait(/Permission required[\s\S]*python3 --version[\s\S]*Allow once/)
+    await screen.wait(/Permission required[\s\S]*python3 -c[\s\S]*Allow once/)
     await screen.press("Enter")
-    await screen.wait(/Python 3[\s\S]*The version is known\./)
+    await screen.wait(/42[\s\S]*The version is known\./)
   })
 
   it("takes a no, and the turn ends", async () => {
