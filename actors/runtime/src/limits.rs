@@ -36,6 +36,8 @@ pub const DEATHS_MAX: usize = 3;
 pub const DEATH_WINDOW: Duration = Duration::from_secs(60);
 /// Bytes of records after the newest view before a new one is made (and at least half the size of that view).
 pub const VIEW_BYTES_MIN: u64 = 256 << 10;
+/// How long a title may take to be made.
+pub const TITLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Pause between two looks whether a provider can be reached again.
 pub const NETWORK_POLL: Duration = Duration::from_secs(3);
 /// How long a session looks for the network by itself; a reply works at any time.

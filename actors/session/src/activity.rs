@@ -90,6 +90,13 @@ impl Activity {
         }
     }
 
+    /// Takes up a session whose actor begins: all is closed by then but an undo, which goes on without a new record.
+    pub(crate) fn take_up(&self, session: &SessionId, is_undoing: bool) {
+        if is_undoing {
+            self.0.write().undoing.insert(session.clone());
+        }
+    }
+
     /// Forgets a session whose actor is gone.
     pub(crate) fn forget(&self, session: &SessionId) {
         let mut inner = self.0.write();

@@ -243,6 +243,9 @@ fn close(core: &Core, mut recovered: Recovered) -> Result<Beginning, Fault> {
         recovered.next_seq = written.appended.first_seq + records.len() as u64;
         recovered.tail_bytes += written.bytes;
     }
+    let state = &recovered.machine.state;
+    let activity = core.ledger.activity();
+    activity.take_up(&state.info.id, state.undo.is_some());
     Ok(Beginning {
         machine: recovered.machine,
         effects: recovered.decision.effects,

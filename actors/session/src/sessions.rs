@@ -194,6 +194,11 @@ impl Sessions {
         let _ = store.sync(store.newest()).await;
     }
 
+    /// The number of a session's live actor; no two actors of a process have the same.
+    pub fn generation(&self, session: &SessionId) -> Option<u64> {
+        self.actors.live(session).map(|live| live.generation)
+    }
+
     /// Kills a session's actor by a panic: for tests of supervision.
     pub async fn inject_panic(&self, session: &SessionId) -> Result<(), Fault> {
         let live = self.actors.find(session).await?;

@@ -9,6 +9,7 @@ use crate::state::State;
 use crate::surroundings::Folder;
 use kilo_ports::provider::{Chunk, ModelMessage, ModelRequest, UserContent};
 use kilo_protocol::model::ModelRef;
+use kilo_runtime::limits::TITLE_TIMEOUT;
 use tokio_util::sync::CancellationToken;
 
 /// Asks a small model for a title.
@@ -30,7 +31,8 @@ pub(crate) fn make_title(scope: Scope, state: &State) {
         let session = task.session().to_string();
         let cancel = task.lifetime.token();
         let asked = ask_title(&task.core, &folder, small, session, material, cancel);
-        if let Some(title) = asked.await {
+        // A provider that dribbles must not keep the session's last task alive for hours.
+        if let Ok(Some(title)) = tokio::time::timeout(TITLE_TIMEOUT, asked).await {
             task.owner.tell(Input::Title(title)).await;
         }
     });

@@ -2,4 +2,9 @@
 //! the store and the checkpoints are fakes that a test holds in its hands.
 
 mod calls;
+#[path = "../simulation/chance.rs"]
+mod chance;
+mod endings;
+mod faults;
+mod storm;
 mod world;

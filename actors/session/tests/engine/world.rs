@@ -20,10 +20,15 @@ use tokio::runtime::{Builder, Handle};
 use tokio::time::{Duration, Instant, timeout};
 
 /// Of the world's own time, which costs none of ours.
-const HANGS_AFTER: Duration = Duration::from_secs(3_600);
+const HANGS_AFTER: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// Runs a test inside an actix system whose time passes only when nothing else can happen.
 pub fn run(test: impl AsyncFnOnce(World)) {
+    in_system(async || test(World::new()).await);
+}
+
+/// The same for a world of one's own.
+pub fn in_system(test: impl AsyncFnOnce()) {
     let system = actix::System::with_tokio_rt(|| {
         Builder::new_current_thread()
             .enable_all()
@@ -32,7 +37,7 @@ pub fn run(test: impl AsyncFnOnce(World)) {
             .expect("a runtime")
     });
     system.block_on(async {
-        let ended = timeout(HANGS_AFTER, test(World::new())).await;
+        let ended = timeout(HANGS_AFTER, test()).await;
         ended.expect("everything that a session waits for comes");
     });
 }
@@ -46,7 +51,7 @@ pub struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let home = tempfile::tempdir().expect("a folder");
         let model = Arc::new(ScriptedModel::default());
         let tools = Arc::new(Tools::default());
@@ -57,7 +62,7 @@ impl World {
             files: Arc::new(NoFiles),
             checkpoints: Arc::new(NoCheckpoints),
             clock: Arc::new(TestClock(Instant::now())),
-            surroundings: Arc::new(OneFolder(folder(home.path()))),
+            surroundings: Arc::new(OneFolder(folder(home.path(), false))),
             handle: Handle::current(),
             output_dir: home.path().join("output"),
             home: home.path().to_path_buf(),
@@ -127,7 +132,7 @@ pub fn answer_with_calls(count: usize, tool: &str) -> Vec<ChunkBatch> {
     vec![Ok(chunks)]
 }
 
-struct TestClock(Instant);
+pub struct TestClock(pub Instant);
 
 impl Clock for TestClock {
     fn now(&self) -> Millis {
@@ -188,7 +193,7 @@ impl Tool for Read {
     }
 }
 
-struct OneFolder(Arc<Folder>);
+pub struct OneFolder(pub Arc<Folder>);
 
 impl Surroundings for OneFolder {
     fn folder(&self, _: &str) -> BoxFuture<'static, Result<Arc<Folder>, Fault>> {
@@ -196,7 +201,8 @@ impl Surroundings for OneFolder {
     }
 }
 
-fn folder(home: &Path) -> Arc<Folder> {
+/// A folder with the built-in configuration.
+pub fn folder(home: &Path, is_git: bool) -> Arc<Folder> {
     let environment = Environment {
         home: home.to_path_buf(),
         cwd: home.to_path_buf(),
@@ -209,7 +215,7 @@ fn folder(home: &Path) -> Arc<Folder> {
     Arc::new(Folder {
         directory: home.to_path_buf(),
         worktree: home.to_path_buf(),
-        is_git: false,
+        is_git,
         project: Arc::new("global".to_string()),
         loaded,
         agents,
