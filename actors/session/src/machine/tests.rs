@@ -9,6 +9,7 @@ mod asks;
 mod bench;
 mod compaction;
 mod crash;
+mod edits;
 mod endings;
 mod late;
 mod queue;

@@ -2,7 +2,10 @@
 
 use crate::world::{World, run};
 use kilo_ports::provider::Chunk;
+use kilo_protocol::FaultKind;
 use kilo_protocol::model::Status;
+use kilo_session::PromptBody;
+use serde_json::json;
 
 /// The task that reads the provider may panic or be dropped: its channel closes, and nothing says how the answer ends.
 #[test]
@@ -18,5 +21,35 @@ fn a_stream_that_closes_without_an_end_fails_its_step() {
         let error = answer.error.as_ref().expect("an error");
         assert!(error.message().contains("broke off"), "{}", error.message());
         assert_eq!(world.prompt(&session, "again").await, "done");
+    });
+}
+
+/// What cannot be written is refused; what is there can be read, and nothing seems to run.
+#[test]
+fn a_full_disk_leaves_the_session_readable() {
+    run(async |world: World| {
+        let session = world.session().await;
+        assert_eq!(world.prompt(&session, "one").await, "done");
+        // The disk fills up in the middle of a turn.
+        world
+            .model
+            .answer(vec![Ok(vec![Chunk::Text("half".into())]); 2]);
+        let body = || PromptBody {
+            parts: vec![json!({"type": "text", "text": "two"})],
+            ..PromptBody::default()
+        };
+        let sessions = world.engine.sessions();
+        let (id, accepted) = sessions.prompt(&session, body()).await.expect("accepted");
+        world.store.fill(true);
+        let answer = sessions.answer(&session, &id, accepted).await;
+        assert!(answer.is_err(), "{answer:?}");
+        let refused = sessions.prompt(&session, body()).await.err();
+        assert_eq!(refused.expect("a fault").kind, FaultKind::StorageFull);
+        let view = world.engine.queries().view(&session).await.expect("a view");
+        assert_eq!(view.status, Status::Idle);
+        assert!(view.messages.len() >= 3, "{:?}", view.messages);
+        assert!(world.engine.queries().statuses().is_empty());
+        world.store.heal();
+        assert_eq!(world.prompt(&session, "three").await, "done");
     });
 }

@@ -46,6 +46,7 @@ pub enum Fault {
 pub struct BreakingStore {
     inner: MemoryStore,
     next: Mutex<Vec<Fault>>,
+    full: std::sync::atomic::AtomicBool,
 }
 
 impl BreakingStore {
@@ -56,10 +57,19 @@ impl BreakingStore {
 
     pub fn heal(&self) {
         self.next.lock().clear();
+        self.fill(false);
+    }
+
+    /// Fails every write, or none any more.
+    pub fn fill(&self, full: bool) {
+        self.full.store(full, std::sync::atomic::Ordering::Relaxed);
     }
 
     fn may_write(&self) -> Result<(), StoreError> {
-        let fault = self.next.lock().pop();
+        let mut fault = self.next.lock().pop();
+        if self.full.load(std::sync::atomic::Ordering::Relaxed) {
+            fault = Some(Fault::Fails);
+        }
         match fault {
             None => Ok(()),
             Some(Fault::Fails) => Err(StoreError::Full {

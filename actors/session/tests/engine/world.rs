@@ -1,5 +1,6 @@
 //! An engine in a test's hands.
 
+use crate::faults::BreakingStore;
 use kilo_config::{Environment, Paths};
 use kilo_ports::BoxFuture;
 use kilo_ports::clock::Clock;
@@ -11,7 +12,6 @@ use kilo_protocol::{Fault, Millis, SessionId};
 use kilo_runtime::{Bus, Journal, Placement};
 use kilo_session::surroundings::{Folder, Models, Surroundings, Toolbox};
 use kilo_session::{Engine, NewSession, Ports, PromptBody};
-use kilo_store::MemoryStore;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -47,6 +47,7 @@ pub struct World {
     pub engine: Arc<Engine>,
     pub model: Arc<ScriptedModel>,
     pub tools: Arc<Tools>,
+    pub store: Arc<BreakingStore>,
     home: tempfile::TempDir,
 }
 
@@ -67,12 +68,14 @@ impl World {
             output_dir: home.path().join("output"),
             home: home.path().to_path_buf(),
         };
-        let journal = Journal::new(Arc::new(MemoryStore::new()), Bus::default());
+        let store = Arc::new(BreakingStore::default());
+        let journal = Journal::new(Arc::clone(&store) as _, Bus::default());
         let (engine, _) = Engine::open(ports, journal, Placement::here()).expect("an engine");
         Self {
             engine,
             model,
             tools,
+            store,
             home,
         }
     }

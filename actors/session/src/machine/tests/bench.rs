@@ -2,7 +2,7 @@
 
 use super::show::Names;
 use crate::apply::fold;
-use crate::input::{Effect, FilesMoved, Input, ModelCall, MoveFiles, Opened, Stamp};
+use crate::input::{Effect, FilesMoved, Input, ModelCall, MoveFiles, Opened, Prompt, Stamp};
 use crate::machine::{Decision, Machine};
 use crate::record::{Logged, Record, TurnKind};
 use crate::samples;
@@ -111,6 +111,21 @@ impl Bench {
         let records = self.log.len() + decision.records.len();
         self.accepted.extend(prompt.map(|prompt| (records, prompt)));
         self.take(decision, before);
+    }
+
+    /// A stored prompt, as its client would send it once more.
+    pub fn prompt_again(&self, message: &str) -> Box<Prompt> {
+        let id = MessageId::from_wire(self.names.long(message));
+        let entry = self.machine.state.entry(&id).expect("a message");
+        Box::new(Prompt {
+            message: entry.info.user().expect("a prompt").clone(),
+            parts: entry
+                .parts
+                .iter()
+                .map(|part| part.as_ref().clone())
+                .collect(),
+            no_reply: false,
+        })
     }
 
     /// The process ends; a new one reads the log.
