@@ -27,12 +27,16 @@ enum Indent {
 ///
 /// Blanks of a kind that the file does not use are only written where it has no indentation to go by.
 pub fn fitted(pairs: &[Pair<'_>], text: &str, new: &str) -> Option<String> {
-    let kind = Kind::of(text);
-    let fits = |carried: &String| carried.lines().all(|line| kind.has(of(line)));
     Indent::ways(pairs, text)
         .iter()
         .filter_map(|way| way.text(new))
-        .find(fits)
+        .find(|carried| fits(text, carried))
+}
+
+/// Whether `new` is indented with the kind of blanks that the file `text` uses.
+pub fn fits(text: &str, new: &str) -> bool {
+    let kind = Kind::of(text);
+    new.lines().all(|line| kind.has(blanks(line)))
 }
 
 /// Whether blanks before a line carry meaning in files of this name, so that the wrong kind breaks them.
@@ -85,7 +89,7 @@ impl Indent {
         let pairs: Vec<Pair<'_>> = pairs
             .iter()
             .filter(|(want, have)| !want.trim().is_empty() && !have.trim().is_empty())
-            .map(|(want, have)| (of(want), of(have)))
+            .map(|(want, have)| (blanks(want), blanks(have)))
             .collect();
         let mut ways = vec![Self::Same];
         if let Some((want, have)) = pairs.first() {
@@ -147,8 +151,8 @@ impl Indent {
         if line.trim().is_empty() {
             return Some(line.to_owned());
         }
-        let blanks = of(line);
-        Some(format!("{}{}", self.carry(blanks)?, &line[blanks.len()..]))
+        let own = blanks(line);
+        Some(format!("{}{}", self.carry(own)?, &line[own.len()..]))
     }
 
     /// A text in the file's way, line by line.
@@ -161,16 +165,16 @@ impl Indent {
 
 /// Whether two lines are indented alike, or one of them is empty.
 pub fn same(one: &str, two: &str) -> bool {
-    one.trim().is_empty() || two.trim().is_empty() || of(one) == of(two)
+    one.trim().is_empty() || two.trim().is_empty() || blanks(one) == blanks(two)
 }
 
 /// How deep a line is indented.
 pub fn depth(line: &str) -> usize {
-    columns(of(line), 4)
+    columns(blanks(line), 4)
 }
 
 /// The blanks before a line.
-fn of(line: &str) -> &str {
+pub fn blanks(line: &str) -> &str {
     &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
 }
 
@@ -187,7 +191,7 @@ fn step_of(text: &str) -> Vec<String> {
     let (mut tabs, mut spaces) = (0, 0);
     let mut narrowest = usize::MAX;
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        match of(line) {
+        match blanks(line) {
             "" => {}
             blanks if blanks.starts_with('\t') => tabs += 1,
             blanks => {

@@ -322,12 +322,51 @@ async fn a_text_in_another_indentation_is_put_into_the_files() {
 
 #[tokio::test]
 async fn a_new_text_that_is_written_as_the_file_is_stays_so() {
-    let stage = Stage::new();
-    stage.write("a.ts", "function a() {\n    return 1\n}\n");
-    let old = "  function a() {\n      return 1\n  }";
-    let new = "function a() {\n    return 2\n}";
-    stage.done("edit", edit(&stage, "a.ts", old, new)).await;
-    assert_eq!(stage.text("a.ts"), "function a() {\n    return 2\n}\n");
+    let python = "def f():\n    x = 1\n    y = 2\n";
+    for (name, text, old, new, expected) in [
+        (
+            "a.ts",
+            "function a() {\n    return 1\n}\n",
+            "  function a() {\n      return 1\n  }",
+            "function a() {\n    return 2\n}",
+            "function a() {\n    return 2\n}\n",
+        ),
+        // What was searched for is too deep: the new line is not made less deep than its neighbours.
+        (
+            "b.py",
+            python,
+            "      x = 1",
+            "    x = 3",
+            "def f():\n    x = 3\n    y = 2\n",
+        ),
+        // Not deep enough: it is not made deeper.
+        (
+            "c.py",
+            python,
+            "x = 1\ny = 2\n",
+            "    x = 3\n    if x:\n        y = 2\n",
+            "def f():\n    x = 3\n    if x:\n        y = 2\n",
+        ),
+        // Steps of two were searched for, steps of four are written.
+        (
+            "d.py",
+            python,
+            "def f():\n  x = 1\n",
+            "def f():\n    x = 3\n",
+            "def f():\n    x = 3\n    y = 2\n",
+        ),
+        // In the way of what was searched for, it is carried over as before, even where a line comes to lie as the file's.
+        (
+            "e.py",
+            python,
+            "x = 1\ny = 2\n",
+            "if z:\n    x = 1\n    y = 2\n",
+            "def f():\n    if z:\n        x = 1\n        y = 2\n",
+        ),
+    ] {
+        let edit = edited(name, text, old, new).await;
+        assert_eq!(edit.as_deref(), Ok(expected), "{name}");
+    }
 }
 
 #[tokio::test]

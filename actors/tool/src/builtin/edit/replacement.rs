@@ -2,7 +2,7 @@
 
 use super::lines::{Line, collapse, lines_of};
 use super::matchers::unescape;
-use crate::text::indent::{Pair, fitted, matters, same};
+use crate::text::indent::{Pair, blanks, fits, fitted, matters, same};
 use std::ops::Range;
 
 /// What is written at `range` of `text` in place of what `wanted` found there; nothing where `new` is indented in a way
@@ -39,9 +39,12 @@ pub fn replacement(
     if place.found == wanted.trim() {
         return fitted(wanted.trim(), trimmed_alike(new, wanted));
     }
+    if place.is_in_its_way(wanted, new) {
+        return Some(new.to_owned());
+    }
     fitted(wanted, new)
         .or_else(|| place.fitted_but_first(wanted, new))
-        .or_else(|| place.is_in_its_way(new).then(|| new.to_owned()))
+        .or_else(|| place.has_its_ends(new).then(|| new.to_owned()))
 }
 
 /// `new` without the blanks and line ends around it that were left out of `wanted`.
@@ -92,21 +95,37 @@ impl<'a> Place<'a> {
         pairs.all(|(want, have)| same(want, have))
     }
 
-    /// Whether a text begins and ends at the depths of the place: it was written as the file is, though what was searched
-    /// for was not.
-    fn is_in_its_way(&self, new: &str) -> bool {
-        let filled = |text: &'_ str| {
-            let mut lines = text.lines().filter(|line| !line.trim().is_empty());
-            let first = lines.next()?;
-            Some((
-                first.to_owned(),
-                lines.next_back().unwrap_or(first).to_owned(),
-            ))
+    /// Whether `new` is written as the file is, though `wanted` is not: to carry it over would indent it twice.
+    ///
+    /// It begins where the place does and stays as deep as the place. Where `wanted` begins there as well, it shows only in
+    /// depths that the place has and `wanted` has not.
+    fn is_in_its_way(&self, wanted: &str, new: &str) -> bool {
+        let depths = |text: &str| -> Vec<String> {
+            let lines = text.lines().filter(|line| !line.trim().is_empty());
+            lines.map(|line| blanks(line).to_owned()).collect()
         };
-        let (Some(own), Some(new)) = (filled(self.found), filled(new)) else {
+        let (have, want, new_ones) = (depths(self.found), depths(wanted), depths(new));
+        if !self.begins_line || have.is_empty() || have.first() != new_ones.first() {
             return false;
+        }
+        if have.first() == want.first() {
+            let known = new_ones.iter().all(|depth| have.contains(depth));
+            return known && new_ones.iter().any(|depth| !want.contains(depth));
+        }
+        let least = have.iter().map(String::len).min();
+        fits(self.text, new) && new_ones.iter().map(String::len).min() >= least
+    }
+
+    /// Whether a text begins and ends at the depths of the place.
+    fn has_its_ends(&self, new: &str) -> bool {
+        let ends = |text: &str| {
+            let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+            let first = blanks(lines.next()?).to_owned();
+            let last = lines.next_back().map(|line| blanks(line).to_owned());
+            Some((first.clone(), last.unwrap_or(first)))
         };
-        self.begins_line && same(&own.0, &new.0) && same(&own.1, &new.1)
+        let own = ends(self.found);
+        self.begins_line && own.is_some() && own == ends(new)
     }
 
     /// The same for a text that was copied from behind its first line's blanks.
@@ -118,9 +137,8 @@ impl<'a> Place<'a> {
         if !self.begins_line || !bare(want) || !bare(first) || pairs.len() < 2 {
             return None;
         }
-        let blanks = &have[..have.len() - have.trim_start().len()];
         let rest = fitted(&pairs[1..], self.text, rest)?;
-        Some(format!("{blanks}{first}{rest}"))
+        Some(format!("{}{first}{rest}", blanks(have)))
     }
 
     /// The lines that were asked for, each with the one that was found for it. Lines that are not alike, or in a block of
