@@ -89,6 +89,14 @@ impl Place {
             .map(|base| Path::new(base).join(below).to_string_lossy().into_owned())
     }
 
+    /// The forms in which rules may name what lies beside this place.
+    pub fn patterns_beside(&self, name: &Path) -> [String; 2] {
+        [&self.relative, &self.real_relative].map(|own| {
+            let beside = Path::new(own).with_file_name(name);
+            beside.to_string_lossy().into_owned()
+        })
+    }
+
     /// Whether a folder is there.
     pub async fn is_folder(&self) -> Result<bool, ToolError> {
         let spot = self.spot.clone();

@@ -93,7 +93,7 @@ fn look(
 ) -> Result<ToolOutput, ToolError> {
     let shown = place.shown();
     match kind::of(&*place.spot, &shown)? {
-        Kind::Missing => Err(near::missing(&*place.spot, &place.absolute)),
+        Kind::Missing => Err(near::missing(place, rules)),
         Kind::Folder => folder::list(place, window, rules),
         Kind::Attachment { mime, bytes } => Ok(attachment(&shown, mime, &bytes)),
         Kind::Text { format, file } => lines::show(file, &shown, format, window, cancel),

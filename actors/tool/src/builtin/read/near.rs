@@ -1,7 +1,9 @@
 //! What a missing file may have meant.
 
-use kilo_ports::files::Spot;
+use crate::place::Place;
+use crate::rules;
 use kilo_ports::tool::ToolError;
+use kilo_protocol::model::Rule;
 use std::path::Path;
 
 /// Names given at most.
@@ -11,27 +13,32 @@ const ENTRIES_MAX: usize = 5_000;
 /// Least similarity of a name worth telling.
 const SIMILARITY_MIN: f64 = 0.6;
 
-/// The error for a missing file, with names beside it that look like it.
-pub(super) fn missing(spot: &dyn Spot, path: &Path) -> ToolError {
-    let near = near_names(spot, path);
-    let mut message = format!("File not found: {}", path.display());
+/// The error for a missing file, with names beside it that look like it. What a rule denies to read is left out.
+pub(super) fn missing(place: &Place, rules: &[Rule]) -> ToolError {
+    let near = near_names(place, rules);
+    let mut message = format!("File not found: {}", place.absolute.display());
     if !near.is_empty() {
         message.push_str(&format!("\nSimilar names there:\n{}", near.join("\n")));
     }
     ToolError::Failed(message)
 }
 
-fn near_names(spot: &dyn Spot, path: &Path) -> Vec<String> {
+fn near_names(place: &Place, rules: &[Rule]) -> Vec<String> {
+    let path = &place.absolute;
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Vec::new();
     };
     let name = name.to_string_lossy().to_lowercase();
-    let entries = spot.beside(ENTRIES_MAX).unwrap_or_default();
+    let entries = place.spot.beside(ENTRIES_MAX).unwrap_or_default();
     let mut scored: Vec<(f64, String)> = Vec::new();
     for entry in entries {
         let other = entry.to_string_lossy().to_lowercase();
         let score = likeness(&name, &other);
-        if score >= SIMILARITY_MIN {
+        let is_denied = || {
+            let names = place.patterns_beside(Path::new(&entry));
+            names.iter().any(|name| rules::is_denied(rules, name))
+        };
+        if score >= SIMILARITY_MIN && !is_denied() {
             scored.push((score, folder.join(&entry).display().to_string()));
         }
     }

@@ -1,4 +1,5 @@
 use crate::testing::Stage;
+use kilo_protocol::model::{Action, Rule};
 use serde_json::{Value, json};
 
 fn read(stage: &Stage, name: &str) -> Value {
@@ -235,6 +236,33 @@ async fn a_missing_file_names_its_neighbours() {
             stage.shown("config.toml")
         )
     );
+}
+
+#[tokio::test]
+async fn neighbours_that_may_not_be_read_are_not_named() {
+    let stage = Stage::new();
+    for name in ["secrets.txt", "sub/keys.txt", "sub/keyed.txt"] {
+        stage.write(name, "");
+    }
+    std::os::unix::fs::symlink("sub", stage.path("link")).unwrap();
+    for pattern in ["secrets*", "sub/keys.txt"] {
+        stage.host.rules.lock().push(Rule {
+            permission: "read".into(),
+            pattern: pattern.into(),
+            action: Action::Deny,
+        });
+    }
+    for name in ["secret.txt", "sub/../secret.txt"] {
+        let error = stage.fails("read", read(&stage, name)).await;
+        assert!(error.starts_with("File not found"), "{error}");
+        assert!(!error.contains("secrets.txt"), "{error}");
+    }
+    // The rest of the folder is named, by way of a link too.
+    for name in ["sub/key.txt", "link/key.txt"] {
+        let error = stage.fails("read", read(&stage, name)).await;
+        assert!(error.contains("keyed.txt"), "{error}");
+        assert!(!error.contains("keys.txt"), "{error}");
+    }
 }
 
 #[tokio::test]
