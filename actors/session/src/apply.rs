@@ -1,9 +1,10 @@
 //! The fold: how each record changes the state. No clock, no chance, no async: the same records give the same state.
 
-use crate::record::{CloseReason, Logged, Record};
+use crate::record::{CloseReason, Logged, Record, TurnHead};
 use crate::state::{Entry, State, StepChanges};
 use kilo_protocol::MessageId;
 use kilo_protocol::model::{Message, Part, PartBody};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Builds a state from a session's records. `None` when they do not begin with its creation.
@@ -12,9 +13,10 @@ pub fn fold<'a>(
     records: impl IntoIterator<Item = &'a Logged>,
 ) -> Option<State> {
     let mut state = start;
+    let mut removals = Removals::default();
     for logged in records {
         match (&mut state, &logged.record) {
-            (Some(state), _) => apply(state, logged),
+            (Some(state), _) => removals.apply(state, logged),
             (None, Record::SessionCreated(info)) => {
                 let mut fresh = State::new(info.as_ref().clone());
                 fresh.sync_next = logged.sync.map_or(0, |number| number + 1);
@@ -23,26 +25,68 @@ pub fn fold<'a>(
             (None, _) => {}
         }
     }
+    if let Some(state) = &mut state {
+        removals.finish(state);
+    }
     state
+}
+
+/// Removed messages that are still in the state: a row of them goes in one pass, when something else comes. Each by itself
+/// would move all the messages behind it.
+#[derive(Default)]
+pub struct Removals {
+    waiting: HashSet<MessageId>,
+}
+
+impl Removals {
+    /// Applies one record, sooner or later.
+    pub fn apply(&mut self, state: &mut State, logged: &Logged) {
+        match &logged.record {
+            Record::MessageRemoved(message) => {
+                count(state, logged);
+                self.waiting.insert(message.clone());
+            }
+            _ => {
+                self.finish(state);
+                apply(state, logged);
+            }
+        }
+    }
+
+    /// Applies what is left.
+    pub fn finish(&mut self, state: &mut State) {
+        if !self.waiting.is_empty() {
+            remove_messages(state, &std::mem::take(&mut self.waiting));
+        }
+    }
+}
+
+fn count(state: &mut State, logged: &Logged) {
+    if let Some(number) = logged.sync {
+        state.sync_next = number + 1;
+    }
+}
+
+fn remove_messages(state: &mut State, gone: &HashSet<MessageId>) {
+    state
+        .messages
+        .retain(|entry| !gone.contains(entry.info.id()));
+    state.queue.retain(|queued| !gone.contains(queued));
+    let is_gone = |head: &mut TurnHead| gone.contains(&head.prompt);
+    state.unfinished.take_if(is_gone);
+    state.next.take_if(|next| gone.contains(next));
+    state.reindex();
 }
 
 /// Applies one record.
 pub fn apply(state: &mut State, logged: &Logged) {
-    if let Some(number) = logged.sync {
-        state.sync_next = number + 1;
-    }
+    count(state, logged);
     match &logged.record {
         Record::SessionCreated(info) | Record::SessionUpdated(info) => {
             state.info = info.as_ref().clone()
         }
         Record::MessageUpdated(info) => put_message(state, info),
-        Record::MessageRemoved(message) => {
-            state.messages.retain(|entry| entry.info.id() != message);
-            state.queue.retain(|queued| queued != message);
-            state.unfinished.take_if(|head| head.prompt == *message);
-            state.next.take_if(|next| next == message);
-            state.reindex();
-        }
+        Record::MessageRemoved(message) => remove_messages(state, &[message.clone()].into()),
         Record::PartUpdated(part, _) => put_part(state, part),
         Record::PartDelta(delta) => {
             if let Some(part) = state.part_mut(&delta.message, &delta.part) {

@@ -23,7 +23,7 @@ pub use edit::{Edit, Refusal};
 pub use tools::STRUCTURED;
 pub use undo::Hidden;
 
-use crate::apply::apply;
+use crate::apply::{Removals, apply};
 use crate::input::{Effect, Input, Opened, Stamp};
 use crate::record::{Logged, Record, TurnKind};
 use crate::state::State;
@@ -122,14 +122,29 @@ struct Cx<'a> {
 
 impl Cx<'_> {
     fn record(&mut self, state: &mut State, record: Record) {
+        let logged = self.logged(state, record);
+        apply(state, &logged);
+        self.decision.records.push(logged);
+    }
+
+    fn logged(&self, state: &State, record: Record) -> Logged {
         let sync = record.is_durable_event().then_some(state.sync_next);
-        let logged = Logged {
+        Logged {
             event: self.ids.event(self.now),
             sync,
             record,
-        };
-        apply(state, &logged);
-        self.decision.records.push(logged);
+        }
+    }
+
+    /// Records that messages are gone, all of them in one pass.
+    fn remove_messages(&mut self, state: &mut State, messages: Vec<MessageId>) {
+        let mut removals = Removals::default();
+        for message in messages {
+            let logged = self.logged(state, Record::MessageRemoved(message));
+            removals.apply(state, &logged);
+            self.decision.records.push(logged);
+        }
+        removals.finish(state);
     }
 
     fn effect(&mut self, effect: Effect) {

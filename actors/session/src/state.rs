@@ -32,6 +32,12 @@ pub struct StepChanges {
 /// The format of the views that are written now. Those of format 0 came before there were numbers and look the same.
 pub const VIEW_FORMAT: u16 = 1;
 
+#[cfg(test)]
+thread_local! {
+    /// How often this thread went over all messages of a state.
+    pub(crate) static REINDEXED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// A session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct State {
@@ -100,6 +106,8 @@ impl State {
 
     /// Rebuilds what is not stored; needed once after reading a stored view.
     pub fn reindex(&mut self) {
+        #[cfg(test)]
+        REINDEXED.set(REINDEXED.get() + 1);
         self.places = self
             .messages
             .iter()

@@ -116,9 +116,7 @@ impl Machine {
             return;
         };
         let hidden = self.hidden_from(&revert.message_id, revert.part_id.as_ref());
-        for message in hidden.messages {
-            cx.record(&mut self.state, Record::MessageRemoved(message));
-        }
+        cx.remove_messages(&mut self.state, hidden.messages);
         for (message, part) in hidden.parts {
             cx.record(&mut self.state, Record::PartRemoved(message, part));
         }
