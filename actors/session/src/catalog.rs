@@ -93,7 +93,35 @@ pub struct Filter {
 #[derive(Default)]
 pub struct Catalog {
     sessions: RwLock<HashMap<SessionId, Listed>>,
-    names: RwLock<HashSet<Arc<str>>>,
+    names: RwLock<Names>,
+}
+
+/// The names of folders, so that each is kept once.
+#[derive(Default)]
+struct Names {
+    known: HashSet<Arc<str>>,
+    /// So many names were in use at the last look.
+    used: usize,
+}
+
+/// New names before the first look which ones are still in use.
+const NAMES_MIN: usize = 64;
+
+impl Names {
+    fn get(&mut self, text: &str) -> Arc<str> {
+        if let Some(name) = self.known.get(text) {
+            return Arc::clone(name);
+        }
+        // Looking when their number has doubled costs each new name the same, however many there are. A look at every
+        // end of a session would miss the names that somebody else holds just then.
+        if self.known.len() >= NAMES_MIN.max(2 * self.used) {
+            self.known.retain(|name| Arc::strong_count(name) > 1);
+            self.used = self.known.len();
+        }
+        let name: Arc<str> = text.into();
+        self.known.insert(Arc::clone(&name));
+        name
+    }
 }
 
 impl Catalog {
@@ -116,12 +144,10 @@ impl Catalog {
 
     /// One string for each folder, however many sessions it has.
     fn name(&self, text: &str) -> Arc<str> {
-        if let Some(name) = self.names.read().get(text) {
+        if let Some(name) = self.names.read().known.get(text) {
             return Arc::clone(name);
         }
-        let name: Arc<str> = text.into();
-        self.names.write().insert(Arc::clone(&name));
-        name
+        self.names.write().get(text)
     }
 
     /// Adds or replaces a session.
@@ -203,5 +229,47 @@ impl Catalog {
         found.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
         found.truncate(filter.limit.unwrap_or(usize::MAX));
         found.into_iter().map(|(_, id)| id.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    fn put(catalog: &Catalog, number: usize) -> SessionId {
+        let mut info = samples::session(0);
+        info.id = SessionId::from_wire(&format!("ses_{number}"));
+        info.directory = format!("/work/{number}");
+        info.path = format!("tree/{number}");
+        catalog.put(&info);
+        info.id
+    }
+
+    #[test]
+    fn names_of_folders_without_a_session_are_forgotten() {
+        let catalog = Catalog::default();
+        for number in 0..1_000 {
+            let session = put(&catalog, number);
+            catalog.remove(&session);
+        }
+        assert!(catalog.names.read().known.len() <= NAMES_MIN);
+    }
+
+    #[test]
+    fn names_in_use_stay_and_are_kept_once() {
+        let catalog = Catalog::default();
+        let sessions: Vec<SessionId> = (0..500).map(|number| put(&catalog, number)).collect();
+        for number in 0..500 {
+            put(&catalog, number);
+        }
+        assert_eq!(catalog.names.read().known.len(), 1_000);
+        for session in &sessions {
+            let listed = catalog.get(session).unwrap();
+            assert!(Arc::ptr_eq(
+                &listed.directory,
+                &catalog.name(&listed.directory)
+            ));
+        }
     }
 }
