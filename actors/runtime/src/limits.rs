@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Frames that a slow subscriber may lag behind before it has to read the log.
 pub const BUS_FRAMES: usize = 1_024;
+/// Bytes of all those frames; what is older than these has to be read from the log.
+pub const BUS_BYTES: usize = 64 << 20;
 /// Messages that wait for a session actor; a full mailbox is a 503.
 pub const SESSION_MAILBOX: usize = 32;
 /// Messages that wait for a session's tool runner: the calls of two answers, since an aborted turn's may still lie there.
