@@ -24,6 +24,10 @@ pub type Pos = u64;
 /// A record's number within its session, from 0.
 pub type Seq = u64;
 
+/// Bytes of bodies after which one read of [`Store::after`] ends: many large records must not lie in memory at once for
+/// each client that catches up.
+pub const AFTER_BYTES: usize = 8 << 20;
+
 /// What the store has to know of a record besides its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordKind {
@@ -249,7 +253,8 @@ pub trait Store: Send + Sync + 'static {
     /// be read. Transient records that a view covers may be gone, which changes nothing (see [`RecordKind::Transient`]).
     fn load_whole(&self, session: &SessionId) -> Result<SessionLog, StoreError>;
 
-    /// Reads up to `records_max` records after `pos`, in order of position, deleted sessions left out.
+    /// Reads up to `records_max` records after `pos`, in order of position, deleted sessions left out. Never more than
+    /// [`AFTER_BYTES`] and the record that reaches them: only an empty answer says that nothing is left.
     fn after(&self, pos: Pos, records_max: usize) -> Result<Vec<Stored>, StoreError>;
 
     /// Keeps a folded view in place of the one before.

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use kilo_ports::BoxFuture;
 use kilo_ports::store::{
-    Appended, Damage, Entry, Pos, SavedView, Seq, SessionLog, Store, StoreError, StoreStats,
-    Stored, Unreadable,
+    AFTER_BYTES, Appended, Damage, Entry, Pos, SavedView, Seq, SessionLog, Store, StoreError,
+    StoreStats, Stored, Unreadable,
 };
 use kilo_protocol::{Millis, SessionId};
 use parking_lot::Mutex;
@@ -143,8 +143,14 @@ impl Store for MemoryStore {
     fn after(&self, pos: Pos, records_max: usize) -> Result<Vec<Stored>, StoreError> {
         let inner = self.inner.lock();
         let later = inner.order.range(pos.saturating_add(1)..);
+        let mut bytes = 0;
         Ok(later
             .take(records_max)
+            .take_while(|(_, stored)| {
+                let has_room = bytes < AFTER_BYTES;
+                bytes += stored.body.len();
+                has_room
+            })
             .map(|(_, stored)| stored.clone())
             .collect())
     }

@@ -9,7 +9,7 @@ use crate::record::{self, Kind, Parse, Record};
 use crate::segment::{Found, HEADER_BYTES, Segment};
 use crate::shared::Shared;
 use bytes::Bytes;
-use kilo_ports::store::{Pos, SavedView, Seq, SessionLog, StoreError, Stored};
+use kilo_ports::store::{AFTER_BYTES, Pos, SavedView, Seq, SessionLog, StoreError, Stored};
 use kilo_protocol::SessionId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -238,29 +238,22 @@ impl Shared {
 
     /// See [`kilo_ports::store::Store::after`].
     pub(crate) fn after(&self, pos: Pos, records_max: usize) -> Result<Vec<Stored>, StoreError> {
-        let mut stored = Vec::new();
+        let mut gathered = Gathered::of(records_max);
         let mut deleted = HashMap::new();
         let (mut from, mut tries) = (None, 0);
-        while stored.len() < records_max {
+        while !gathered.is_full() {
             let Some((segment, start, end)) = self.next_slice(pos, from) else {
                 break;
             };
             let to = (start + SLICE_BYTES).min(end);
-            match self.slice(
-                &segment,
-                (start, to, end),
-                pos,
-                records_max,
-                &mut deleted,
-                &mut stored,
-            ) {
+            match self.slice(&segment, (start, to, end), pos, &mut deleted, &mut gathered) {
                 Ok(reached) => from = Some((segment.number, segment.generation, reached)),
                 // Rewritten under way: read on in its new generation.
                 Err(_) if tries < TRIES => tries += 1,
                 Err(error) => return Err(error),
             }
         }
-        Ok(stored)
+        Ok(gathered.stored)
     }
 
     /// The segment to read next, and the bytes of it that are left.
@@ -295,11 +288,10 @@ impl Shared {
         segment: &Segment,
         (start, to, end): (u64, u64, u64),
         pos: Pos,
-        records_max: usize,
         deleted: &mut HashMap<SessionId, bool>,
-        stored: &mut Vec<Stored>,
+        gathered: &mut Gathered,
     ) -> Result<u64, StoreError> {
-        let newest = stored.last().map_or(pos, |last| last.pos);
+        let newest = gathered.stored.last().map_or(pos, |last| last.pos);
         let (mut reached, mut bad, mut failure) = (end, false, None);
         let scanned = segment.scan(start, end, &mut |found| {
             let (offset, record) = match found {
@@ -309,7 +301,7 @@ impl Shared {
                     return ControlFlow::Continue(());
                 }
             };
-            if stored.len() >= records_max || offset >= to {
+            if gathered.is_full() || offset >= to {
                 reached = offset;
                 return ControlFlow::Break(());
             }
@@ -319,7 +311,7 @@ impl Shared {
             let entry = own(&record);
             match self.is_deleted(&entry.session, deleted) {
                 Ok(true) => {}
-                Ok(false) => stored.push(entry),
+                Ok(false) => gathered.push(entry),
                 Err(error) => {
                     failure = Some(error);
                     return ControlFlow::Break(());
@@ -345,6 +337,32 @@ impl Shared {
         let deleted = self.with(|state| Ok(state.known(id)?.meta.deleted))?;
         seen.insert(id.clone(), deleted);
         Ok(deleted)
+    }
+}
+
+/// What a read in order has found so far.
+struct Gathered {
+    stored: Vec<Stored>,
+    records_max: usize,
+    bytes: usize,
+}
+
+impl Gathered {
+    fn of(records_max: usize) -> Self {
+        Self {
+            stored: Vec::new(),
+            records_max,
+            bytes: 0,
+        }
+    }
+
+    fn push(&mut self, record: Stored) {
+        self.bytes += record.body.len();
+        self.stored.push(record);
+    }
+
+    fn is_full(&self) -> bool {
+        self.stored.len() >= self.records_max || self.bytes >= AFTER_BYTES
     }
 }
 

@@ -3,7 +3,9 @@
 //! [`passes`] runs all of it. `reopen` takes a store away and gives it back as a restart would find it; a store without
 //! a disk gives back what it got. The random parts print their seed when they fail.
 
-use crate::store::{Entry, RecordKind, SavedView, Seq, Store, StoreError, Stored, Unreadable};
+use crate::store::{
+    AFTER_BYTES, Entry, RecordKind, SavedView, Seq, Store, StoreError, Stored, Unreadable,
+};
 use bytes::Bytes;
 use kilo_protocol::SessionId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +19,7 @@ pub type Reopen<'a> = &'a mut dyn FnMut(Arc<dyn Store>) -> Arc<dyn Store>;
 /// Runs the whole suite.
 pub async fn passes(make: Make<'_>, reopen: Reopen<'_>) {
     numbers_and_positions(make(), reopen);
+    one_read_has_a_bound_in_bytes(make());
     deleting_hides_a_session(make(), reopen);
     small_values_are_kept(make(), reopen);
     blobs_are_named_by_content(make(), reopen);
@@ -156,6 +159,25 @@ fn numbers_and_positions(store: Arc<dyn Store>, reopen: Reopen<'_>) {
     assert_eq!(store.head(&two), None);
     assert_eq!(store.stats().sessions, 2);
     assert!(store.damage().is_empty());
+}
+
+/// Large records come a few at a time; one that is larger than the bound comes alone, and none is left out.
+fn one_read_has_a_bound_in_bytes(store: Arc<dyn Store>) {
+    let id = session(1);
+    let sizes = [3 << 20, 3 << 20, 3 << 20, 10, AFTER_BYTES + 1, 10];
+    for size in sizes {
+        store
+            .append(&id, 1, &[plain(vec![b'x'; size])])
+            .expect("append");
+    }
+    let (mut pos, mut reads) = (0, Vec::new());
+    loop {
+        let read = store.after(pos, usize::MAX).expect("after");
+        let Some(last) = read.last() else { break };
+        pos = last.pos;
+        reads.push(read.len());
+    }
+    assert_eq!(reads, [3, 2, 1]);
 }
 
 fn deleting_hides_a_session(store: Arc<dyn Store>, reopen: Reopen<'_>) {
