@@ -9,10 +9,12 @@ pub mod journal;
 pub mod lifetime;
 pub mod limits;
 pub mod placement;
+pub mod pulse;
 pub mod registry;
 
 pub use bus::{Bus, Received, Subscription};
 pub use journal::{Journal, Outgoing};
 pub use lifetime::Lifetime;
 pub use placement::Placement;
+pub use pulse::Handling;
 pub use registry::{Ending, Live, OnEnding, Registry, RegistryError, Tenure};

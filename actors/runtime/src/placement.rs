@@ -14,6 +14,9 @@ impl Placement {
     /// Starts `threads` arbiters (at least one). Must be called inside an actix system.
     pub fn start(threads: usize) -> Self {
         let owned: Vec<Arbiter> = (0..threads.max(1)).map(|_| Arbiter::new()).collect();
+        for (number, arbiter) in owned.iter().enumerate() {
+            arbiter.spawn(crate::pulse::beat(number));
+        }
         Self {
             handles: owned.iter().map(Arbiter::handle).collect(),
             owned,

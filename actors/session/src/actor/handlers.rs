@@ -14,7 +14,7 @@ use kilo_ports::store::Pos;
 use kilo_ports::tool::ToolError;
 use kilo_protocol::model::Session;
 use kilo_protocol::{Fault, MessageId};
-use kilo_runtime::limits;
+use kilo_runtime::{Handling, limits};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -55,6 +55,7 @@ impl Handler<Take> for SessionActor {
     type Result = Result<(), Fault>;
 
     fn handle(&mut self, message: Take, ctx: &mut Self::Context) -> Self::Result {
+        let _handling = Handling::of("Take");
         self.take(message.0, ctx)?;
         self.read_stream(ctx);
         Ok(())
@@ -65,6 +66,7 @@ impl Handler<StreamOpened> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, message: StreamOpened, ctx: &mut Self::Context) {
+        let _handling = Handling::of("StreamOpened");
         let is_newest = message.number == self.model_calls && !self.model.is_cancelled();
         if self.machine.stamp() != Some(message.stamp) || !is_newest {
             return;
@@ -82,6 +84,7 @@ impl Handler<PromptMessage> for SessionActor {
     type Result = Result<Reception, Fault>;
 
     fn handle(&mut self, message: PromptMessage, ctx: &mut Self::Context) -> Self::Result {
+        let _handling = Handling::of("PromptMessage");
         let prompt = message.0;
         let id = prompt.message.id.clone();
         let waits = !prompt.no_reply;
@@ -115,6 +118,7 @@ impl Handler<ShellMessage> for SessionActor {
     type Result = Result<Accepted, Fault>;
 
     fn handle(&mut self, message: ShellMessage, ctx: &mut Self::Context) -> Self::Result {
+        let _handling = Handling::of("ShellMessage");
         let id = message.0.message.id.clone();
         if self.machine.state.entry(&id).is_some() {
             return Ok(self.known(&id, true));
@@ -136,6 +140,7 @@ impl Handler<ResumeMessage> for SessionActor {
     type Result = Result<bool, Fault>;
 
     fn handle(&mut self, _: ResumeMessage, ctx: &mut Self::Context) -> Self::Result {
+        let _handling = Handling::of("ResumeMessage");
         if self.machine.state.turn.is_some() {
             return Ok(true);
         }
@@ -149,6 +154,7 @@ impl Handler<SummarizeMessage> for SessionActor {
     type Result = Result<Option<AnswerReceiver>, Fault>;
 
     fn handle(&mut self, message: SummarizeMessage, ctx: &mut Self::Context) -> Self::Result {
+        let _handling = Handling::of("SummarizeMessage");
         self.refuse_busy()?;
         self.take(Input::Summarize(message.0, message.1), ctx)?;
         let turn = self.machine.state.turn.clone();
@@ -160,6 +166,7 @@ impl Handler<UndoMessage> for SessionActor {
     type Result = Result<Option<oneshot::Receiver<()>>, Fault>;
 
     fn handle(&mut self, message: UndoMessage, ctx: &mut Self::Context) -> Self::Result {
+        let _handling = Handling::of("UndoMessage");
         self.refuse_busy()?;
         let input = match message.0 {
             Some(to) if self.machine.state.entry(&to.message).is_none() => {
@@ -180,6 +187,7 @@ impl Handler<EditMessage> for SessionActor {
     type Result = Result<Pos, Fault>;
 
     fn handle(&mut self, message: EditMessage, ctx: &mut Self::Context) -> Self::Result {
+        let _handling = Handling::of("EditMessage");
         let now = self.core.now();
         self.used = now;
         let (of_message, of_part) = message.0.target();
@@ -198,6 +206,7 @@ impl Handler<Note> for SessionActor {
     type Result = Result<Pos, Fault>;
 
     fn handle(&mut self, message: Note, ctx: &mut Self::Context) -> Self::Result {
+        let _handling = Handling::of("Note");
         self.refuse_busy()?;
         let now = self.core.now();
         self.used = now;
@@ -218,6 +227,7 @@ impl Handler<AskMessage> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, message: AskMessage, ctx: &mut Self::Context) {
+        let _handling = Handling::of("AskMessage");
         if self.machine.stamp() != Some(message.stamp) {
             let _ = message.reply.send(too_late());
             return;
@@ -235,6 +245,7 @@ impl Handler<QuestionMessage> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, message: QuestionMessage, ctx: &mut Self::Context) {
+        let _handling = Handling::of("QuestionMessage");
         if self.machine.stamp() != Some(message.stamp) {
             let _ = message.reply.send(too_late());
             return;
@@ -251,6 +262,7 @@ impl Handler<View> for SessionActor {
     type Result = MessageResult<View>;
 
     fn handle(&mut self, _: View, _: &mut Self::Context) -> Self::Result {
+        let _handling = Handling::of("View");
         self.used = self.core.now();
         let view: SessionView = view_of(&self.machine.state);
         MessageResult(Arc::new(view))
@@ -261,6 +273,7 @@ impl Handler<ChangeHead> for SessionActor {
     type Result = Result<Session, Fault>;
 
     fn handle(&mut self, message: ChangeHead, ctx: &mut Self::Context) -> Self::Result {
+        let _handling = Handling::of("ChangeHead");
         let now = self.core.now();
         let mut info = self.machine.state.info.clone();
         (message.0)(&mut info);
@@ -277,6 +290,7 @@ impl Handler<DrainMessage> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, message: DrainMessage, ctx: &mut Self::Context) {
+        let _handling = Handling::of("DrainMessage");
         if self.drains.len() < limits::QUEUE_MAX {
             self.drains.push(message.0);
         }

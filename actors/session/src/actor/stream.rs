@@ -4,7 +4,7 @@ use super::SessionActor;
 use crate::input::{Input, Stamp};
 use actix::prelude::*;
 use kilo_ports::provider::{Chunk, ChunkBatch, ErrorClass, ProviderError};
-use kilo_runtime::limits;
+use kilo_runtime::{Handling, limits};
 use tokio::sync::mpsc;
 
 /// What one wake-up took from the provider's stream.
@@ -72,6 +72,7 @@ fn says_the_end(batch: &ChunkBatch) -> bool {
 
 impl StreamHandler<Streamed> for SessionActor {
     fn handle(&mut self, item: Streamed, ctx: &mut Self::Context) {
+        let _handling = Handling::of("Streamed");
         // A stream that was closed may have pieces on the way: they are not the newer call's.
         if item.number != self.model_calls || self.model.is_cancelled() {
             return;
