@@ -4,9 +4,9 @@ use crate::core::Core;
 use crate::input::Input;
 use crate::scope::Scope;
 use crate::state::{State, StepChanges};
+use kilo_ports::checkpoint::FileChange;
 use kilo_protocol::MessageId;
 use kilo_protocol::model::FileDiff;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Works out what the turn and the session changed.
@@ -32,43 +32,17 @@ pub(crate) fn make_diff(scope: Scope, state: &State, prompt: MessageId) {
     });
 }
 
-/// The diff of the files that the changes name, from the first checkpoint to the last.
+/// What changes came to in all; nothing where that cannot be told.
 async fn diff_of(core: &Core, directory: &Path, changes: &[StepChanges]) -> Vec<FileDiff> {
-    let mut files = changes.iter().flat_map(|change| &change.files);
-    let Some(first) = files.next() else {
+    let files = changes.iter().flat_map(|change| &change.files).cloned();
+    let files: Vec<FileChange> = files.collect();
+    if files.is_empty() {
         return Vec::new();
-    };
-    let last = changes
-        .iter()
-        .flat_map(|change| &change.files)
-        .next_back()
-        .unwrap_or(first);
-    let paths: BTreeSet<String> = changes
-        .iter()
-        .flat_map(|change| &change.files)
-        .map(|file| file.path.display().to_string())
-        .collect();
-    let diff = core
-        .ports
-        .checkpoints
-        .diff(
-            directory.to_path_buf(),
-            first.before.clone(),
-            last.after.clone(),
-        )
-        .await;
-    match diff {
-        Ok(diff) => diff
-            .into_iter()
-            .filter(|file| {
-                paths
-                    .iter()
-                    .any(|path| path.ends_with(&format!("/{}", file.file)))
-            })
-            .collect(),
-        Err(error) => {
-            tracing::warn!(%error, "diff of a turn failed");
-            Vec::new()
-        }
     }
+    let checkpoints = &core.ports.checkpoints;
+    let diff = checkpoints.diff_of(directory.to_path_buf(), files).await;
+    diff.unwrap_or_else(|error| {
+        tracing::warn!(%error, "diff of a turn failed");
+        Vec::new()
+    })
 }
