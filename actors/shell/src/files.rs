@@ -243,15 +243,9 @@ fn archive(rest: &[Word]) -> Vec<Operand> {
         let is_cluster = head.starts_with('-') && !head.starts_with("--") && head.ends_with('f');
         let is_old = at == 0 && !head.starts_with('-') && head.contains('f');
         if is_cluster || is_old {
-            let makes = rest.iter().any(|word| {
-                let head = word.head();
-                let short = head.starts_with('-') && !head.starts_with("--");
-                matches!(head, "--create" | "--append" | "--update" | "--concatenate")
-                    || ((short || is_old) && head.contains(['c', 'r', 'u', 'A']))
-            });
             found.push(Operand {
                 word: file.clone(),
-                role: if makes { Role::Write } else { Role::Read },
+                role: if packs(rest) { Role::Write } else { Role::Read },
                 recursive: false,
             });
         }
@@ -259,7 +253,28 @@ fn archive(rest: &[Word]) -> Vec<Operand> {
     found
 }
 
-/// Searches that show what stands in every file below a folder, hidden ones included.
+/// Whether `tar` packs files: by an option, or by a letter of its first word, which needs no dash.
+fn packs(rest: &[Word]) -> bool {
+    let short = |word: &Word| word.head().starts_with('-') && !word.head().starts_with("--");
+    let named = rest.iter().any(|word| {
+        let head = word.head();
+        // Long options may be cut short.
+        let long = [
+            "--create",
+            "--append",
+            "--update",
+            "--concatenate",
+            "--catenate",
+        ];
+        (head.len() > 3 && long.iter().any(|name| name.starts_with(head)))
+            || (short(word) && head.contains(['c', 'r', 'u', 'A']))
+    });
+    let first = rest.first().map(Word::head).unwrap_or_default();
+    named || (!first.starts_with('-') && first.contains(['c', 'r', 'u', 'A']))
+}
+
+/// Searches that show what stands in every file below a folder, hidden ones included, and what packs all of it into one
+/// file or stream that no longer has their names.
 fn is_recursive(name: &str, rest: &[Word]) -> bool {
     let flag = |letters: &[char], names: &[&str]| {
         rest.iter().any(|word| {
@@ -275,6 +290,11 @@ fn is_recursive(name: &str, rest: &[Word]) -> bool {
         "rg" => flag(&['u', '.'], &["--hidden", "--unrestricted", "--no-ignore"]),
         "ag" | "ack" => flag(&['u'], &["--hidden", "--unrestricted", "--all-types"]),
         "diff" => flag(&['r'], &["--recursive"]),
+        "tar" | "bsdtar" | "gtar" => packs(rest),
+        "zip" => flag(&['r', 'R'], &["--recurse-paths", "--recurse-patterns"]),
+        "7z" | "7za" => rest
+            .first()
+            .is_some_and(|word| matches!(word.head(), "a" | "u")),
         // Whatever they run on each file may show it.
         "find" => flag(&[], &["-exec", "-execdir", "-ok", "-okdir"]),
         "fd" | "fdfind" => flag(&['x', 'X'], &["--exec", "--exec-batch"]),
