@@ -362,3 +362,41 @@ fn a_key_that_is_not_accepted_is_said_with_the_remedy() {
     let listed = home.run(project.path(), &["session", "list"]);
     assert!(listed.out.contains("go [[k]]"), "{}", listed.out);
 }
+
+#[test]
+fn what_an_undo_left_alone_is_named_with_the_reason() {
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    let file = project.path().join("one.txt");
+    let write = Turn::call("write", &json!({"filePath": file, "content": "new\n"}));
+    model.script("k", [write, Turn::text("done")]);
+    let ended = home.run(project.path(), &["run", "make one [[k]]"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    std::fs::write(&file, "a person's\n").expect("written");
+    let ended = home.run(project.path(), &["undo"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.out);
+    let told = ended.out.lines().find(|line| line.contains("one.txt"));
+    let is_told = told.is_some_and(|line| line.contains("others changed it"));
+    assert!(is_told, "{}", ended.out);
+    let kept = std::fs::read_to_string(&file).expect("kept");
+    assert_eq!(kept, "a person's\n");
+}
+
+#[test]
+fn a_wait_for_the_provider_has_a_line_of_json() {
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    model.script(
+        "k",
+        [Turn::error(503, "too busy"), Turn::text("the answer")],
+    );
+    let ended = home.run(project.path(), &["run", "--format", "json", "go [[k]]"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let told = lines(&ended.out);
+    let retry = told.iter().find(|line| line["type"] == "retry");
+    let retry = retry.unwrap_or_else(|| panic!("no line: {}", ended.out));
+    assert_eq!(retry["retry"]["attempt"], 1);
+    let words = retry["retry"]["message"].as_str().unwrap_or_default();
+    assert!(words.contains("too busy"), "{retry}");
+    assert!(retry["retry"]["next"].as_u64() > retry["timestamp"].as_u64());
+}

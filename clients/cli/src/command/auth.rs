@@ -72,10 +72,15 @@ async fn login(args: LoginArgs, cx: &Context) -> anyhow::Result<Exit> {
         Some(provider) => provider,
         None => ask_provider()?,
     };
+    // Looking for the provider takes a moment, in which a pasted key must not be seen.
+    let secret = match &args.key {
+        Some(_) => None,
+        None => Some(keys::Secret::begin()?),
+    };
     known(&provider, cx).await?;
-    let key = match args.key {
-        Some(key) => key.trim().to_owned(),
-        None => match keys::secret(&format!("API key of {provider}")) {
+    let key = match secret {
+        None => args.key.unwrap_or_default().trim().to_owned(),
+        Some(secret) => match secret.ask(&format!("API key of {provider}")) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(Exit::INTERRUPTED),
             key => key?,
         },

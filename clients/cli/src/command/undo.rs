@@ -10,7 +10,7 @@ use anyhow::bail;
 use clap::Args;
 use kilo_client::{Client, Event, EventStream, Item};
 use kilo_protocol::SessionId;
-use kilo_protocol::model::{MessageWithParts, Session};
+use kilo_protocol::model::{MessageWithParts, Revert, Session};
 use std::time::Duration;
 
 /// How long it is waited for what the engine says beside its answer.
@@ -43,12 +43,10 @@ pub async fn undo(args: &UndoArgs, cx: &Context) -> anyhow::Result<Exit> {
         let Some(prompt) = prompt else {
             bail!("there is no prompt to take back in {}", session.id);
         };
-        let mut words = Words::listen(&link.client).await?;
         let after = link
             .client
             .revert(&session.id, prompt.info.id(), None)
             .await?;
-        let left = words.of(&link.client, &session.id).await;
         line(&format!("Taken back: {}", said(prompt, cx.terminal)));
         let revert = after.revert.as_ref();
         // Of several prompts that are taken back, the engine tells the files of all.
@@ -60,6 +58,7 @@ pub async fn undo(args: &UndoArgs, cx: &Context) -> anyhow::Result<Exit> {
         let diff = revert.and_then(|revert| revert.diff.as_deref());
         let mut files = files(diff.unwrap_or_default());
         files.retain(|file| !before.contains(file));
+        let left = revert.map_or_else(Vec::new, left_files);
         let workspace = revert.and_then(|revert| revert.workspace.as_deref());
         let is_whole = tell(&files, &left, workspace, cx.terminal);
         line(
@@ -84,16 +83,33 @@ pub async fn redo(args: &UndoArgs, cx: &Context) -> anyhow::Result<Exit> {
             message.info.assistant().is_none() && message.info.id().as_str() >= from
         });
         let (first, next) = (hidden.next(), hidden.next());
-        let mut words = Words::listen(client).await?;
-        let after = match next {
-            Some(next) => client.revert(&session.id, next.info.id(), None).await?,
-            None => client.unrevert(&session.id).await?,
+        let (after, left) = match next {
+            Some(next) => {
+                let after = client.revert(&session.id, next.info.id(), None).await?;
+                let left = after.revert.as_ref().map_or_else(Vec::new, left_files);
+                (after, left)
+            }
+            None => {
+                // A session of which nothing is hidden any more has no place for what was left; the engine says it.
+                let mut words = Words::listen(client).await?;
+                let after = client.unrevert(&session.id).await?;
+                let left = words.of(client, &session.id).await;
+                if after.revert.is_some() {
+                    bail!("nothing was done again: {}", left.join("; "));
+                }
+                (after, left)
+            }
         };
-        let left = words.of(client, &session.id).await;
         let said = first
             .map(|first| said(first, cx.terminal))
             .unwrap_or_default();
         line(&format!("Done again: {said}"));
+        let now = after.revert.as_ref();
+        // What the undo before this left says nothing of this; that there are no checkpoints does.
+        let workspace = now
+            .or(Some(revert))
+            .and_then(|revert| revert.workspace.as_deref())
+            .filter(|word| now.is_some() || *word != "partial");
         let before = files(revert.diff.as_deref().unwrap_or_default());
         let still = after
             .revert
@@ -104,7 +120,7 @@ pub async fn redo(args: &UndoArgs, cx: &Context) -> anyhow::Result<Exit> {
             .into_iter()
             .filter(|file| !still.contains(file))
             .collect();
-        let is_whole = tell(&restored, &left, revert.workspace.as_deref(), cx.terminal);
+        let is_whole = tell(&restored, &left, workspace, cx.terminal);
         Ok(if is_whole { Exit::OK } else { Exit::FAILED })
     })
     .await
@@ -170,6 +186,13 @@ impl Words {
     }
 }
 
+/// What was left alone, with the reasons.
+fn left_files(revert: &Revert) -> Vec<String> {
+    let left = revert.left.iter();
+    left.map(|file| harmless(&format!("left alone: {}: {}", file.path, file.reason)))
+        .collect()
+}
+
 /// Says which files changed and which did not; whether all did.
 fn tell(files: &[String], left: &[String], workspace: Option<&str>, terminal: Terminal) -> bool {
     for file in files {
@@ -190,7 +213,7 @@ fn tell(files: &[String], left: &[String], workspace: Option<&str>, terminal: Te
     if !why.is_empty() {
         line(&format!("  {}", terminal.dim(why)));
     }
-    left.is_empty() && workspace != Some("unavailable")
+    left.is_empty() && !matches!(workspace, Some("unavailable" | "partial"))
 }
 
 /// The first line of a prompt.

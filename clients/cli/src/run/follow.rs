@@ -321,8 +321,8 @@ impl Turn<'_> {
                 message,
                 next,
             } => {
-                let wait_s = next.saturating_sub(now()).div_ceil(1_000);
-                self.show.notice(&format!("the provider refused (attempt {attempt}): {message}; trying again in {wait_s} s"));
+                let session = self.session.id.as_str();
+                self.show.retry(session, *attempt, message, *next);
             }
             Status::Busy => self.offline = None,
             _ => {}

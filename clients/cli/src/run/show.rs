@@ -7,10 +7,10 @@ use crate::terminal::{self, Terminal, harmless};
 use crate::time::{duration, now};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
-use kilo_protocol::PartId;
 use kilo_protocol::model::{
     Part, PartBody, PermissionRequest, Session, ToolPart, ToolState, TurnError,
 };
+use kilo_protocol::{Millis, PartId};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{Stdout, stdout};
@@ -45,6 +45,13 @@ pub trait Audience {
     fn part(&mut self, session: &str, part: &Part);
     /// Something that a person should know.
     fn notice(&mut self, text: &str);
+    /// The provider refused, and is asked again at `next`.
+    fn retry(&mut self, _session: &str, attempt: u32, message: &str, next: Millis) {
+        let wait_s = next.saturating_sub(now()).div_ceil(1_000);
+        self.notice(&format!(
+            "the provider refused (attempt {attempt}): {message}; trying again in {wait_s} s"
+        ));
+    }
     /// The run failed.
     fn error(&mut self, session: &str, error: Value);
     /// Time passes: a spinner moves.
@@ -91,6 +98,11 @@ impl Audience for Lines {
     }
 
     fn notice(&mut self, _: &str) {}
+
+    fn retry(&mut self, session: &str, attempt: u32, message: &str, next: Millis) {
+        let value = json!({"attempt": attempt, "message": message, "next": next});
+        terminal::line(&json::line("retry", now(), session, "retry", value));
+    }
 
     fn error(&mut self, session: &str, error: Value) {
         terminal::line(&json::line("error", now(), session, "error", error));

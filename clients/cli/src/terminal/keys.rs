@@ -2,7 +2,8 @@
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+    LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr,
+    tcsetattr,
 };
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::time::Duration;
@@ -27,7 +28,7 @@ impl Quiet {
         }
         quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
         quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
-        // What was typed before the question was not meant for it.
+        // What was typed before was not meant for us.
         tcsetattr(io::stdin(), OptionalActions::Flush, &quiet)?;
         Ok(Self { before })
     }
@@ -59,26 +60,50 @@ pub fn key(within: Duration) -> io::Result<Option<u8>> {
     Ok((rustix::io::read(&stdin, &mut byte)? == 1).then_some(byte[0]))
 }
 
-/// Reads a secret: typed without echo on a terminal, else the first line of standard input. Empty when nothing came.
-///
-/// # Errors
-/// `Interrupted` for Ctrl-C; the terminal is as it was before then.
-pub fn secret(prompt: &str) -> io::Result<String> {
-    let stdin = io::stdin();
-    if !stdin.is_terminal() {
-        let mut text = String::new();
-        stdin.lock().take(SECRET_BYTES_MAX).read_line(&mut text)?;
-        return Ok(text.trim().to_owned());
+/// A secret that is going to be asked for. Echo is off from here on, for people paste before the question is there; what
+/// they paste counts.
+pub struct Secret {
+    /// `None` where standard input is no terminal.
+    quiet: Option<Quiet>,
+}
+
+impl Secret {
+    /// Makes the terminal quiet, until this is dropped.
+    pub fn begin() -> io::Result<Self> {
+        let quiet = io::stdin().is_terminal().then(|| Quiet::start(false));
+        Ok(Self {
+            quiet: quiet.transpose()?,
+        })
     }
-    let mut err = io::stderr().lock();
-    // Echo is off before the question is there, for people paste at once.
-    let quiet = Quiet::start(false)?;
-    write!(err, "{prompt} (not shown while you type): ")?;
-    err.flush()?;
-    let typed = typed();
-    drop(quiet);
-    writeln!(err)?;
-    Ok(typed?.trim().to_owned())
+
+    /// Reads it: typed without echo on a terminal, else the first line of standard input. Empty when nothing came.
+    ///
+    /// # Errors
+    /// `Interrupted` for Ctrl-C; the terminal is as it was before then.
+    pub fn ask(self, prompt: &str) -> io::Result<String> {
+        if self.quiet.is_none() {
+            let mut text = String::new();
+            let stdin = io::stdin().lock();
+            stdin.take(SECRET_BYTES_MAX).read_line(&mut text)?;
+            return Ok(text.trim().to_owned());
+        }
+        let mut err = io::stderr().lock();
+        write!(err, "{prompt} (not shown while you type): ")?;
+        err.flush()?;
+        let typed = typed();
+        drop(self);
+        writeln!(err)?;
+        Ok(typed?.trim().to_owned())
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        if self.quiet.is_some() {
+            // What is left of a secret that nobody reads is not for the shell.
+            let _ = tcflush(io::stdin(), QueueSelector::IFlush);
+        }
+    }
 }
 
 /// Reads keys up to Enter, with what is needed of line editing.
