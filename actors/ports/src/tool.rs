@@ -145,7 +145,7 @@ pub struct Ask {
     pub must_ask: bool,
 }
 
-/// A call's surroundings.
+/// What a call is given.
 #[derive(Clone)]
 pub struct ToolCx {
     /// The session.
@@ -274,9 +274,6 @@ pub trait ToolHost: Send + Sync + 'static {
     /// The text of instruction files (AGENTS.md and the like) nearest above `path` that the session has not read yet,
     /// with their paths; each is given once a message.
     fn nearby_instructions(&self, path: PathBuf) -> Vec<(PathBuf, String)>;
-
-    /// Whether the session has read this file (write and edit warn about files that were never read).
-    fn mark_read(&self, path: PathBuf);
 
     /// The rules in force, for tools that show them.
     fn rules(&self) -> Vec<Rule>;

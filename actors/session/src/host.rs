@@ -281,8 +281,6 @@ impl ToolHost for CallHost {
         })
     }
 
-    fn mark_read(&self, _: PathBuf) {}
-
     fn rules(&self) -> Vec<Rule> {
         let folder = self.folder.lock().clone();
         let mut rules = folder

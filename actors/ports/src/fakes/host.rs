@@ -23,8 +23,6 @@ pub struct FakeHost {
     pub will_change: Mutex<Vec<PathBuf>>,
     /// Files that were changed.
     pub edited: Mutex<Vec<PathBuf>>,
-    /// Files that were read.
-    pub read: Mutex<Vec<PathBuf>>,
     /// The answer to every question; `None` dismisses.
     pub answers: Mutex<Option<Vec<Vec<String>>>>,
     /// What comes after a write.
@@ -107,10 +105,6 @@ impl ToolHost for FakeHost {
 
     fn nearby_instructions(&self, _: PathBuf) -> Vec<(PathBuf, String)> {
         Vec::new()
-    }
-
-    fn mark_read(&self, path: PathBuf) {
-        self.read.lock().push(path);
     }
 
     fn rules(&self) -> Vec<Rule> {

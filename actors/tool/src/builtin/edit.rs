@@ -104,7 +104,6 @@ async fn edit(input: EditInput, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOu
         ("diagnostics", after.diagnostics.clone().into()),
     ]);
     cx.host.progress(&cx.call, None, known);
-    cx.host.mark_read(place.absolute.clone());
     cx.host.file_edited(place.absolute.clone());
     Ok(ToolOutput {
         title: place.relative.clone(),

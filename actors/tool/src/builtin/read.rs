@@ -80,7 +80,6 @@ async fn read(input: ReadInput, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
         call::blocking(move || look(&place, window, &rules, &cancel)).await?
     };
     output.title = place.relative.clone();
-    cx.host.mark_read(place.absolute.clone());
     add_instructions(&mut output, cx, &place.absolute);
     Ok(output)
 }

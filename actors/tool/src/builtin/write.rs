@@ -89,7 +89,6 @@ async fn write(input: WriteInput, cx: &ToolCx, locks: &FileLocks) -> Result<Tool
         change: &mut change,
     };
     let after = after_write(cx, &mut [written]).await;
-    cx.host.mark_read(place.absolute.clone());
     cx.host.file_edited(place.absolute.clone());
     Ok(ToolOutput {
         title: place.relative.clone(),

@@ -211,7 +211,6 @@ impl ToolHost for Meddler {
     fn nearby_instructions(&self, _: PathBuf) -> Vec<(PathBuf, String)> {
         Vec::new()
     }
-    fn mark_read(&self, _: PathBuf) {}
     fn rules(&self) -> Vec<Rule> {
         Vec::new()
     }
