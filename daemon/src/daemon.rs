@@ -2,7 +2,6 @@
 
 use crate::folders::{Folders, Instance};
 use crate::paths::absolute;
-use crate::toolbox::Tools;
 use kilo_config::{Environment, Paths};
 use kilo_edge::Request;
 use kilo_ports::clock::Clock;
@@ -37,7 +36,6 @@ pub struct Daemon {
     pub(crate) paths: Arc<Paths>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) folders: Arc<Folders>,
-    pub(crate) toolbox: Arc<Tools>,
     pub(crate) handle: Handle,
     pub(crate) has_password: bool,
     pub(crate) readiness: watch::Receiver<Readiness>,

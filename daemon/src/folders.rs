@@ -11,7 +11,7 @@ use kilo_provider::Catalog;
 use kilo_provider::catalog::refresh;
 use kilo_provider::local::{self, LocalServer, Ports};
 use kilo_provider::resolve::{self, Sources};
-use kilo_session::surroundings::{Folder, Models, Surroundings};
+use kilo_session::folder::{self, Folder, Models};
 use kilo_tool::Registry;
 use kilo_worktree::project::{ProjectFacts, Projects};
 use parking_lot::{Mutex, RwLock};
@@ -310,7 +310,7 @@ impl Folders {
 /// The daemon's folders as the engine sees them.
 pub struct EngineFolders(pub Arc<Folders>);
 
-impl Surroundings for EngineFolders {
+impl folder::Folders for EngineFolders {
     fn folder(&self, directory: &str) -> BoxFuture<'static, Result<Arc<Folder>, Fault>> {
         let instance = self.0.instance(directory);
         Box::pin(async move { Ok(instance.await?.folder) })

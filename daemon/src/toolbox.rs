@@ -1,7 +1,7 @@
 //! The tools as the engine sees them.
 
 use kilo_ports::tool::Tool;
-use kilo_session::surroundings::Toolbox;
+use kilo_session::folder::Toolbox;
 use kilo_tool::Registry;
 use serde_json::Value;
 use std::sync::Arc;
@@ -10,6 +10,10 @@ use std::sync::Arc;
 pub struct Tools(pub Registry);
 
 impl Toolbox for Tools {
+    fn ids(&self) -> Vec<String> {
+        self.0.ids()
+    }
+
     fn get(&self, name: &str) -> Option<Arc<dyn Tool>> {
         self.0.get(name).cloned()
     }

@@ -7,7 +7,6 @@ use crate::daemon::{Daemon, Readiness};
 use crate::folders::{EngineFolders, Folders};
 use crate::groups;
 use crate::paths::private_folder;
-use crate::toolbox::Tools;
 use kilo_config::{Environment, Paths};
 use kilo_edge::{
     BindError, Bound, Door, EdgeOptions, IsOwn, Secret, bind, is_own_socket, token_file,
@@ -395,14 +394,13 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         Arc::clone(&context.paths),
         Arc::clone(&clock),
         handle.clone(),
-        tools.clone(),
+        tools,
     ));
     Daemon {
         environment: Arc::clone(&context.environment),
         paths: Arc::clone(&context.paths),
         clock,
         folders,
-        toolbox: Arc::new(Tools(tools)),
         handle,
         has_password: context.password,
         readiness: context.readiness.clone(),
@@ -459,12 +457,11 @@ impl Opening {
         });
         let ports = Ports {
             models: Arc::new(models),
-            toolbox: Arc::clone(&daemon.toolbox) as _,
             sandbox,
             files: Arc::new(kilo_files::Disk::default()),
             checkpoints,
             clock: Arc::clone(&daemon.clock),
-            surroundings: Arc::new(EngineFolders(Arc::clone(&daemon.folders))),
+            folders: Arc::new(EngineFolders(Arc::clone(&daemon.folders))),
             handle,
             output_dir: context.paths.tool_output.clone(),
             home: context.paths.home.clone(),

@@ -2,9 +2,9 @@
 //! actor, so whoever holds it holds nobody up.
 
 use crate::approvals::Approvals;
+use crate::folder::{Folder, Folders};
 use crate::ledger::Ledger;
 use crate::seen::SeenInstructions;
-use crate::surroundings::{Folder, Surroundings, Toolbox};
 use kilo_ports::checkpoint::Checkpoints;
 use kilo_ports::clock::Clock;
 use kilo_ports::files::Files;
@@ -20,8 +20,6 @@ use tokio::runtime::Handle;
 pub struct Ports {
     /// Calls models.
     pub models: Arc<dyn ModelClient>,
-    /// The tools.
-    pub toolbox: Arc<dyn Toolbox>,
     /// Runs child processes.
     pub sandbox: Arc<dyn Sandbox>,
     /// The disk that file tools use.
@@ -30,8 +28,8 @@ pub struct Ports {
     pub checkpoints: Arc<dyn Checkpoints>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// The folders' configuration.
-    pub surroundings: Arc<dyn Surroundings>,
+    /// The folders with their configuration, models and tools.
+    pub folders: Arc<dyn Folders>,
     /// Where tasks run.
     pub handle: Handle,
     /// Where whole outputs of tools are kept.
@@ -87,7 +85,7 @@ impl Core {
 
     /// A folder with its configuration.
     pub async fn folder(&self, directory: &str) -> Result<Arc<Folder>, Fault> {
-        self.ports.surroundings.folder(directory).await
+        self.ports.folders.folder(directory).await
     }
 
     /// Whether a closed turn still has something to store.

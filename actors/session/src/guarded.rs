@@ -1,6 +1,6 @@
 //! The files around a folder that only a person may let be changed: the fixed list, and what the configuration adds.
 
-use crate::surroundings::Folder;
+use crate::folder::Folder;
 use kilo_ports::guarded::Guarded;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

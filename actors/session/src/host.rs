@@ -1,15 +1,15 @@
 //! What a running call may ask of its session.
 
 use crate::effects::model::task_agents;
+use crate::folder::Folder;
 use crate::input::{Input, Stamp, ToolRun};
 use crate::message::{AskMessage, QuestionMessage};
 use crate::prepare;
 use crate::scope::Scope;
-use crate::surroundings::Folder;
 use kilo_ports::BoxFuture;
 use kilo_ports::checkpoint::{CheckpointError, WhyLeft};
 use kilo_ports::tool::{
-    Ask, QuestionAnswer, TaskAgent, TaskAnswer, TaskOrder, ToolError, ToolHost,
+    Ask, QuestionAnswer, TaskAgent, TaskAnswer, TaskOrder, ToolError, ToolHost, ToolSource,
 };
 use kilo_protocol::model::{Action, Rule, Todo};
 use kilo_protocol::{CallId, SessionId};
@@ -28,6 +28,8 @@ pub struct CallHost {
     stamp: Stamp,
     agent: String,
     message: String,
+    /// Who made the tool.
+    source: ToolSource,
     /// The call may change files: a checkpoint is taken whenever it was allowed something.
     tracks: bool,
     cancel: CancellationToken,
@@ -66,6 +68,7 @@ impl CallHost {
         scope: Scope,
         stamp: Stamp,
         run: &ToolRun,
+        source: ToolSource,
         tracks: bool,
         cancel: CancellationToken,
     ) -> Self {
@@ -74,6 +77,7 @@ impl CallHost {
             stamp,
             agent: run.agent.clone(),
             message: run.message.to_string(),
+            source,
             tracks,
             cancel,
             before: Arc::default(),
@@ -99,7 +103,11 @@ impl CallHost {
 }
 
 impl ToolHost for CallHost {
-    fn ask(&self, call: &CallId, ask: Ask) -> BoxFuture<'static, Result<(), ToolError>> {
+    fn ask(&self, call: &CallId, mut ask: Ask) -> BoxFuture<'static, Result<(), ToolError>> {
+        // Put in here, over whatever the tool says: a person has to know whose tool asks, and that tool may not be honest.
+        if let Some(source) = self.source.wire() {
+            ask.metadata.insert("source".into(), source);
+        }
         let (reply, answer) = oneshot::channel();
         let message = AskMessage {
             stamp: self.stamp,

@@ -24,7 +24,7 @@ pub struct Prompt {
     pub no_reply: bool,
 }
 
-/// What the surroundings told of the model call that was opened.
+/// What the folder and the model told of the model call that was opened.
 #[derive(Clone, Debug)]
 pub struct Opened {
     /// The model.

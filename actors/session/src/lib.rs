@@ -14,6 +14,7 @@ pub mod conversation;
 pub mod core;
 mod effects;
 pub mod engine;
+pub mod folder;
 mod guarded;
 mod host;
 pub mod input;
@@ -33,7 +34,6 @@ pub mod sessions;
 mod slug;
 pub mod state;
 mod stored;
-pub mod surroundings;
 mod texts;
 
 pub use self::core::{Core, Ports};

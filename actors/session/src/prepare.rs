@@ -1,8 +1,8 @@
 //! Makes a client's prompt ready for the machine: chooses agent, model and ids, and reads attached files.
 
 use crate::core::Core;
+use crate::folder::Folder;
 use crate::input::Prompt;
-use crate::surroundings::Folder;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kilo_config::agent::Agent;
@@ -13,8 +13,11 @@ use kilo_protocol::model::{
 };
 use kilo_protocol::{Fault, IdSource, MessageId, Millis, PartId, SessionId};
 use kilo_runtime::limits::ATTACHMENT_BYTES_MAX;
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// What a client says of a prompt.
@@ -283,36 +286,14 @@ impl Maker<'_> {
 fn file_path(url: &str, directory: &Path) -> Option<PathBuf> {
     let path = url.strip_prefix("file://")?;
     let path = path.split(['?', '#']).next().unwrap_or(path);
-    let decoded = percent_decode(path);
-    let path = PathBuf::from(decoded);
+    let bytes: Vec<u8> = percent_decode_str(path).collect();
+    // A path is bytes: one that is no UTF-8 is found as well.
+    let path = PathBuf::from(OsString::from_vec(bytes));
     Some(if path.is_absolute() {
         path
     } else {
         directory.join(path)
     })
-}
-
-fn percent_decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let code = (bytes[at] == b'%')
-            .then(|| text.get(at + 1..at + 3))
-            .flatten()
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match code {
-            Some(code) => {
-                out.push(code);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 fn inline_text(url: &str) -> Option<String> {

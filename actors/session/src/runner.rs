@@ -1,14 +1,15 @@
 //! The tool runner: one actor per session that owns its running calls. Reads run side by side, writes and commands one by
 //! one and in order; calls that only talk to the session or its user never wait.
 
+use crate::folder::Toolbox;
 use crate::host::CallHost;
 use crate::input::{Input, Stamp, ToolRun};
 use crate::scope::Scope;
 use actix::prelude::*;
 use kilo_ports::checkpoint::{CheckpointError, FileChange, Images, LeftAlone, WhyLeft};
 use kilo_ports::store::Pos;
-use kilo_ports::tool::{Access, Ask, Tool, ToolCx, ToolError, ToolHost, ToolOutput};
-use kilo_protocol::CallId;
+use kilo_ports::tool::{Access, Ask, Tool, ToolCx, ToolError, ToolHost, ToolOutput, ToolSource};
+use kilo_protocol::{CallId, Fault};
 use kilo_runtime::limits;
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -19,10 +20,21 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 /// The actor.
 pub struct ToolRunner {
     scope: Scope,
-    waiting: VecDeque<(RunCall, Access, Arc<dyn Tool>)>,
+    /// Orders whose tools are looked up in the session's folder, in order.
+    ordered: Vec<RunCall>,
+    waiting: VecDeque<Waiting>,
     /// By turn too: a provider may use a call's id again, and a stopped call may end after that.
     running: HashMap<(Stamp, CallId), Running>,
     _running: TaskTrackerToken,
+}
+
+/// A call with what its folder says of it, all from one snapshot: what was chosen is what checks and runs.
+struct Waiting {
+    order: RunCall,
+    tools: Arc<dyn Toolbox>,
+    tool: Arc<dyn Tool>,
+    access: Access,
+    source: ToolSource,
 }
 
 struct Running {
@@ -63,18 +75,69 @@ impl ToolRunner {
             Self {
                 _running: scope.lifetime.hold(),
                 scope,
+                ordered: Vec::new(),
                 waiting: VecDeque::new(),
                 running: HashMap::new(),
             }
         })
     }
 
+    /// Finds the tools of the folder as it is now; the orders that come meanwhile go along.
+    fn look_up(&self, ctx: &mut Context<Self>) {
+        let (core, directory) = (
+            Arc::clone(&self.scope.core),
+            Arc::clone(&self.scope.address.directory),
+        );
+        let folder = async move {
+            core.folder(&directory)
+                .await
+                .map(|it| Arc::clone(&it.tools))
+        };
+        ctx.spawn(folder.into_actor(self).map(|tools, runner, ctx| {
+            for order in std::mem::take(&mut runner.ordered) {
+                runner.admit(order, &tools);
+            }
+            runner.pump(ctx);
+        }));
+    }
+
+    /// Puts a call in line; one that no tool of the folder can run ends.
+    fn admit(&mut self, order: RunCall, tools: &Result<Arc<dyn Toolbox>, Fault>) {
+        let found = match tools {
+            Ok(tools) => tools.get(&order.run.tool).map(|tool| (tools, tool)),
+            Err(fault) => return self.fail(order, fault.message.clone()),
+        };
+        let Some((tools, tool)) = found else {
+            let why = format!("The tool {} does not exist.", order.run.tool);
+            return self.fail(order, why);
+        };
+        let spec = tool.spec();
+        self.waiting.push_back(Waiting {
+            order,
+            tools: Arc::clone(tools),
+            tool,
+            access: spec.access,
+            source: spec.source,
+        });
+    }
+
+    fn fail(&self, order: RunCall, why: String) {
+        let owner = self.scope.owner.clone();
+        self.scope.spawn(async move {
+            let (stamp, call) = (order.stamp, order.run.call);
+            let error = Err(ToolError::failed(why));
+            owner
+                .tell(Input::ToolDone(stamp, call, error, Vec::new(), None))
+                .await;
+        });
+    }
+
     /// Starts every waiting call that may run now, in order.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         let mut kept = VecDeque::new();
         let mut blocked = false;
-        while let Some((order, access, tool)) = self.waiting.pop_front() {
-            let may_run = match access {
+        while let Some(call) = self.waiting.pop_front() {
+            let may_run = match call.access {
                 Access::Session => true,
                 Access::Reads => {
                     !blocked
@@ -85,10 +148,10 @@ impl ToolRunner {
                 }
             };
             if may_run {
-                self.start(order, access, tool, ctx);
+                self.start(call, ctx);
             } else {
                 blocked = true;
-                kept.push_back((order, access, tool));
+                kept.push_back(call);
             }
         }
         self.waiting = kept;
@@ -100,22 +163,15 @@ impl ToolRunner {
             .any(|running| matching(running.access))
     }
 
-    fn start(
-        &mut self,
-        order: RunCall,
-        access: Access,
-        tool: Arc<dyn Tool>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn start(&mut self, what: Waiting, ctx: &mut Context<Self>) {
         // Below the actor's life: its calls end with it, whatever ended it.
         let cancel = self.scope.lifetime.token();
-        let (stamp, call) = (order.stamp, order.run.call.clone());
+        let (stamp, call) = (what.order.stamp, what.order.run.call.clone());
+        let access = what.access;
         let job = Job {
             scope: self.scope.clone(),
             cancel: cancel.clone(),
-            access,
-            tool,
-            order,
+            what,
         };
         self.running.insert(
             (stamp, call.clone()),
@@ -145,21 +201,9 @@ impl Handler<RunCall> for ToolRunner {
     type Result = ();
 
     fn handle(&mut self, order: RunCall, ctx: &mut Self::Context) {
-        match self.scope.core.ports.toolbox.get(&order.run.tool) {
-            Some(tool) => {
-                self.waiting.push_back((order, tool.spec().access, tool));
-                self.pump(ctx);
-            }
-            None => {
-                let owner = self.scope.owner.clone();
-                self.scope.spawn(async move {
-                    let error =
-                        ToolError::failed(format!("The tool {} does not exist.", order.run.tool));
-                    let done =
-                        Input::ToolDone(order.stamp, order.run.call, Err(error), Vec::new(), None);
-                    owner.tell(done).await;
-                });
-            }
+        self.ordered.push(order);
+        if self.ordered.len() == 1 {
+            self.look_up(ctx);
         }
     }
 }
@@ -168,6 +212,7 @@ impl Handler<StopCalls> for ToolRunner {
     type Result = ();
 
     fn handle(&mut self, _: StopCalls, _: &mut Self::Context) {
+        self.ordered.clear();
         self.waiting.clear();
         // A stopped command still dies: it keeps its place until it has, so that no write starts beside it.
         for running in self.running.values_mut() {
@@ -189,25 +234,24 @@ impl Handler<CallEnded> for ToolRunner {
 struct Job {
     scope: Scope,
     cancel: CancellationToken,
-    access: Access,
-    tool: Arc<dyn Tool>,
-    order: RunCall,
+    what: Waiting,
 }
 
 impl Job {
-    #[tracing::instrument(name = "tool", skip_all, fields(session = %self.scope.session(), call = %self.order.run.call, name = %self.order.run.tool))]
+    #[tracing::instrument(name = "tool", skip_all, fields(session = %self.scope.session(), call = %self.what.order.run.call, name = %self.what.order.run.tool))]
     async fn run(self) {
-        let (stamp, call) = (self.order.stamp, self.order.run.call.clone());
+        let (stamp, call) = (self.what.order.stamp, self.what.order.run.call.clone());
         let directory = self.scope.address.directory.to_string();
         let host = Arc::new(CallHost::new(
             self.scope.clone(),
             stamp,
-            &self.order.run,
-            matches!(self.access, Access::Writes | Access::Executes),
+            &self.what.order.run,
+            self.what.source.clone(),
+            matches!(self.what.access, Access::Writes | Access::Executes),
             self.cancel.clone(),
         ));
         let result = self.result(&host, directory.clone()).await;
-        let (files, snapshot) = match self.access {
+        let (files, snapshot) = match self.what.access {
             Access::Writes | Access::Executes => self.files(&host, &directory, &result).await,
             _ => (Vec::new(), None),
         };
@@ -223,22 +267,21 @@ impl Job {
         host: &Arc<CallHost>,
         directory: String,
     ) -> Result<ToolOutput, ToolError> {
-        let run = &self.order.run;
-        let ports = &self.scope.core.ports;
-        let input = ports
-            .toolbox
+        let run = &self.what.order.run;
+        let tools = &self.what.tools;
+        let input = tools
             .check(&run.tool, run.input.clone())
             .map_err(ToolError::Invalid)?;
-        if self.access != Access::Reads {
-            let sync = self.scope.core.ledger.store().sync(self.order.pos);
+        if self.what.access != Access::Reads {
+            let sync = self.scope.core.ledger.store().sync(self.what.order.pos);
             sync.await
                 .map_err(|error| ToolError::failed(format!("the call was not started: {error}")))?;
         }
         if run.doom_loop {
             host.ask(&run.call, doom_loop_ask(run)).await?;
         }
-        let cx = self.surroundings(Arc::clone(host), directory).await?;
-        let future = self.tool.run(input, cx);
+        let cx = self.context(Arc::clone(host), directory).await?;
+        let future = self.what.tool.run(input, cx);
         // A task of its own: a panic in a tool is the tool's failure and nobody else's.
         let task = tokio::spawn(future);
         let stop = task.abort_handle();
@@ -261,12 +304,8 @@ impl Job {
         result
     }
 
-    async fn surroundings(
-        &self,
-        host: Arc<CallHost>,
-        directory: String,
-    ) -> Result<ToolCx, ToolError> {
-        let run = &self.order.run;
+    async fn context(&self, host: Arc<CallHost>, directory: String) -> Result<ToolCx, ToolError> {
+        let run = &self.what.order.run;
         let folder = self
             .scope
             .core
@@ -325,10 +364,12 @@ impl Job {
         let mut files: Vec<FileChange> = all
             .into_iter()
             .filter(|file| {
-                self.access == Access::Executes || named.is_empty() || named.contains(&file.path)
+                self.what.access == Access::Executes
+                    || named.is_empty()
+                    || named.contains(&file.path)
             })
             .collect();
-        if self.access == Access::Executes {
+        if self.what.access == Access::Executes {
             let left_after = self.scope.core.left_out(directory).await;
             let left = checkpoints
                 .left_between(directory.into(), left_before, left_after)

@@ -8,7 +8,7 @@ use kilo_config::auth::AuthError;
 use kilo_config::commands::Command;
 use kilo_edge::{Reply, Request};
 use kilo_protocol::{Fault, secrets};
-use kilo_session::surroundings::Folder;
+use kilo_session::folder::Folder;
 use std::sync::Arc;
 
 routes! {

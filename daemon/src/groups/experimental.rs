@@ -14,8 +14,9 @@ routes! {
     "experimental.session.list" => sessions;
 }
 
-async fn tool_ids(daemon: Arc<Daemon>, _: Request) -> Answer {
-    Reply::json(&daemon.toolbox.0.ids())
+async fn tool_ids(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let folder = daemon.instance(&request).await?.folder;
+    Reply::json(&folder.tools.ids())
 }
 
 async fn tools(daemon: Arc<Daemon>, request: Request) -> Answer {

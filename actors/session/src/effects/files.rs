@@ -1,9 +1,9 @@
 //! The files of an undo or redo, moved by the checkpoints.
 
 use crate::core::Core;
+use crate::folder::Folder;
 use crate::input::{FilesMoved, Input, MoveFiles, Stamp};
 use crate::scope::Scope;
-use crate::surroundings::Folder;
 use kilo_protocol::model::FileDiff;
 use std::sync::Arc;
 

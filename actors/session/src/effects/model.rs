@@ -2,6 +2,7 @@
 
 use crate::conversation::{Selection, conversation};
 use crate::core::Core;
+use crate::folder::Folder;
 use crate::input::{Input, ModelCall, Opened, Stamp};
 use crate::machine::STRUCTURED;
 use crate::message::StreamOpened;
@@ -9,7 +10,6 @@ use crate::prepare;
 use crate::record::TurnKind;
 use crate::scope::Scope;
 use crate::state::{Entry, State};
-use crate::surroundings::Folder;
 use kilo_config::agent::Agent;
 use kilo_ports::provider::{
     ErrorClass, ModelInfo, ModelMessage, ModelRequest, ProviderError, ToolOffer, UserContent,
@@ -109,7 +109,6 @@ async fn prepare(
         (Vec::new(), Vec::new())
     } else {
         offers(
-            core,
             &folder,
             agent,
             user,
@@ -184,7 +183,6 @@ fn compact_at(folder: &Folder, model: &ModelInfo) -> Option<u64> {
 
 /// The tools for this call, and what each does to the world.
 fn offers(
-    core: &Core,
     folder: &Folder,
     agent: &Agent,
     user: &UserMessage,
@@ -197,7 +195,7 @@ fn offers(
     }
     let mut offers = Vec::new();
     let mut access = Vec::new();
-    for tool in core.ports.toolbox.offered(&model.model_id) {
+    for tool in folder.tools.offered(&model.model_id) {
         let spec = tool.spec();
         let switched_off = user
             .tools

@@ -3,10 +3,10 @@
 use super::model::output_max;
 use crate::conversation::title_material;
 use crate::core::Core;
+use crate::folder::Folder;
 use crate::input::Input;
 use crate::scope::Scope;
 use crate::state::State;
-use crate::surroundings::Folder;
 use kilo_ports::provider::{Chunk, ModelMessage, ModelRequest, UserContent};
 use kilo_protocol::model::ModelRef;
 use kilo_runtime::limits::TITLE_TIMEOUT;

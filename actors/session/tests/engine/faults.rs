@@ -19,7 +19,7 @@ use kilo_ports::tool::{
 };
 use kilo_protocol::model::FileDiff;
 use kilo_protocol::{Millis, SessionId};
-use kilo_session::surroundings::Toolbox;
+use kilo_session::folder::Toolbox;
 use kilo_session::{Engine, Sessions};
 use kilo_store::MemoryStore;
 use parking_lot::Mutex;
@@ -327,6 +327,10 @@ const TOOLS: [(&str, Access); 3] = [
 ];
 
 impl Toolbox for MoodyTools {
+    fn ids(&self) -> Vec<String> {
+        TOOLS.iter().map(|(name, _)| name.to_string()).collect()
+    }
+
     fn get(&self, name: &str) -> Option<Arc<dyn Tool>> {
         let (name, access) = TOOLS.iter().find(|(known, _)| *known == name)?;
         Some(Arc::new(MoodyTool {

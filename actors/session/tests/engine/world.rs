@@ -6,11 +6,11 @@ use kilo_ports::BoxFuture;
 use kilo_ports::clock::Clock;
 use kilo_ports::fakes::{FakeSandbox, NoCheckpoints, NoFiles, ScriptedModel};
 use kilo_ports::provider::{Chunk, ChunkBatch, ModelInfo, Protocol};
-use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use kilo_ports::tool::{Access, Ask, Tool, ToolCx, ToolError, ToolOutput, ToolSource, ToolSpec};
 use kilo_protocol::model::{ModelRef, PartBody};
 use kilo_protocol::{Fault, Millis, SessionId};
 use kilo_runtime::{Bus, Journal, Placement};
-use kilo_session::surroundings::{Folder, Models, Surroundings, Toolbox};
+use kilo_session::folder::{Folder, Folders, Models, Toolbox};
 use kilo_session::{Engine, NewSession, Ports, PromptBody};
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -58,12 +58,15 @@ impl World {
         let tools = Arc::new(Tools::default());
         let ports = Ports {
             models: Arc::clone(&model) as _,
-            toolbox: Arc::clone(&tools) as _,
             sandbox: Arc::new(FakeSandbox::default()),
             files: Arc::new(NoFiles),
             checkpoints: Arc::new(NoCheckpoints),
             clock: Arc::new(TestClock(Instant::now())),
-            surroundings: Arc::new(OneFolder(folder(home.path(), false))),
+            folders: Arc::new(OneFolder(folder(
+                home.path(),
+                false,
+                Arc::clone(&tools) as _,
+            ))),
             handle: Handle::current(),
             output_dir: home.path().join("output"),
             home: home.path().to_path_buf(),
@@ -143,7 +146,7 @@ impl Clock for TestClock {
     }
 }
 
-/// The tools: `read` answers at once.
+/// The tools: `read` answers at once, `remote` is a server's and asks first.
 #[derive(Default)]
 pub struct Tools {
     ended: Arc<AtomicUsize>,
@@ -161,16 +164,54 @@ impl Tools {
 }
 
 impl Toolbox for Tools {
+    fn ids(&self) -> Vec<String> {
+        vec!["read".into(), "remote".into()]
+    }
+
     fn get(&self, name: &str) -> Option<Arc<dyn Tool>> {
-        (name == "read").then(|| self.read())
+        match name {
+            "read" => Some(self.read()),
+            "remote" => Some(Arc::new(Remote)),
+            _ => None,
+        }
     }
 
     fn offered(&self, _: &str) -> Vec<Arc<dyn Tool>> {
-        vec![self.read()]
+        vec![self.read(), Arc::new(Remote)]
     }
 
     fn check(&self, _: &str, input: Value) -> Result<Value, String> {
         Ok(input)
+    }
+}
+
+struct Remote;
+
+impl Tool for Remote {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: "remote".into(),
+            description: "Calls.".into(),
+            parameters: Arc::new(json!({"type": "object"})),
+            access: Access::Session,
+            source: ToolSource::Mcp {
+                server: "tracker".into(),
+            },
+        }
+    }
+
+    fn run(&self, _: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+        Box::pin(async move {
+            let ask = Ask {
+                permission: "remote".into(),
+                // A tool may say what it likes of itself.
+                metadata: Map::from_iter([("source".into(), "built-in".into())]),
+                must_ask: true,
+                ..Ask::default()
+            };
+            cx.host.ask(&cx.call, ask).await?;
+            Ok(ToolOutput::default())
+        })
     }
 }
 
@@ -198,14 +239,14 @@ impl Tool for Read {
 
 pub struct OneFolder(pub Arc<Folder>);
 
-impl Surroundings for OneFolder {
+impl Folders for OneFolder {
     fn folder(&self, _: &str) -> BoxFuture<'static, Result<Arc<Folder>, Fault>> {
         Box::pin(std::future::ready(Ok(Arc::clone(&self.0))))
     }
 }
 
 /// A folder with the built-in configuration.
-pub fn folder(home: &Path, is_git: bool) -> Arc<Folder> {
+pub fn folder(home: &Path, is_git: bool, tools: Arc<dyn Toolbox>) -> Arc<Folder> {
     let environment = Environment {
         home: home.to_path_buf(),
         cwd: home.to_path_buf(),
@@ -223,7 +264,7 @@ pub fn folder(home: &Path, is_git: bool) -> Arc<Folder> {
         loaded,
         agents,
         models: Arc::new(OneModel),
-        tools: Arc::new(Tools::default()),
+        tools,
         environment: Arc::new(environment),
         paths: Arc::new(paths),
     })

@@ -10,7 +10,7 @@ use kilo_ports::sandbox::ProcessSpec;
 use kilo_protocol::Fault;
 use kilo_protocol::model::ModelRef;
 use kilo_protocol::requests::RunCommand;
-use kilo_session::surroundings::Folder;
+use kilo_session::folder::Folder;
 use kilo_session::{Engine, PromptBody};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

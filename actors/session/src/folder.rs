@@ -1,4 +1,4 @@
-//! What a session needs of the daemon around it and may not reach by itself: the folder's configuration, the models.
+//! A folder as a session uses it, and what a session may not reach by itself: its configuration, models and tools.
 
 use kilo_config::Loaded;
 use kilo_config::agent::Agent;
@@ -54,14 +54,17 @@ pub trait Models: Send + Sync {
     fn small_model(&self, provider: &str) -> Option<ModelRef>;
 }
 
-/// The daemon around the sessions.
-pub trait Surroundings: Send + Sync + 'static {
+/// Finds folders.
+pub trait Folders: Send + Sync + 'static {
     /// The folder, with its configuration as it is now.
     fn folder(&self, directory: &str) -> BoxFuture<'static, Result<Arc<Folder>, Fault>>;
 }
 
-/// The tools that there are.
+/// The tools of one folder.
 pub trait Toolbox: Send + Sync + 'static {
+    /// Every name that clients may come across, also of tools that are not there yet.
+    fn ids(&self) -> Vec<String>;
+
     /// A tool by name.
     fn get(&self, name: &str) -> Option<Arc<dyn kilo_ports::tool::Tool>>;
 
