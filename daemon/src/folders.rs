@@ -123,7 +123,7 @@ impl Folders {
     ) -> BoxFuture<'static, Result<Instance, Fault>> {
         let now = self.clock.now();
         if let Some(known) = self.known.lock().get(directory)
-            && known.checked + FRESH_MS > now
+            && is_within(known.checked, FRESH_MS, now)
         {
             let instance = Instance {
                 folder: Arc::clone(&known.folder),
@@ -277,7 +277,7 @@ impl Folders {
         // Whoever comes while somebody looks waits for what is found.
         let mut looked_at = self.local_at.lock().await;
         let now = self.clock.now();
-        if looked_at.is_some_and(|at| at + LOCAL_MS > now) {
+        if looked_at.is_some_and(|at| is_within(at, LOCAL_MS, now)) {
             return;
         }
         *looked_at = Some(now);
@@ -305,6 +305,12 @@ impl Folders {
             local: &local,
         })
     }
+}
+
+/// Whether `then` is less than `span` before `now`. A clock that was set back makes it long ago: a configuration that is
+/// taken for fresh until the clock has caught up would keep rules that somebody has changed since.
+fn is_within(then: Millis, span: Millis, now: Millis) -> bool {
+    (then..then.saturating_add(span)).contains(&now)
 }
 
 /// The daemon's folders as the engine sees them.
@@ -376,12 +382,19 @@ impl Models for FolderModels {
 
 #[cfg(test)]
 mod tests {
+    use super::is_within;
     use super::{FOLDERS_MAX, Folders, UNUSED_MS};
     use kilo_config::{Environment, Paths};
     use kilo_ports::fakes::FakeClock;
     use kilo_tool::Registry;
     use std::sync::Arc;
     use tokio::runtime::Handle;
+
+    #[test]
+    fn what_was_seen_in_a_future_that_is_gone_is_not_fresh() {
+        assert!(is_within(100, 20, 100) && is_within(100, 20, 119));
+        assert!(!is_within(100, 20, 120) && !is_within(100, 20, 99));
+    }
 
     #[tokio::test]
     async fn folders_that_are_not_used_or_not_there_are_not_kept() {

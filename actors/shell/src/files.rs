@@ -208,7 +208,10 @@ fn replaced(name: &str, rest: &[Word]) -> Vec<Operand> {
     });
     let (words, role): (&[&Word], Role) = match name {
         "tar" | "bsdtar" | "gtar" => return archive(rest),
-        "uniq" => (plain.get(1..2).unwrap_or_default(), Role::Edit),
+        "uniq" | "xxd" => (plain.get(1..2).unwrap_or_default(), Role::Edit),
+        "history" if rest.iter().any(|word| is_cluster_of(word, &['w', 'a'])) => {
+            (&plain, Role::Edit)
+        }
         "mv" | "gmv" if has_target_option(rest) => (&plain, Role::Write),
         "mv" | "gmv" => (
             plain.split_last().map_or(&[], |(_, sources)| sources),
@@ -232,6 +235,12 @@ fn replaced(name: &str, rest: &[Word]) -> Vec<Operand> {
         }));
     }
     found
+}
+
+/// Whether a word is short options with one of these letters.
+fn is_cluster_of(word: &Word, letters: &[char]) -> bool {
+    let head = word.head();
+    head.starts_with('-') && !head.starts_with("--") && head.contains(letters)
 }
 
 /// The archive of `tar`, which its letter `f` names, with a dash before the letters or without.
