@@ -239,7 +239,7 @@ mod tests {
 
     fn put(catalog: &Catalog, number: usize) -> SessionId {
         let mut info = samples::session(0);
-        info.id = SessionId::from_wire(&format!("ses_{number}"));
+        info.id = SessionId::from_wire(format!("ses_{number}"));
         info.directory = format!("/work/{number}");
         info.path = format!("tree/{number}");
         catalog.put(&info);
