@@ -33,13 +33,16 @@ fn a_full_disk_leaves_the_session_readable() {
         // The disk fills up in the middle of a turn.
         world
             .model
-            .answer(vec![Ok(vec![Chunk::Text("half".into())]); 2]);
+            .answer(vec![Ok(vec![Chunk::Text("half".into())])]);
         let body = || PromptBody {
             parts: vec![json!({"type": "text", "text": "two"})],
             ..PromptBody::default()
         };
         let sessions = world.engine.sessions();
         let (id, accepted) = sessions.prompt(&session, body()).await.expect("accepted");
+        while world.model.requests.lock().len() < 2 {
+            tokio::task::yield_now().await;
+        }
         world.store.fill(true);
         let answer = sessions.answer(&session, &id, accepted).await;
         assert!(answer.is_err(), "{answer:?}");
