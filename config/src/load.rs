@@ -16,7 +16,7 @@ use crate::trust::ProjectKey;
 use crate::view::Config;
 use loader::Loader;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -77,6 +77,11 @@ impl Loaded {
             .iter()
             .any(|(path, stamp)| Stamp::of(path) != *stamp)
     }
+}
+
+/// The answer of `GET /config/sources`: `{sources: [...]}`, lowest precedence first.
+pub fn sources_json(loaded: &Loaded) -> Value {
+    json!({"sources": loaded.sources})
 }
 
 /// Loads the configuration of `directory` inside `worktree` (the directory itself outside a repository).

@@ -1,8 +1,6 @@
 //! The places that a configuration comes from.
 
-use crate::load::Loaded;
 use serde::Serialize;
-use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Whose place it is.
@@ -40,9 +38,4 @@ pub struct Source {
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-}
-
-/// The answer of `GET /config/sources`: `{sources: [...]}`, lowest precedence first.
-pub fn sources_json(loaded: &Loaded) -> Value {
-    json!({"sources": loaded.sources})
 }

@@ -379,21 +379,6 @@ fn i10_unsafe_code_stays_in_the_sandbox() {
     .holds();
 }
 
-/// Circles that are still there, by package, each with what closes it. A new one fails, and so does one that is gone.
-const KEPT_CIRCLES: &[(&str, &[&str])] = &[
-    // The spot asks for a descriptor's path; disk and staged ask it for a file's facts.
-    ("actors/files", &["disk", "spot", "staged"]),
-    // A call's host reads its session's head where the reads of clients stand.
-    (
-        "actors/session",
-        &["actor", "actors", "host", "queries", "runner"],
-    ),
-    // A source is shown beside what was loaded from it.
-    ("config", &["folders", "load", "source"]),
-    // The door is made of the options that stand beside the socket.
-    ("daemon/edge", &["bind", "door"]),
-];
-
 /// A file that is read needs those that it uses, and not those that use it.
 #[test]
 fn no_files_of_a_crate_use_one_another_in_a_circle() {
@@ -410,13 +395,5 @@ fn no_files_of_a_crate_use_one_another_in_a_circle() {
         let circles = circles::circles(&files).into_iter();
         found.extend(circles.map(|circle| (package.folder.clone(), circle)));
     }
-    let own = |(folder, files): &(&str, &[&str])| {
-        let files = files.iter().map(|file| file.to_string());
-        (folder.to_string(), files.collect())
-    };
-    let kept: BTreeSet<(String, Vec<String>)> = KEPT_CIRCLES.iter().map(own).collect();
-    assert_eq!(
-        found, kept,
-        "files that use one another, and what is listed"
-    );
+    assert!(found.is_empty(), "files that use one another: {found:#?}");
 }

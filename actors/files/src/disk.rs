@@ -1,13 +1,14 @@
 use crate::beneath::{How, PASSED};
+use crate::facts::id_of;
 use crate::real::real;
-use crate::spot::{DiskSpot, id_of};
+use crate::spot::DiskSpot;
 use kilo_ports::files::{FileId, Files, Spot};
 use parking_lot::Mutex;
 use rustix::fs::{CWD, Mode, fstat, openat};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
@@ -108,9 +109,4 @@ impl Files for Disk {
     fn real(&self, path: &Path) -> io::Result<PathBuf> {
         real(path)
     }
-}
-
-/// Where a descriptor is now, by the kernel's word; nothing where it cannot be asked.
-pub(crate) fn path_of(folder: &OwnedFd) -> Option<PathBuf> {
-    std::fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd())).ok()
 }

@@ -6,6 +6,7 @@
 
 mod beneath;
 mod disk;
+mod facts;
 mod real;
 mod spot;
 mod staged;

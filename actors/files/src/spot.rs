@@ -1,9 +1,9 @@
 use crate::beneath::{How, READ};
-use crate::disk::path_of;
+use crate::facts::{facts_of, path_of};
 use crate::staged::{self, Made};
 use crate::walk;
 use kilo_ports::files::{Entry, Facts, FileId, Kind, Opened, Spot, Staged};
-use rustix::fs::{AtFlags, Dir, FileType, OFlags, Stat, fstat, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, OFlags, fstat, statat, unlinkat};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -12,7 +12,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
 /// A place below a folder that is held open.
 #[derive(Debug)]
@@ -221,29 +220,4 @@ fn names_in(folder: &OwnedFd, names_max: usize) -> io::Result<Vec<(OsString, Fil
         names.push((OsStr::from_bytes(name).to_owned(), entry.file_type()));
     }
     Ok(names)
-}
-
-pub(crate) fn id_of(stat: &Stat) -> FileId {
-    FileId {
-        device: stat.st_dev as _,
-        number: stat.st_ino as _,
-    }
-}
-
-pub(crate) fn facts_of(stat: &Stat) -> Facts {
-    let kind = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Kind::File,
-        FileType::Directory => Kind::Folder,
-        _ => Kind::Other,
-    };
-    let seconds = u64::try_from(stat.st_mtime).ok();
-    Facts {
-        kind,
-        bytes: u64::try_from(stat.st_size).unwrap_or(0),
-        names: stat.st_nlink as _,
-        changed: seconds.and_then(|seconds| {
-            UNIX_EPOCH.checked_add(Duration::new(seconds, stat.st_mtime_nsec as u32))
-        }),
-        id: id_of(stat),
-    }
 }

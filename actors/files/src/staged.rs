@@ -1,7 +1,7 @@
 //! Bytes that wait beside their file, to replace it in one step.
 
 use crate::beneath::{How, PASSED};
-use crate::spot::{facts_of, id_of};
+use crate::facts::{facts_of, id_of};
 use kilo_ports::files::{FileId, Kind, Staged};
 use rustix::fs::{
     AtFlags, Gid, Mode, OFlags, Stat, Uid, fchmod, fchown, fstat, mkdirat, openat, renameat,

@@ -2,14 +2,17 @@
 //! actor, so whoever holds it holds nobody up.
 
 use crate::approvals::Approvals;
+use crate::catalog::info_json;
 use crate::folder::{Folder, Folders};
 use crate::ledger::Ledger;
 use crate::seen::SeenInstructions;
+use bytes::Bytes;
 use kilo_ports::checkpoint::Checkpoints;
 use kilo_ports::clock::Clock;
 use kilo_ports::files::Files;
 use kilo_ports::provider::ModelClient;
 use kilo_ports::sandbox::Sandbox;
+use kilo_protocol::model::Session;
 use kilo_protocol::{Fault, Millis, SessionId};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -91,6 +94,22 @@ impl Core {
     /// Whether a closed turn still has something to store.
     pub fn is_finishing(&self) -> bool {
         Arc::strong_count(&self.finishing.0) > 1
+    }
+
+    /// A session's head as JSON.
+    pub(crate) fn head(&self, session: &SessionId) -> Result<Bytes, Fault> {
+        let missing = || Fault::not_found("Session", session);
+        if !self.ledger.catalog().contains(session) {
+            return Err(missing());
+        }
+        let head = self.ledger.store().head(session);
+        head.as_ref().and_then(info_json).ok_or_else(missing)
+    }
+
+    /// A session's head.
+    pub(crate) fn session(&self, session: &SessionId) -> Result<Session, Fault> {
+        serde_json::from_slice(&self.head(session)?)
+            .map_err(|error| Fault::unknown(error.to_string()))
     }
 
     /// The folder of a session; empty when there is no such session.

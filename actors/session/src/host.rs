@@ -298,8 +298,7 @@ impl ToolHost for CallHost {
             .unwrap_or_default();
         // A subagent's inherited denials are rules of its session.
         let core = &self.scope.core;
-        let head = crate::queries::head(core, self.scope.session()).ok();
-        let session = head.and_then(|head| crate::queries::session(&head).ok());
+        let session = core.session(self.scope.session()).ok();
         rules.extend(session.and_then(|info| info.permission).unwrap_or_default());
         // Of what users saved only denials: an "always" counts for requests, and never against a denying rule.
         let saved = folder.map(|folder| self.scope.core.approvals.rules(&folder.project));

@@ -1,7 +1,7 @@
 //! What anybody may read, without changing a session.
 
 use crate::actors::Actors;
-use crate::catalog::{Filter, info_json};
+use crate::catalog::Filter;
 use crate::core::Core;
 use crate::message::{SessionView, View, view_of};
 use crate::project::{Address, frames};
@@ -26,12 +26,12 @@ impl Queries {
 
     /// A session's head as JSON.
     pub fn head(&self, session: &SessionId) -> Result<Bytes, Fault> {
-        head(&self.core, session)
+        self.core.head(session)
     }
 
     /// A session's head.
     pub fn session(&self, session: &SessionId) -> Result<Session, Fault> {
-        self::session(&self.head(session)?)
+        self.core.session(session)
     }
 
     /// The heads that pass the filter as one JSON array, newest update first.
@@ -108,21 +108,6 @@ impl Queries {
         }
         frames
     }
-}
-
-/// A session's head as JSON.
-pub(crate) fn head(core: &Core, session: &SessionId) -> Result<Bytes, Fault> {
-    let missing = || Fault::not_found("Session", session);
-    if !core.ledger.catalog().contains(session) {
-        return Err(missing());
-    }
-    let head = core.ledger.store().head(session);
-    head.as_ref().and_then(info_json).ok_or_else(missing)
-}
-
-/// A head, read.
-pub(crate) fn session(head: &Bytes) -> Result<Session, Fault> {
-    serde_json::from_slice(head).map_err(|error| Fault::unknown(error.to_string()))
 }
 
 /// A message as the message routes answer it.

@@ -208,6 +208,6 @@ impl Sessions {
 
     /// A session's head.
     fn info(&self, session: &SessionId) -> Result<Session, Fault> {
-        crate::queries::head(&self.core, session).and_then(|head| crate::queries::session(&head))
+        self.core.session(session)
     }
 }

@@ -6,10 +6,9 @@
 mod auth;
 mod origin;
 pub(crate) mod peer;
-pub(crate) mod secret;
 mod ticket;
 
-use crate::bind::{EdgeOptions, IsOwn};
+use crate::options::{EdgeOptions, IsOwn};
 use crate::request::Query;
 use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, Uri};

@@ -1,8 +1,9 @@
 //! Serving: threads, connections, and an orderly end.
 
-use crate::bind::{Bound, EdgeOptions};
+use crate::bind::Bound;
 use crate::dispatch::Worker;
 use crate::door::Door;
+use crate::options::EdgeOptions;
 use crate::pulse;
 use crate::router::Router;
 use crate::stopping::{Stopping, stopping};

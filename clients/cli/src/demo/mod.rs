@@ -53,7 +53,7 @@ pub async fn play(fast: bool, cx: &Context) -> anyhow::Result<Exit> {
     result
 }
 
-/// Surroundings of the engine: a home of its own, so that nothing of the user is read or written.
+/// The environment of the engine: a home of its own, so that nothing of the user is read or written.
 fn environment(home: &Path, model: &ScriptedModel, cx: &Context) -> anyhow::Result<Environment> {
     let config = json!({
         "model": "demo/scripted",

@@ -1,8 +1,8 @@
 //! Credentials: what a request offers and what fits.
 
-use super::secret::Secret;
-use crate::bind::EdgeOptions;
+use crate::options::EdgeOptions;
 use crate::request::Query;
+use crate::secret::Secret;
 use actix_web::http::header::{self, HeaderMap};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};

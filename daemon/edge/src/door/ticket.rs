@@ -1,6 +1,6 @@
 //! One-time links and the cookies that follow from them; both kept in memory only, both bounded.
 
-use super::secret::Secret;
+use crate::secret::Secret;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::time::Duration;
