@@ -6,6 +6,9 @@
 use serde_json::{Map, Value, json};
 use std::fmt;
 
+/// How the warning of a damaged log begins (`GET /config/warnings`): clients know it by that.
+pub const LOG_DAMAGED: &str = "Part of the session log is damaged";
+
 /// The class of a fault; it decides the HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {

@@ -400,3 +400,25 @@ fn a_wait_for_the_provider_has_a_line_of_json() {
     assert!(words.contains("too busy"), "{retry}");
     assert!(retry["retry"]["next"].as_u64() > retry["timestamp"].as_u64());
 }
+
+/// A list that is empty because the log is gone must not look like one that never had anything.
+#[test]
+fn what_a_damaged_log_has_lost_is_said_by_whoever_lists_it() {
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    model.script("k", [Turn::text("an answer")]);
+    let ran = home.run(project.path(), &["run", "go [[k]]"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let listed = home.run(project.path(), &["session", "list"]);
+    assert!(!listed.err.contains("damaged"), "{}", listed.err);
+    let log = home.path().join(".local/share/kilo/engine/log");
+    for segment in std::fs::read_dir(log).expect("the log") {
+        let path = segment.expect("a segment").path();
+        let file = std::fs::File::options().write(true).open(path);
+        file.expect("a segment").set_len(100).expect("cut");
+    }
+    for words in [&["session", "list"][..], &["stats"], &["undo"], &["export"]] {
+        let ended = home.run(project.path(), words);
+        assert!(ended.err.contains("damaged"), "{words:?}: {}", ended.err);
+    }
+}

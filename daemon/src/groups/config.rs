@@ -7,6 +7,7 @@ use super::{Answer, routes};
 use crate::daemon::Daemon;
 use kilo_config::edit::{EditError, patch_file, project_target};
 use kilo_edge::{Reply, Request};
+use kilo_protocol::fault::LOG_DAMAGED;
 use kilo_protocol::{Fault, secrets};
 use kilo_provider::resolve;
 use serde_json::{Value, json};
@@ -55,7 +56,7 @@ async fn warnings(daemon: Arc<Daemon>, request: Request) -> Answer {
         let sessions: Vec<&str> = damage.sessions.iter().map(|id| id.as_str()).collect();
         warnings.push(json!({
             "path": damage.file,
-            "message": format!("Part of the session log is damaged: {}", damage.what),
+            "message": format!("{LOG_DAMAGED}: {}", damage.what),
             "detail": json!({"bytes": damage.bytes, "sessions": sessions, "setAside": damage.set_aside}).to_string(),
         }));
     }

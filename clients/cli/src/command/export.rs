@@ -5,6 +5,7 @@ use crate::connect::{self, Link};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::options::Remote;
+use crate::run::faults;
 use crate::terminal::{line, note};
 use anyhow::bail;
 use clap::Args;
@@ -26,6 +27,7 @@ pub struct ExportArgs {
 pub async fn execute(args: &ExportArgs, cx: &Context) -> anyhow::Result<Exit> {
     let directory = cx.env.cwd.to_string_lossy().into_owned();
     let link = connect::open(cx, &Remote::default(), &directory).await?;
+    faults::tell_damage(&link.client, cx).await;
     let result = export(args, &link).await;
     link.close().await;
     result

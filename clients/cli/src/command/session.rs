@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::options::Remote;
 use crate::render::transcript;
-use crate::run::choose;
+use crate::run::{choose, faults};
 use crate::terminal::table::table;
 use crate::terminal::{harmless, line};
 use crate::time::{ago, now};
@@ -74,6 +74,7 @@ pub struct DeleteArgs {
 pub async fn execute(command: SessionCommand, cx: &Context) -> anyhow::Result<Exit> {
     let directory = cx.env.cwd.to_string_lossy().into_owned();
     let link = connect::open(cx, &Remote::default(), &directory).await?;
+    faults::tell_damage(&link.client, cx).await;
     let result = match command {
         SessionCommand::List(args) => list(&args, &link, cx).await,
         SessionCommand::Show(args) => show(&args, &link, cx).await,

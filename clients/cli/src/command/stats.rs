@@ -4,6 +4,7 @@ use crate::connect::{self, Link};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::options::Remote;
+use crate::run::faults;
 use crate::terminal::table::table;
 use crate::terminal::{Terminal, line};
 use crate::time::now;
@@ -39,6 +40,7 @@ pub struct StatsArgs {
 pub async fn execute(args: &StatsArgs, cx: &Context) -> anyhow::Result<Exit> {
     let directory = cx.env.cwd.to_string_lossy().into_owned();
     let link = connect::open(cx, &Remote::default(), &directory).await?;
+    faults::tell_damage(&link.client, cx).await;
     let result = usage(args, &link, cx).await;
     link.close().await;
     result?;

@@ -4,7 +4,7 @@ use crate::connect::{self, Link};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::options::Remote;
-use crate::run::choose;
+use crate::run::{choose, faults};
 use crate::terminal::{Terminal, fit, harmless, line};
 use anyhow::bail;
 use clap::Args;
@@ -133,6 +133,7 @@ async fn with_link(
 ) -> anyhow::Result<Exit> {
     let directory = connect::directory(&cx.env, None, &args.remote)?;
     let link = connect::open(cx, &args.remote, &directory).await?;
+    faults::tell_damage(&link.client, cx).await;
     let result = act(&link).await;
     link.close().await;
     result

@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::terminal::{Terminal, harmless, note};
 use kilo_client::{Client, ConfigWarning};
 use kilo_config::guard::ASKS;
+use kilo_protocol::fault::LOG_DAMAGED;
 
 /// Tells what the engine could not read, on standard error, and hands it back. An engine that does not know the question
 /// has nothing to tell.
@@ -18,6 +19,20 @@ pub async fn tell(client: &Client, cx: &Context) -> Vec<ConfigWarning> {
         note(&format!("{} {text}", paint.yellow("!")));
     }
     warnings
+}
+
+/// Tells what the log has lost, on standard error: a list that is empty because of that must not say "none yet" alone.
+pub async fn tell_damage(client: &Client, cx: &Context) {
+    let Ok(warnings) = client.config_warnings().await else {
+        return;
+    };
+    let paint = Terminal::of_stderr(&cx.env);
+    for warning in warnings {
+        if warning.message.starts_with(LOG_DAMAGED) {
+            let text = harmless(&format!("{}: {}", warning.path, warning.message));
+            note(&format!("{} {text}", paint.yellow("!")));
+        }
+    }
 }
 
 /// Whether one of them could have forbidden something, had it been read.
