@@ -82,6 +82,11 @@ pub struct SummarizeMessage(pub ModelRef, pub bool);
 #[rtype(result = "Result<Option<oneshot::Receiver<()>>, Fault>")]
 pub struct UndoMessage(pub Option<RevertTo>);
 
+/// Tells when the undo or redo that is under way is done; none when there is none.
+#[derive(Message)]
+#[rtype(result = "Option<oneshot::Receiver<()>>")]
+pub struct AfterUndo;
+
 /// A client's edit of what was said.
 #[derive(Message)]
 #[rtype(result = "Result<Pos, Fault>")]

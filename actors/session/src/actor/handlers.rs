@@ -4,11 +4,11 @@ use super::SessionActor;
 use crate::input::Input;
 use crate::machine::Refusal;
 use crate::message::{
-    Accepted, AnswerReceiver, AskMessage, ChangeHead, DrainMessage, EditMessage, InjectPanic, Note,
-    PromptMessage, QuestionMessage, Reception, ResumeMessage, SessionView, ShellMessage,
-    StreamOpened, SummarizeMessage, Take, UndoMessage, View, view_of,
+    Accepted, AfterUndo, AnswerReceiver, AskMessage, ChangeHead, DrainMessage, EditMessage,
+    InjectPanic, Note, PromptMessage, QuestionMessage, Reception, ResumeMessage, SessionView,
+    ShellMessage, StreamOpened, SummarizeMessage, Take, UndoMessage, View, view_of,
 };
-use crate::record::Record;
+use crate::record::{Record, Undo};
 use actix::prelude::*;
 use kilo_ports::store::Pos;
 use kilo_ports::tool::ToolError;
@@ -25,6 +25,14 @@ impl SessionActor {
         } else {
             Ok(())
         }
+    }
+
+    /// Waits for the end of the undo or redo that is under way.
+    fn wait_for_undo(&mut self) -> Option<oneshot::Receiver<()>> {
+        self.machine.state.undo.as_ref()?;
+        let (sender, receiver) = oneshot::channel();
+        self.undo_waiters.push(sender);
+        Some(receiver)
     }
 
     /// Waits for the answer to a prompt.
@@ -91,10 +99,8 @@ impl Handler<PromptMessage> for SessionActor {
         if self.machine.state.entry(&id).is_some() {
             return Ok(Reception::Accepted(self.known(&id, waits)));
         }
-        if self.machine.state.undo.is_some() {
-            let (sender, receiver) = oneshot::channel();
-            self.undo_waiters.push(sender);
-            return Ok(Reception::AfterUndo(receiver));
+        if let Some(over) = self.wait_for_undo() {
+            return Ok(Reception::AfterUndo(over));
         }
         if self.machine.state.queue.len() >= limits::QUEUE_MAX {
             return Err(Fault::unavailable(format!(
@@ -167,6 +173,15 @@ impl Handler<UndoMessage> for SessionActor {
 
     fn handle(&mut self, message: UndoMessage, ctx: &mut Self::Context) -> Self::Result {
         let _handling = Handling::of("UndoMessage");
+        let same = match (&self.machine.state.undo, &message.0) {
+            (Some(Undo::Back(at)), Some(to)) => at == to,
+            (Some(Undo::Forward), None) => true,
+            _ => false,
+        };
+        if same {
+            // A request that was sent twice, or whose first actor ended: it is under way.
+            return Ok(self.wait_for_undo());
+        }
         self.refuse_busy()?;
         let input = match message.0 {
             Some(to) if self.machine.state.entry(&to.message).is_none() => {
@@ -176,10 +191,16 @@ impl Handler<UndoMessage> for SessionActor {
             None if self.machine.state.info.revert.is_none() => return Ok(None),
             None => Input::Unrevert,
         };
-        let (sender, receiver) = oneshot::channel();
-        self.undo_waiters.push(sender);
         self.take(input, ctx)?;
-        Ok(Some(receiver))
+        Ok(self.wait_for_undo())
+    }
+}
+
+impl Handler<AfterUndo> for SessionActor {
+    type Result = Option<oneshot::Receiver<()>>;
+
+    fn handle(&mut self, _: AfterUndo, _: &mut Self::Context) -> Self::Result {
+        self.wait_for_undo()
     }
 }
 

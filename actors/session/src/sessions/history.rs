@@ -2,7 +2,7 @@
 
 use super::Sessions;
 use crate::machine::Edit;
-use crate::message::{EditMessage, Note, UndoMessage, View};
+use crate::message::{AfterUndo, EditMessage, Note, UndoMessage, View};
 use crate::prepare::is_plain_id;
 use crate::record::{Record, RevertTo};
 use crate::state::Entry;
@@ -10,7 +10,6 @@ use kilo_protocol::model::{Session, SessionTime, Tokens};
 use kilo_protocol::{Fault, MessageId, Millis, PartId, SessionId};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 impl Sessions {
     /// Edits a part or removes a part or a message.
@@ -153,30 +152,15 @@ impl Sessions {
             .actors
             .ask(session, || UndoMessage(to.clone()))
             .await??;
-        if let Some(moved) = moving
-            && moved.await.is_err()
-        {
-            // The actor ended; its successor does the move again.
-            self.settled(session).await?;
+        if let Some(moved) = moving {
+            let mut moved = Some(moved);
+            while let Some(waiting) = moved.take() {
+                if waiting.await.is_err() {
+                    // The actor ended; its successor does the move again.
+                    moved = self.actors.ask(session, || AfterUndo).await?;
+                }
+            }
         }
         self.info(session)
     }
-
-    /// Waits until an undo that a successor took over is done.
-    async fn settled(&self, session: &SessionId) -> Result<(), Fault> {
-        let until = tokio::time::Instant::now() + UNDO_TIMEOUT;
-        while self.actors.find(session).await.is_ok()
-            && self.core.ledger.activity().is_busy(session)
-        {
-            if tokio::time::Instant::now() > until {
-                return Err(Fault::unavailable("the undo still runs"));
-            }
-            tokio::time::sleep(UNDO_POLL).await;
-        }
-        Ok(())
-    }
 }
-
-/// How long a client waits for an undo whose first actor ended.
-const UNDO_TIMEOUT: Duration = Duration::from_secs(30);
-const UNDO_POLL: Duration = Duration::from_millis(20);

@@ -72,6 +72,19 @@ fn what_is_not_there_is_not_edited() {
 }
 
 #[test]
+fn todos_and_edited_files_of_an_older_turn_change_nothing() {
+    let mut bench = played("prompt 'one'\ntext 'ok'\nfinish\nprompt 'two'");
+    let (records, late) = (bench.log.len(), bench.stamp - 1);
+    bench.give(Input::Todos(late, Vec::new()));
+    bench.give(Input::FileEdited(late, "/a".into()));
+    assert_eq!(bench.log.len(), records);
+    let now = bench.stamp;
+    bench.give(Input::Todos(now, Vec::new()));
+    bench.give(Input::FileEdited(now, "/a".into()));
+    assert_eq!(bench.log.len(), records + 2);
+}
+
+#[test]
 fn a_prompt_or_command_that_comes_twice_changes_nothing_at_all() {
     let mut bench = played(RUNS);
     let prompt = bench.prompt_again("m1");
