@@ -39,13 +39,13 @@ pub fn processes() -> Vec<Process> {
     folder
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter_map(|pid| {
-            parse_stat(
-                pid,
-                &std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?,
-            )
-        })
+        .filter_map(process)
         .collect()
+}
+
+fn process(pid: i32) -> Option<Process> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    parse_stat(pid, &stat)
 }
 
 /// `PID (NAME) STATE PPID ...`; the name may hold anything, so fields count from its last parenthesis.
@@ -174,12 +174,13 @@ pub fn kill_marked(mark: Mark<'_>) {
 /// no init and not in this one's session can only be such an orphan. (Without [`crate::become_subreaper`] none comes.)
 pub fn kill_strays(is_init: impl Fn(i32) -> bool) {
     let own = rustix::process::getpid().as_raw_nonzero().get();
-    let Ok(session) = rustix::process::getsid(None) else {
+    // From the table and not from `getsid`: in a container the session's leader may be outside, and the number is 0 then,
+    // which is no process's number and which rustix therefore can't give.
+    let Some(this) = process(own) else {
         return;
     };
-    let session = session.as_raw_nonzero().get();
     kill_until_none(|process| {
-        process.parent == own && process.session != session && !is_init(process.pid)
+        process.parent == own && process.session != this.session && !is_init(process.pid)
     });
 }
 

@@ -149,6 +149,32 @@ async fn a_killed_init_takes_everything_along() {
     beside.wait().expect("gone");
 }
 
+/// In a container the leader of the daemon's session may be outside: the session's number is 0 there.
+#[test]
+fn in_a_process_namespace_it_takes_everything_along_too() {
+    let mut inside = Command::new("unshare");
+    inside.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
+    let allowed = Command::new("unshare")
+        .args(["--pid", "--fork", "--mount-proc", "true"])
+        .stderr(Stdio::null())
+        .status();
+    if !allowed.is_ok_and(|status| status.success()) {
+        eprintln!("not shown here: a namespace of processes is not allowed");
+        return;
+    }
+    let output = inside
+        .arg(std::env::current_exe().expect("this program"))
+        .args(["--exact", "a_killed_init_takes_everything_along"])
+        .output()
+        .expect("a run");
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 /// The owner of the next test: starts the escape artists and waits to be killed.
 #[tokio::test]
 #[ignore = "it is run as a child by the test below"]
