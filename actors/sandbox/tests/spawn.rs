@@ -140,16 +140,15 @@ async fn a_shell_in_a_terminal_controls_its_jobs() {
     let said = read_until(stdout, "$ ").await;
     assert!(!said.contains("no job control"), "{said}");
     // ^C goes to the job in front, not to the shell; ^Z stops it.
-    let sleep = format!("sleep {}\n", unique_seconds(20));
+    let seconds = unique_seconds(20);
+    let sleep = format!("sleep {seconds}\n");
     stdin.write_all(sleep.as_bytes()).await.expect("typed");
-    while processes_with(sleep.trim()).is_empty() && processes_with(&unique_seconds(20)).is_empty()
-    {
-        tokio::task::yield_now().await;
-    }
+    runs_in_front(&seconds).await;
     stdin.write_all(b"\x1a").await.expect("typed");
     read_until(stdout, "Stopped").await;
+    read_until(stdout, "$ ").await;
     stdin.write_all(b"fg\n").await.expect("typed");
-    read_until(stdout, "sleep").await;
+    runs_in_front(&seconds).await;
     stdin.write_all(b"\x03").await.expect("typed");
     read_until(stdout, "$ ").await;
     stdin
@@ -159,6 +158,23 @@ async fn a_shell_in_a_terminal_controls_its_jobs() {
     read_until(stdout, "after 130 ☃\r\n").await;
     stdin.write_all(b"\x04").await.expect("typed");
     assert_eq!(child.process.wait().await, Exit::Code(0));
+}
+
+/// Waits until the process with these seconds runs and its group is the one that the terminal's keys go to.
+async fn runs_in_front(seconds: &str) {
+    loop {
+        for pid in processes_with(seconds) {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let fields: Vec<&str> = stat.split_ascii_whitespace().collect();
+            if let [_, _, state, _, group, _, _, front, ..] = fields[..]
+                && state != "T"
+                && group == front
+            {
+                return;
+            }
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
