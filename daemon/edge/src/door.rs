@@ -74,7 +74,7 @@ impl Door {
     /// Makes the door of a server that listens on `addr`, under the name `host`.
     pub(crate) fn new(options: &EdgeOptions, host: &str, addr: SocketAddr) -> Self {
         Self(Arc::new(Rules {
-            hosts: Hosts::new(host, addr.ip(), &options.hosts),
+            hosts: Hosts::new(host, addr, &options.hosts),
             origins: Origins::new(&options.cors),
             keys: Keys::new(options),
             tickets: Tickets::default(),

@@ -49,7 +49,7 @@ pub(crate) fn refusal(refusal: Refusal) -> HttpResponse {
     tracing::debug!(?refusal, "the front door refused a request");
     let missing = match refusal {
         Refusal::Host => {
-            let message = "this server does not go by the name in Host";
+            let message = "this server does not go by the name in Host or in the request's target";
             return named(
                 StatusCode::MISDIRECTED_REQUEST,
                 "MisdirectedRequest",

@@ -128,14 +128,22 @@ fn a_target_that_names_a_foreign_host_is_refused_whatever_host_says() {
         assert_eq!(ask(&target, "localhost"), 421, "{target}");
         assert_eq!(ask(&target, authority), 421, "{target}");
     }
-    assert_eq!(
-        ask(&format!("http://localhost:1{HEALTH}"), "localhost"),
-        200
-    );
-    assert_eq!(
-        ask(&format!("http://localhost{HEALTH}"), "evil.example"),
-        421
-    );
+    let own = server.addr.port();
+    let here = format!("http://localhost:{own}{HEALTH}");
+    assert_eq!(ask(&here, "localhost"), 200);
+    assert_eq!(ask(&here, "evil.example"), 421);
+    for target in [
+        format!("http://localhost:{}{HEALTH}", own ^ 1),
+        format!("http://localhost{HEALTH}"),
+        format!("http://пример.example:{own}{HEALTH}"),
+        format!("//localhost:{own}{HEALTH}"),
+        format!("/\\evil.example{HEALTH}"),
+        "evil.example:80".to_owned(),
+    ] {
+        let refused = ask(&target, &format!("localhost:{own}"));
+        let expected = if target.is_ascii() { 421 } else { 400 };
+        assert_eq!(refused, expected, "{target}");
+    }
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! `Host`, `Origin` and CORS: what keeps web pages of others away.
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::uri::Authority;
 use actix_web::http::{Method, Uri};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The names under which this server may be addressed.
 pub(super) struct Hosts {
     names: Vec<String>,
-    bound: IpAddr,
+    bound: SocketAddr,
 }
 
 /// The origins whose pages may read replies.
@@ -30,10 +31,10 @@ pub(crate) struct Caller {
 
 impl Hosts {
     /// The local names, the bound host, and `more`.
-    pub fn new(host: &str, bound: IpAddr, more: &[String]) -> Self {
+    pub fn new(host: &str, bound: SocketAddr, more: &[String]) -> Self {
         let mut names = vec!["localhost".to_owned(), host.to_ascii_lowercase()];
         names.extend(more.iter().map(|name| name.to_ascii_lowercase()));
-        if bound.is_unspecified() {
+        if bound.ip().is_unspecified() {
             let uname = rustix::system::uname();
             let node = uname.nodename().to_string_lossy().to_ascii_lowercase();
             names.push(format!("{node}.local"));
@@ -42,18 +43,36 @@ impl Hosts {
         Self { names, bound }
     }
 
-    /// Gets the host that a request is for, if it is one of the names, with or without a port: `Host`, and where the
-    /// request's target names an authority (`GET http://host/path`), that one too.
+    /// Gets the host that a request is for, if it is one of the names: `Host`, with any port or none, since tunnels and
+    /// proxies have ports of their own. Where the request's target names an authority (`GET http://host/path`), that one
+    /// counts, and it has to be this server itself: who wrote it meant to reach exactly that.
     pub fn named<'a>(&self, target: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
         let mut fields = headers.get_all(header::HOST);
         let host = fields.next()?.to_str().ok()?;
         if fields.next().is_some() || !self.knows(host) {
             return None;
         }
+        if is_reference(target.path()) {
+            return None;
+        }
         match target.authority() {
             None => Some(host),
-            Some(authority) => self.knows(authority.as_str()).then_some(authority.as_str()),
+            Some(authority) => self.is_here(target).then_some(authority.as_str()),
         }
+    }
+
+    /// Tells whether the authority of a target is this server: one of its names, and its port.
+    fn is_here(&self, target: &Uri) -> bool {
+        let default = match target.scheme_str() {
+            Some("http") => Some(80),
+            Some("https") => Some(443),
+            // The form of CONNECT: `host:port` and nothing else.
+            None => None,
+            Some(_) => return false,
+        };
+        let authority = target.authority().map_or("", Authority::as_str);
+        let port = target.port_u16().or(default);
+        self.knows(authority) && port == Some(self.bound.port())
     }
 
     /// An address stands for itself, so no name server can turn it into ours: loopback ones are always good, and all
@@ -63,7 +82,8 @@ impl Hosts {
             return false;
         };
         if let Ok(ip) = name.parse::<IpAddr>() {
-            return ip.is_loopback() || ip == self.bound || self.bound.is_unspecified();
+            let bound = self.bound.ip();
+            return ip.is_loopback() || ip == bound || bound.is_unspecified();
         }
         self.names
             .iter()
@@ -128,6 +148,14 @@ fn is_own(origin: &str, host: &str) -> bool {
         .strip_prefix("http://")
         .or_else(|| origin.strip_prefix("https://"));
     scheme_cut.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+}
+
+/// Tells whether a path would be another server's address to whoever resolves it as browsers do (`//host`, `/\\host`).
+/// No path of ours begins so, and a proxy before us may already have taken it for that server's.
+fn is_reference(path: &str) -> bool {
+    let mut chars = path.chars();
+    let slash = |c: Option<char>| matches!(c, Some('/' | '\\'));
+    slash(chars.next()) && slash(chars.next())
 }
 
 /// Cuts `:port` and the brackets of an IPv6 address off; None if it is no host.

@@ -16,7 +16,7 @@ fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
 fn only_local_names_and_the_bound_one_are_hosts() {
     let hosts = Hosts::new(
         "box.lan",
-        "127.0.0.1".parse().unwrap(),
+        "127.0.0.1:4096".parse().unwrap(),
         &["Proxy.example".into()],
     );
     let named = [
@@ -56,8 +56,89 @@ fn only_local_names_and_the_bound_one_are_hosts() {
 }
 
 #[test]
+fn a_target_counts_for_itself_whatever_host_says() {
+    let hosts = Hosts::new("box.lan", "127.0.0.1:4096".parse().unwrap(), &[]);
+    let ours = [
+        "/session",
+        "/",
+        "/find?query=http://evil.example//x",
+        "/a//evil",
+        "*",
+        "http://127.0.0.1:4096/session",
+        "http://localhost:4096",
+        "HTTP://LOCALHOST:4096/session",
+        "http://BOX.lan:4096/session",
+        "http://[::1]:4096/session",
+        "https://localhost:4096/session",
+        "localhost:4096",
+    ];
+    let foreign = [
+        // another port, or the scheme's own
+        "http://127.0.0.1:4097/session",
+        "http://127.0.0.1/session",
+        "http://127.0.0.1:80/session",
+        "https://localhost/session",
+        "http://[::1]:1/session",
+        "http://[::1]/session",
+        "http://127.0.0.1:/session",
+        "http://127.0.0.1:69632/session",
+        // another host
+        "http://evil.example:4096/session",
+        "HTTP://EVIL.EXAMPLE:4096/session",
+        "http://localhost.:4096/session",
+        "http://localhost.evil.example:4096/session",
+        "http://xn--e1afmkfd.example:4096/session",
+        "http://[2001:db8::1]:4096/session",
+        "http://[::ffff:127.0.0.1]:4096/session",
+        "http://2130706433:4096/session",
+        "http://0x7f.1:4096/session",
+        // user information
+        "http://user@localhost:4096/session",
+        "http://user:word@127.0.0.1:4096/session",
+        "http://localhost:4096@evil.example/session",
+        "http://@localhost:4096/session",
+        // other schemes
+        "ftp://localhost:4096/session",
+        "ws://localhost:4096/ws",
+        // the form of CONNECT
+        "evil.example:4096",
+        "evil.example",
+        "localhost:1",
+        "localhost",
+        // a reference without a scheme
+        "//evil.example/session",
+        "//localhost:4096/session",
+        "///session",
+        "//",
+        "/\\evil.example/session",
+        "/\\/evil.example",
+        "http://127.0.0.1:4096//evil.example/session",
+    ];
+    let good = headers(&[("host", "127.0.0.1:4096")]);
+    let named = |target: &str| {
+        target
+            .parse::<Uri>()
+            .map(|uri| hosts.named(&uri, &good).is_some())
+    };
+    for target in ours {
+        assert_eq!(named(target).ok(), Some(true), "{target}");
+    }
+    for target in foreign {
+        // What is no target at all never comes so far: actix answers it with 400.
+        assert_ne!(named(target).ok(), Some(true), "{target}");
+    }
+    for target in [
+        "http://пример.example:4096/",
+        "http://loc\u{ff41}lhost:4096/",
+        "\\\\evil/x",
+    ] {
+        assert!(named(target).is_err(), "{target}");
+    }
+}
+
+#[test]
 fn a_server_on_all_addresses_takes_any_address_but_no_foreign_name() {
-    let hosts = Hosts::new("0.0.0.0", "0.0.0.0".parse().unwrap(), &[]);
+    let hosts = Hosts::new("0.0.0.0", "0.0.0.0:4096".parse().unwrap(), &[]);
     assert!(hosts.knows("192.168.1.5:4096"));
     assert!(!hosts.knows("evil.example:4096"));
 }
