@@ -5,14 +5,11 @@
 
 mod schema;
 
-use crate::endpoints::{self, Operation};
-use crate::shapes;
+use crate::endpoints::Operation;
 use crate::{Fault, FaultKind};
 use schema::Schema;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use std::collections::HashMap;
-use std::sync::{LazyLock, OnceLock};
+use std::sync::OnceLock;
 
 /// The longest name: ids, agents, models, providers, languages, types.
 pub const NAME_BYTES_MAX: usize = 256;
@@ -76,65 +73,54 @@ impl From<Misfit> for Fault {
     }
 }
 
-/// A schema that is read when it is first used.
-struct Lazy {
-    text: &'static RawValue,
+/// A schema, as text until it is first used: most of a daemon's life needs a few of them.
+struct Row {
+    name: &'static str,
+    text: &'static str,
     schema: OnceLock<Option<Schema>>,
 }
 
-impl Lazy {
-    fn of(text: &'static RawValue) -> Self {
+impl Row {
+    const fn new(name: &'static str, text: &'static str) -> Self {
         Self {
+            name,
             text,
             schema: OnceLock::new(),
         }
     }
 
     fn get(&self) -> Option<&Schema> {
-        let read = || serde_json::from_str(self.text.get()).ok();
-        self.schema.get_or_init(read).as_ref()
+        self.schema.get_or_init(|| self.read()).as_ref()
+    }
+
+    fn read(&self) -> Option<Schema> {
+        let mut schema: Schema = serde_json::from_str(self.text).ok()?;
+        for (_, field) in OPTIONAL.iter().filter(|(id, _)| *id == self.name) {
+            schema.make_optional(field);
+        }
+        for (_, field) in WIDER.iter().filter(|(id, _)| *id == self.name) {
+            schema.leave_out(field);
+        }
+        Some(schema)
     }
 }
 
-/// What bodies are made of, by name.
-static NAMED: LazyLock<HashMap<&'static str, Lazy>> = LazyLock::new(|| {
-    let file = shapes::of("bodies");
-    let schemas = file.into_iter().flat_map(|file| &file.schemas);
-    schemas
-        .map(|(name, text)| (*name, Lazy::of(text)))
-        .collect()
-});
+// `BODIES`: the bodies by operation id; `NAMED`: what they are made of, by name. Both sorted, made by `build.rs`.
+include!(concat!(env!("OUT_DIR"), "/bodies.rs"));
 
-/// The bodies, by operation id; each has a place, so that asking for one reads no other.
-static BODIES: LazyLock<HashMap<&'static str, OnceLock<Option<Schema>>>> = LazyLock::new(|| {
-    endpoints::all()
-        .map(|operation| (operation.id, OnceLock::new()))
-        .collect()
-});
+fn find(rows: &'static [Row], name: &str) -> Option<&'static Schema> {
+    let index = rows.binary_search_by(|row| row.name.cmp(name)).ok()?;
+    rows[index].get()
+}
 
 /// Looks a schema up by the end of its reference.
 fn named(name: &str) -> Option<&'static Schema> {
-    NAMED.get(name)?.get()
+    find(&NAMED, name)
 }
 
 /// The shape of an operation's body; none if it takes none.
 fn body(operation: &Operation) -> Option<&'static Schema> {
-    let place = BODIES.get(operation.id)?;
-    place.get_or_init(|| read_body(operation.id)).as_ref()
-}
-
-fn read_body(id: &str) -> Option<Schema> {
-    let table = endpoints::tables().find(|(_, rows)| rows.iter().any(|row| row.id == id))?;
-    let text = shapes::of(table.0)?.operations.get(id)?;
-    let operation: schema::Shapes = serde_json::from_str(text.get()).ok()?;
-    let mut body = operation.body()?;
-    for (_, field) in OPTIONAL.iter().filter(|(optional, _)| *optional == id) {
-        body.make_optional(field);
-    }
-    for (_, field) in WIDER.iter().filter(|(wider, _)| *wider == id) {
-        body.leave_out(field);
-    }
-    Some(body)
+    find(&BODIES, operation.id)
 }
 
 /// Holds a body against the contract.

@@ -2,8 +2,8 @@
 //! what request bodies are made of, `shared.json` with what several tables' answers are made of.
 //!
 //! Each is `{operations: {ID: {parameters, requestBody?, responses, …}}, schemas: {NAME: schema}}`, without any prose.
-//! They are read one level deep, file by file, when they are first asked for: most of a daemon's life needs a few
-//! kilobytes of them.
+//! Only the document asks for them; it reads them one level deep. What requests are checked against is cut out of them
+//! when the program is built (`build.rs`).
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -26,7 +26,7 @@ pub(crate) type Source = LazyLock<Result<File, serde_json::Error>>;
 
 macro_rules! sources {
     ($($name:literal),* $(,)?) => {
-        [$(($name, LazyLock::new(|| serde_json::from_str(include_str!(concat!("../shapes/", $name, ".json")))))),*]
+        [$(($name, LazyLock::new(|| serde_json::from_str(include_str!(concat!(env!("OUT_DIR"), "/", $name, ".json")))))),*]
     };
 }
 
@@ -57,6 +57,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Source> {
 }
 
 /// The file of a table, or one of the two others.
+#[cfg(test)]
 pub(crate) fn of(name: &str) -> Option<&'static File> {
     let (_, source) = SOURCES.iter().find(|(known, _)| *known == name)?;
     source.as_ref().ok()

@@ -5,31 +5,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The shapes of an operation, as far as its body goes.
-#[derive(Deserialize)]
-pub(super) struct Shapes {
-    #[serde(rename = "requestBody")]
-    request_body: Option<RequestBody>,
-}
-
-#[derive(Deserialize)]
-struct RequestBody {
-    content: BTreeMap<String, Media>,
-}
-
-#[derive(Deserialize)]
-struct Media {
-    schema: Schema,
-}
-
-impl Shapes {
-    /// The schema of the JSON body.
-    pub fn body(self) -> Option<Schema> {
-        let mut content = self.request_body?.content;
-        content.remove("application/json").map(|media| media.schema)
-    }
-}
-
 /// A schema; without any word it lets everything pass.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

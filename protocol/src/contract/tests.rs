@@ -141,3 +141,20 @@ fn what_a_client_shows_comes_with_the_viewer() {
     let many = json!({"viewer": viewer(uuid), "attached": [], "visible": vec!["ses_1"; 200]});
     assert!(said("session.viewed", many).is_some());
 }
+
+#[test]
+fn every_schema_that_the_program_carries_can_be_read() {
+    for row in super::BODIES.iter().chain(&super::NAMED) {
+        assert!(row.get().is_some(), "{}", row.name);
+    }
+}
+
+/// The tables are searched by halves.
+#[test]
+fn every_schema_is_found_by_its_name() {
+    for rows in [&super::BODIES[..], &super::NAMED] {
+        for row in rows {
+            assert!(super::find(rows, row.name).is_some(), "{}", row.name);
+        }
+    }
+}
