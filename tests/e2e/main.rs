@@ -11,6 +11,7 @@ mod door;
 mod folder;
 mod keys;
 mod old_folder;
+mod parent;
 mod permissions;
 mod real_model;
 mod resume;

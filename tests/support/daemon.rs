@@ -252,14 +252,24 @@ impl Daemon {
     /// Asks it to end; answers its status.
     pub fn stop(mut self) -> Option<i32> {
         self.signal(Signal::TERM);
-        let deadline = Instant::now() + STOP_MAX;
-        while Instant::now() < deadline {
+        match self.wait(STOP_MAX) {
+            Some(code) => code,
+            None => panic!("the daemon did not end within {STOP_MAX:?}: {}", self.log()),
+        }
+    }
+
+    /// Waits at most `bound` for an end of its own; answers its status then.
+    pub fn wait(&mut self, bound: Duration) -> Option<Option<i32>> {
+        let deadline = Instant::now() + bound;
+        loop {
             if let Some(status) = self.child.try_wait().expect("a state") {
-                return status.code();
+                return Some(status.code());
+            }
+            if Instant::now() >= deadline {
+                return None;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        panic!("the daemon did not end within {STOP_MAX:?}: {}", self.log());
     }
 
     fn signal(&self, signal: Signal) {
