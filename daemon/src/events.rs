@@ -7,6 +7,7 @@ use kilo_ports::store::StoreError;
 use kilo_protocol::Frame;
 use kilo_runtime::{Received, Subscription, limits};
 use kilo_session::Engine;
+use kilo_session::catch_up::CatchUp;
 use serde_json::json;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -49,6 +50,8 @@ pub struct Follower {
     sent: u64,
     /// Records between `sent` and here are to be read from the log.
     behind: Option<u64>,
+    /// The reading of them that is under way.
+    reading: Option<CatchUp>,
     ready: VecDeque<Bytes>,
     heartbeat: Interval,
     ended: bool,
@@ -75,6 +78,7 @@ impl Follower {
             subscription,
             sent: newest,
             behind: None,
+            reading: None,
             ready: VecDeque::new(),
             heartbeat: interval_at(Instant::now() + HEARTBEAT, HEARTBEAT),
             ended: false,
@@ -210,17 +214,25 @@ impl Follower {
     async fn catch_up(&mut self, target: u64) {
         let (engine, after) = (Arc::clone(&self.engine), self.sent);
         let framing = Arc::clone(&self.framing);
+        let mut reading = match self.reading.take() {
+            Some(reading) => reading,
+            None => engine.queries().catch_up(),
+        };
         let read = self
             .handle
-            .spawn_blocking(move || missed(&engine, &framing, after, target))
+            .spawn_blocking(move || {
+                let missed = missed(&engine, &mut reading, &framing, after, target)?;
+                Ok::<_, StoreError>(missed.map(|missed| (missed, reading)))
+            })
             .await;
         match read {
-            Ok(Ok(Some(missed))) => {
+            Ok(Ok(Some((missed, reading)))) => {
                 self.greet(true);
                 self.ready.extend(missed.frames);
                 self.sent = missed.up_to;
-                if self.sent >= target {
-                    self.behind = None;
+                match self.sent >= target {
+                    true => self.behind = None,
+                    false => self.reading = Some(reading),
                 }
             }
             // What is missing cannot be shown any more. Whoever goes on without it has to know.
@@ -255,6 +267,7 @@ struct Missed {
 /// Reads what lies behind `after`, [`CATCH_UP_BYTES`] or a little more of it, up to `target`; none if nothing is there.
 fn missed(
     engine: &Engine,
+    reading: &mut CatchUp,
     framing: &Framing,
     after: u64,
     target: u64,
@@ -280,7 +293,11 @@ fn missed(
             missed.up_to = target;
             break;
         }
-        for frame in engine.queries().frames_of(&record) {
+        let shown = match reading.parse(&record) {
+            Some(logged) => reading.frames(&record, &logged)?,
+            None => Vec::new(),
+        };
+        for frame in shown {
             if let Some(framed) = framing.framed(&frame) {
                 bytes += framed.len();
                 missed.frames.push(framed);

@@ -169,11 +169,8 @@ impl SessionActor {
     }
 
     fn append(&mut self, records: &[Logged], now: Millis) -> Result<(), StoreError> {
-        let state = &self.machine.state;
-        let written =
-            self.core
-                .ledger
-                .append(&self.address, &state.info, state.is_busy(), records, now)?;
+        let ledger = &self.core.ledger;
+        let written = ledger.append(&self.address, &self.machine.state, records, now)?;
         for logged in records {
             self.note(logged);
         }

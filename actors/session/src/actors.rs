@@ -236,9 +236,7 @@ fn close(core: &Core, mut recovered: Recovered) -> Result<Beginning, Fault> {
         let state = &recovered.machine.state;
         let address = Address::of(&state.info);
         let now = core.now();
-        let written = core
-            .ledger
-            .append(&address, &state.info, state.is_busy(), &records, now)?;
+        let written = core.ledger.append(&address, state, &records, now)?;
         crate::effects::sync_soon(core, written.appended.last_pos);
         recovered.next_seq = written.appended.first_seq + records.len() as u64;
         recovered.tail_bytes += written.bytes;

@@ -127,6 +127,7 @@ pub fn apply(state: &mut State, logged: &Logged) {
         }
         Record::TodosChanged(todos) => state.todos = todos.clone(),
         Record::DiffChanged(diff) => state.diff = diff.clone(),
+        Record::DiffMerged(merge) => merge.apply(&mut state.diff),
         Record::NetworkAsked(request) => state.network = Some(request.as_ref().clone()),
         Record::NetworkAnswered(..) => state.network = None,
         Record::FilesChanged(message, files) => {

@@ -92,8 +92,8 @@ pub enum Input {
     FileEdited(Stamp, PathBuf),
     /// The small model made a title.
     Title(String),
-    /// What the turn of this prompt, and the session as a whole, changed.
-    Diff(MessageId, Vec<FileDiff>, Vec<FileDiff>),
+    /// What the turn of this prompt, and the session as a whole, changed; none where that could not be told.
+    Diff(MessageId, Option<Vec<FileDiff>>, Option<Vec<FileDiff>>),
     /// A client waits for the queue to empty.
     Drain(String),
     /// A client's order to hide what came from here on, and to undo it in the files.

@@ -5,6 +5,7 @@ use crate::activity::Activity;
 use crate::catalog::{Catalog, head_bytes};
 use crate::project::{Address, frames};
 use crate::record::{FORMAT, Logged, Record};
+use crate::state::State;
 use bytes::Bytes;
 use kilo_ports::store::{Appended, Entry, RecordKind, Store, StoreError};
 use kilo_protocol::model::Session;
@@ -70,18 +71,17 @@ impl Ledger {
         &self.ids
     }
 
-    /// Appends a session's records. `info` and `open` are the head and whether a turn or undo is open, after them.
+    /// Appends a session's records, all of one decision. `after` is the session as they leave it.
     pub(crate) fn append(
         &self,
         address: &Address,
-        info: &Session,
-        open: bool,
+        after: &State,
         records: &[Logged],
         now: Millis,
     ) -> Result<Written, StoreError> {
         let outgoing: Vec<Outgoing> = records
             .iter()
-            .map(|logged| outgoing(address, info, open, logged))
+            .map(|logged| outgoing(address, after, logged))
             .collect();
         let bytes = outgoing.iter().map(|out| out.entry.body.len() as u64).sum();
         let appended = self.journal.append(&address.session, now, outgoing, || {
@@ -105,20 +105,11 @@ impl Ledger {
         let logged = Logged {
             event: self.ids.event(now),
             sync: None,
-            record: Record::SessionDeleted(Box::new(info)),
+            record: Record::SessionDeleted(Box::new(info.clone())),
         };
-        let entry = Entry {
-            kind: RecordKind::Plain,
-            format: FORMAT,
-            body: body(&logged),
-            head: None,
-        };
+        let outgoing = outgoing(&address, &State::new(info), &logged);
         self.store().delete(&address.session, now)?;
         self.catalog.remove(&address.session);
-        let outgoing = Outgoing {
-            entry,
-            frames: frames(&address, &logged),
-        };
         let daemon = SessionId::from_wire(DAEMON_SEQUENCE);
         self.journal.append(&daemon, now, vec![outgoing], || {})?;
         Ok(())
@@ -152,13 +143,14 @@ fn body(logged: &Logged) -> Bytes {
 }
 
 /// What is stored and shown of a record.
-fn outgoing(address: &Address, info: &Session, open: bool, logged: &Logged) -> Outgoing {
+fn outgoing(address: &Address, after: &State, logged: &Logged) -> Outgoing {
+    let open = after.is_busy();
     let (kind, head) = match &logged.record {
         Record::SessionCreated(info) | Record::SessionUpdated(info) => {
             (RecordKind::Head, Some(head_bytes(info, open)))
         }
         // The head says "open" to whoever reads it after a crash; clients hear nothing of it.
-        Record::UndoBegan(_) => (RecordKind::Head, Some(head_bytes(info, open))),
+        Record::UndoBegan(_) => (RecordKind::Head, Some(head_bytes(&after.info, open))),
         Record::PartDelta(_) => (RecordKind::Transient, None),
         record if record.running_call().is_some() => (RecordKind::Transient, None),
         _ => (RecordKind::Plain, None),
@@ -170,6 +162,6 @@ fn outgoing(address: &Address, info: &Session, open: bool, logged: &Logged) -> O
             body: body(logged),
             head,
         },
-        frames: frames(address, logged),
+        frames: frames(address, after, logged),
     }
 }

@@ -10,6 +10,7 @@ pub mod apply;
 pub mod approvals;
 mod brief;
 pub mod catalog;
+pub mod catch_up;
 pub mod conversation;
 pub mod core;
 mod effects;

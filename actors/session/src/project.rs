@@ -5,13 +5,14 @@
 
 use crate::brief;
 use crate::record::{Logged, Record};
+use crate::state::State;
 use bytes::Bytes;
 use kilo_protocol::event::{
     Diff, Drained, Event, Failure, FileEdited, MessageGone, MessageInfo, PartDelta, PartGone,
     PartInfo, PermissionReplied, QuestionClosed, QuestionReplied, Queue, SessionInfo, SessionOnly,
     StatusInfo, Todos, TurnClosed,
 };
-use kilo_protocol::model::Session;
+use kilo_protocol::model::{FileDiff, Session};
 use kilo_protocol::{Frame, ProjectId, QuestionId, SessionId};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -41,9 +42,21 @@ impl Address {
     }
 }
 
+/// What is known of a session behind a record. Some records say only what changed; their events show the whole.
+pub trait Known {
+    /// What the session changed in its files.
+    fn diff(&self) -> &[FileDiff];
+}
+
+impl Known for State {
+    fn diff(&self) -> &[FileDiff] {
+        &self.diff
+    }
+}
+
 /// The frames of a record, without positions; empty for what is not on the wire.
-pub fn frames(address: &Address, logged: &Logged) -> Vec<Frame> {
-    let Some(event) = event(address, &logged.record) else {
+pub fn frames(address: &Address, known: &dyn Known, logged: &Logged) -> Vec<Frame> {
+    let Some(event) = event(address, known, &logged.record) else {
         return Vec::new();
     };
     let (json, properties) = plain(logged, &event);
@@ -106,7 +119,7 @@ fn mirror(
 }
 
 /// What a record tells clients.
-fn event<'a>(address: &'a Address, record: &'a Record) -> Option<Event<'a>> {
+fn event<'a>(address: &'a Address, known: &'a dyn Known, record: &'a Record) -> Option<Event<'a>> {
     let session_id = || Cow::Borrowed(&address.session);
     let head = |info: &'a Session| SessionInfo {
         session_id: session_id(),
@@ -191,6 +204,10 @@ fn event<'a>(address: &'a Address, record: &'a Record) -> Option<Event<'a>> {
             session_id: session_id(),
             diff: diff.into(),
         }),
+        Record::DiffMerged(_) => Event::DiffChanged(Diff {
+            session_id: session_id(),
+            diff: known.diff().into(),
+        }),
         Record::NetworkAsked(request) => Event::NetworkAsked(Cow::Borrowed(request)),
         Record::NetworkAnswered(id, true) => Event::NetworkReplied(closed(id)),
         Record::NetworkAnswered(id, false) => Event::NetworkRejected(closed(id)),
@@ -240,7 +257,8 @@ mod tests {
             sync,
             record,
         };
-        let texts = frames(&address(), &logged).into_iter();
+        let state = State::new(samples::session(5));
+        let texts = frames(&address(), &state, &logged).into_iter();
         texts
             .map(|frame| String::from_utf8(frame.json.to_vec()).expect("text"))
             .collect()

@@ -2,15 +2,13 @@
 
 use crate::actors::Actors;
 use crate::catalog::Filter;
+use crate::catch_up::CatchUp;
 use crate::core::Core;
 use crate::message::{SessionView, View, view_of};
-use crate::project::{Address, frames};
-use crate::record::{Logged, Record};
 use crate::state::Entry;
 use bytes::Bytes;
-use kilo_ports::store::{Stored, Unreadable};
 use kilo_protocol::model::{MessageWithParts, Session, Status};
-use kilo_protocol::{Fault, FaultKind, Frame, SessionId};
+use kilo_protocol::{Fault, FaultKind, SessionId};
 use std::sync::Arc;
 
 /// The reads.
@@ -78,35 +76,9 @@ impl Queries {
             .collect()
     }
 
-    /// The frames of a stored record, for a client that catches up.
-    pub fn frames_of(&self, stored: &Stored) -> Vec<Frame> {
-        let logged: Logged = match serde_json::from_slice(&stored.body) {
-            Ok(logged) => logged,
-            Err(error) => {
-                let store = self.core.ledger.store();
-                let what = Unreadable::Record(stored.pos);
-                store.report(&stored.session, what, &error.to_string());
-                return Vec::new();
-            }
-        };
-        let address = match &logged.record {
-            Record::SessionDeleted(info) => Address::of(info),
-            _ => {
-                let Some(listed) = self.core.ledger.catalog().get(&stored.session) else {
-                    return Vec::new();
-                };
-                Address {
-                    session: stored.session.clone(),
-                    directory: listed.directory,
-                    project: listed.project,
-                }
-            }
-        };
-        let mut frames = frames(&address, &logged);
-        if let Some(last) = frames.last_mut() {
-            last.pos = Some(stored.pos);
-        }
-        frames
+    /// Begins a reading of the log, for a client that was away.
+    pub fn catch_up(&self) -> CatchUp {
+        CatchUp::new(Arc::clone(&self.core))
     }
 }
 

@@ -10,10 +10,12 @@ use kilo_protocol::model::{
 };
 use kilo_protocol::{CallId, EventId, MessageId, Millis, PartId, PermissionId, QuestionId};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
-/// The format of the records that are written now. Those of format 0 came before there were numbers and look the same.
-pub const FORMAT: u16 = 1;
+/// The format of the records that are written now. Those of format 0 came before there were numbers; 1 has the whole diff,
+/// and a running call with all it showed, each time anew. All of them are read.
+pub const FORMAT: u16 = 2;
 
 /// A record with the event id that it has on the wire.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,9 +95,12 @@ pub enum Record {
     /// The todo list was replaced.
     #[serde(rename = "todos")]
     TodosChanged(Vec<Todo>),
-    /// What the session changed in its files so far.
+    /// What the session changed in its files so far, all of it: only read, of logs from before `DiffMerged`.
     #[serde(rename = "diff")]
     DiffChanged(Vec<FileDiff>),
+    /// Where what the session changed in its files differs from what was known so far.
+    #[serde(rename = "diff+")]
+    DiffMerged(DiffMerge),
     /// The provider cannot be reached.
     #[serde(rename = "net")]
     NetworkAsked(Box<NetworkRequest>),
@@ -127,6 +132,47 @@ pub enum Record {
     /// The session is gone. Kept in the daemon's own sequence, since the session's is deleted.
     #[serde(rename = "gone")]
     SessionDeleted(Box<Session>),
+}
+
+/// What came to a session's diff, file by file: a turn costs what it changed, not what the session did before it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DiffMerge {
+    /// Files with their whole change since the session began, in place of what was known of them.
+    #[serde(rename = "c", default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<FileDiff>,
+    /// Names of files that are as they were before the session.
+    #[serde(rename = "g", default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<String>,
+}
+
+impl DiffMerge {
+    /// What leads from one diff to another. Both list each file once.
+    pub fn between(old: &[FileDiff], new: &[FileDiff]) -> Self {
+        let known: HashMap<&str, &FileDiff> = old.iter().map(|f| (f.file.as_str(), f)).collect();
+        let left: HashSet<&str> = new.iter().map(|file| file.file.as_str()).collect();
+        let is_new = |file: &&FileDiff| known.get(file.file.as_str()) != Some(file);
+        let names = old.iter().map(|file| &file.file);
+        Self {
+            changed: new.iter().filter(is_new).cloned().collect(),
+            gone: names
+                .filter(|name| !left.contains(name.as_str()))
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// Merges it into the diff that was known, which is in the order of its files' names then.
+    pub fn apply(&self, diff: &mut Vec<FileDiff>) {
+        let mut files: BTreeMap<String, FileDiff> = std::mem::take(diff)
+            .into_iter()
+            .chain(self.changed.iter().cloned())
+            .map(|file| (file.file.clone(), file))
+            .collect();
+        for name in &self.gone {
+            files.remove(name);
+        }
+        *diff = files.into_values().collect();
+    }
 }
 
 /// Text that was added to a part.

@@ -10,6 +10,7 @@ use crate::input::Input;
 use crate::message::{ChangeHead, DrainMessage, HeadChange, InjectPanic, Take};
 use crate::project::Address;
 use crate::record::{Logged, Record};
+use crate::state::State;
 use kilo_protocol::model::{Rule, Session, SessionModel, SessionTime, Tokens};
 use kilo_protocol::{Fault, Millis, SessionId, clock};
 use kilo_runtime::limits;
@@ -111,7 +112,8 @@ impl Sessions {
                 }
             })
             .collect();
-        ledger.append(&Address::of(info), info, false, &logged, now)?;
+        let begun = State::new(info.clone());
+        ledger.append(&Address::of(info), &begun, &logged, now)?;
         Ok(())
     }
 

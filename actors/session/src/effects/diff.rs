@@ -32,17 +32,15 @@ pub(crate) fn make_diff(scope: Scope, state: &State, prompt: MessageId) {
     });
 }
 
-/// What changes came to in all; nothing where that cannot be told.
-async fn diff_of(core: &Core, directory: &Path, changes: &[StepChanges]) -> Vec<FileDiff> {
+/// What changes came to in all; none where that cannot be told, which is not the same as no change.
+async fn diff_of(core: &Core, directory: &Path, changes: &[StepChanges]) -> Option<Vec<FileDiff>> {
     let files = changes.iter().flat_map(|change| &change.files).cloned();
     let files: Vec<FileChange> = files.collect();
     if files.is_empty() {
-        return Vec::new();
+        return Some(Vec::new());
     }
     let checkpoints = &core.ports.checkpoints;
     let diff = checkpoints.diff_of(directory.to_path_buf(), files).await;
-    diff.unwrap_or_else(|error| {
-        tracing::warn!(%error, "diff of a turn failed");
-        Vec::new()
-    })
+    diff.inspect_err(|error| tracing::warn!(%error, "diff of a turn failed"))
+        .ok()
 }

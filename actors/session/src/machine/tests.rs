@@ -11,6 +11,7 @@ mod compaction;
 mod crash;
 mod edits;
 mod endings;
+mod growth;
 mod late;
 mod queue;
 mod script;

@@ -2,11 +2,11 @@
 
 use super::{Cx, Machine, Run};
 use crate::input::{Effect, Prompt};
-use crate::record::{CloseReason, Record, TurnHead, TurnKind};
+use crate::record::{CloseReason, DiffMerge, Record, TurnHead, TurnKind};
 use kilo_protocol::MessageId;
 use kilo_protocol::model::{
-    CompactionPart, Created, Message, ModelRef, PartBody, SessionModel, Status, TurnError,
-    UserMessage,
+    CompactionPart, Created, DiffSummary, FileDiff, Message, MessageSummary, ModelRef, PartBody,
+    SessionModel, Status, TurnError, UserMessage,
 };
 
 impl Machine {
@@ -347,26 +347,31 @@ impl Machine {
         }
     }
 
+    /// What cannot be told stays as it was known.
     pub(super) fn diff(
         &mut self,
         cx: &mut Cx,
         prompt: &MessageId,
-        turn: Vec<kilo_protocol::model::FileDiff>,
-        session: Vec<kilo_protocol::model::FileDiff>,
+        turn: Option<Vec<FileDiff>>,
+        session: Option<Vec<FileDiff>>,
     ) {
-        let summary = kilo_protocol::model::DiffSummary {
-            additions: session.iter().map(|file| file.additions).sum(),
-            deletions: session.iter().map(|file| file.deletions).sum(),
-            files: session.len() as u64,
-        };
-        cx.head(&mut self.state, |info| info.summary = Some(summary));
-        cx.record(&mut self.state, Record::DiffChanged(session));
+        if let Some(session) = session {
+            let summary = DiffSummary {
+                additions: session.iter().map(|file| file.additions).sum(),
+                deletions: session.iter().map(|file| file.deletions).sum(),
+                files: session.len() as u64,
+            };
+            cx.head(&mut self.state, |info| info.summary = Some(summary));
+            let merge = DiffMerge::between(&self.state.diff, &session);
+            cx.record(&mut self.state, Record::DiffMerged(merge));
+        }
+        let Some(diffs) = turn else { return };
         let Some(user) = self.state.entry(prompt).and_then(|entry| entry.info.user()) else {
             return;
         };
         let mut user = user.clone();
-        user.summary = Some(kilo_protocol::model::MessageSummary {
-            diffs: turn,
+        user.summary = Some(MessageSummary {
+            diffs,
             ..Default::default()
         });
         cx.record(

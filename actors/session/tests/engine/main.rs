@@ -2,6 +2,7 @@
 //! the store and the checkpoints are fakes that a test holds in its hands.
 
 mod calls;
+mod catch_up;
 #[path = "../simulation/chance.rs"]
 mod chance;
 mod endings;

@@ -5,7 +5,7 @@ use crate::host::{Heard, Job, Phase};
 use crate::provider::{Stream, model};
 use crate::rules::rule;
 use kilo_ports::tool::{Access, ToolError};
-use kilo_protocol::model::{Action, ModelRef, Rule, Session, SessionTime, Tokens};
+use kilo_protocol::model::{Action, FileDiff, ModelRef, Rule, Session, SessionTime, Tokens};
 use kilo_protocol::{IdSource, MessageId, Millis, PermissionId, QuestionId, SessionId};
 use kilo_session::apply::{apply, fold};
 use kilo_session::input::{Effect, FilesMoved, Input, ModelCall, Opened, Stamp};
@@ -523,7 +523,10 @@ impl World {
             Effect::TurnEnded(prompt) => {
                 self.waiting.remove(&prompt);
             }
-            Effect::MakeDiff(prompt) => self.mail.push(Input::Diff(prompt, Vec::new(), Vec::new())),
+            Effect::MakeDiff(prompt) => {
+                let (turn, session) = (self.some_diff(), self.some_diff());
+                self.mail.push(Input::Diff(prompt, turn, session));
+            }
             Effect::MakeTitle => self.mail.push(Input::Title("A title".into())),
             Effect::MoveFiles(stamp, _) => self.mail.push(Input::FilesMoved(
                 stamp,
@@ -537,6 +540,26 @@ impl World {
             // The rules count from the user's answer on; see `answer_requests`.
             Effect::SaveRules(_) | Effect::AbortChildren => {}
         }
+    }
+
+    /// Some of a few files, each with one of a few changes; none where it failed.
+    fn some_diff(&mut self) -> Option<Vec<FileDiff>> {
+        if self.chance.percent(20) {
+            return None;
+        }
+        let mut files = Vec::new();
+        for name in ["a", "b", "c/d", "e"] {
+            if self.chance.percent(60) {
+                files.push(FileDiff {
+                    file: name.into(),
+                    patch: String::new(),
+                    additions: self.chance.below(3) as u64,
+                    deletions: 0,
+                    status: None,
+                });
+            }
+        }
+        Some(files)
     }
 
     /// Some of a stream that was stopped may still be under way.

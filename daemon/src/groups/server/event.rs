@@ -5,7 +5,6 @@ use crate::daemon::Daemon;
 use crate::events::{Follower, Form, Scope};
 use kilo_edge::{Reply, Request};
 use kilo_protocol::requests::History;
-use kilo_session::record::Logged;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -47,6 +46,7 @@ pub(super) async fn history(daemon: Arc<Daemon>, request: Request) -> Answer {
     let engine = daemon.engine().await?;
     let events = daemon
         .blocking(move || {
+            let mut catch_up = engine.queries().catch_up();
             let mut events = Vec::new();
             let (mut after, mut bytes) = (0, 0);
             loop {
@@ -56,7 +56,7 @@ pub(super) async fn history(daemon: Arc<Daemon>, request: Request) -> Answer {
                 };
                 after = last.pos;
                 for record in &records {
-                    let Ok(logged) = serde_json::from_slice::<Logged>(&record.body) else {
+                    let Some(logged) = catch_up.parse(record) else {
                         continue;
                     };
                     let Some(seq) = logged.sync else { continue };
@@ -64,15 +64,17 @@ pub(super) async fn history(daemon: Arc<Daemon>, request: Request) -> Answer {
                     if known.is_some_and(|known| seq <= known) {
                         continue;
                     }
-                    let frames = engine.queries().frames_of(record);
-                    let mirror = frames
-                        .last()
-                        .and_then(|frame| serde_json::from_slice::<Value>(&frame.json).ok());
+                    let frames = catch_up.frames(record, &logged)?;
+                    let Some(mirror) = frames.last() else {
+                        continue;
+                    };
+                    // Of the event, not of the record, which may say less than it shows.
+                    bytes += mirror.json.len();
+                    let mirror: Option<Value> = serde_json::from_slice(&mirror.json).ok();
                     let Some(event) = mirror.as_ref().and_then(|mirror| mirror.get("syncEvent"))
                     else {
                         continue;
                     };
-                    bytes += record.body.len();
                     events.push(json!({
                         "id": event["id"],
                         "aggregate_id": event["aggregateID"],

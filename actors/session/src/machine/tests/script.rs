@@ -17,7 +17,7 @@
 //! | `question c1`, `reply que1 'yes'`, `dismiss que1` | a question and its answer |
 //! | `progress c1 'title'`, `done c1 'output' [files=/a,/b] [snapshot=h1] [ends]` | a call goes on, ends |
 //! | `error c1 'message'`, `refused c1`, `aborted c1` | a call fails: by itself, with what its request was answered, stopped |
-//! | `title 'text'`, `diff m1`, `revert m1 [p1]`, `unrevert`, `moved WORD [left …]`, `crash` | the rest |
+//! | `title 'text'`, `diff m1 [failed]`, `revert m1 [p1]`, `unrevert`, `moved WORD [left …]`, `crash` | the rest |
 //! | `late …` | any of them, with the stamp of the turn before |
 
 use super::bench::{Bench, model_ref};
@@ -141,6 +141,10 @@ impl Bench {
                 Input::QuestionAnswer(id, QuestionAnswer::Dismissed)
             }
             ["title", text] => Input::Title(text.to_string()),
+            ["diff", prompt, "failed"] => {
+                let prompt = MessageId::from_wire(self.names.long(prompt));
+                Input::Diff(prompt, None, None)
+            }
             ["diff", prompt] => {
                 let prompt = MessageId::from_wire(self.names.long(prompt));
                 let file = FileDiff {
@@ -150,7 +154,7 @@ impl Bench {
                     deletions: 1,
                     status: None,
                 };
-                Input::Diff(prompt, vec![file.clone()], vec![file])
+                Input::Diff(prompt, Some(vec![file.clone()]), Some(vec![file]))
             }
             _ => return None,
         })

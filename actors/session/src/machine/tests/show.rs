@@ -135,6 +135,13 @@ impl Names {
             Record::QuestionRejected(id) => format!("question {} dismissed", self.of(id)),
             Record::TodosChanged(todos) => format!("todos {}", todos.len()),
             Record::DiffChanged(diff) => format!("diff {} files", diff.len()),
+            Record::DiffMerged(merge) => {
+                format!(
+                    "diff changed {} gone {}",
+                    merge.changed.len(),
+                    merge.gone.len()
+                )
+            }
             Record::NetworkAsked(request) => format!(
                 "network {} asked '{}'",
                 self.of(&request.id),

@@ -333,7 +333,7 @@ fn a_diff_is_worked_out_for_a_turn_that_changed_files() {
             effect turn_ended m1
             - diff m1
             record head summary
-            record diff 1 files
+            record diff changed 1 gone 0
             record message m1 user code diff
         "#,
         )
