@@ -156,7 +156,7 @@ impl Drop for LogStore {
                 tracing::error!("a thread of the store panicked");
             }
         }
-        if let Err(error) = self.shared.checkpoint() {
+        if let Err(error) = self.shared.settle() {
             tracing::warn!(%error, "index was not brought up to the log");
         }
     }

@@ -1,4 +1,4 @@
-//! What cannot be brought about from outside: an index that fails at a chosen moment.
+//! What cannot be seen or brought about from outside: an index that fails at a chosen moment, and how far it reaches.
 
 use crate::{LogStore, Options};
 use kilo_ports::store::Store;
@@ -58,5 +58,28 @@ fn nothing_is_appended_twice_when_the_index_fails() {
         check(&store);
         drop(store);
         check(&LogStore::open(Options::new(temp.path(), 1)).expect("opens"));
+    }
+}
+
+/// Writing the index is most of what the end of a short run would cost; reading the log's last part again is nearly free.
+#[test]
+fn an_end_writes_the_index_only_after_much() {
+    for (bytes, reaches_end) in [(1_000, false), (400_000, true)] {
+        let (temp, store) = open();
+        let mark = |store: &LogStore| {
+            let state = store.shared.state.lock();
+            (state.index.mark().map(|mark| mark.offset), state.end())
+        };
+        let body = "x".repeat(bytes);
+        store
+            .append(&session(1), 1, &[plain(body)])
+            .expect("append");
+        drop(store);
+        let store = LogStore::open(Options::new(temp.path(), 1)).expect("opens");
+        let (offset, end) = mark(&store);
+        assert_eq!(offset == Some(end.bytes), reaches_end, "{bytes}");
+        let tail = store.load_whole(&session(1)).expect("load").tail;
+        assert_eq!(tail.len(), 1);
+        assert_eq!(store.damage(), []);
     }
 }
