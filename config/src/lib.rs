@@ -20,6 +20,7 @@ pub mod instructions;
 pub mod load;
 pub mod paths;
 pub mod permission;
+pub mod programs;
 pub mod project;
 pub mod prompt;
 pub mod skills;

@@ -1,10 +1,13 @@
 //! Folders in use: their place, configuration, agents and models, read again when a file behind them changes.
 
+use crate::after::{After, Hook};
 use crate::toolbox::Tools;
 use kilo_config::{AuthFile, Environment, Paths};
 use kilo_ports::BoxFuture;
+use kilo_ports::after_write::AfterWrite;
 use kilo_ports::clock::Clock;
 use kilo_ports::provider::ModelInfo;
+use kilo_ports::sandbox::Sandbox;
 use kilo_protocol::model::ModelRef;
 use kilo_protocol::{Fault, Millis};
 use kilo_provider::Catalog;
@@ -42,6 +45,7 @@ pub struct Folders {
     projects: Projects,
     handle: Handle,
     tools: Registry,
+    sandbox: Arc<dyn Sandbox>,
     known: Mutex<HashMap<String, Known>>,
     /// Those that came into use and were not announced yet.
     begun: Mutex<Vec<String>>,
@@ -52,6 +56,7 @@ pub struct Folders {
 struct Known {
     folder: Arc<Folder>,
     facts: ProjectFacts,
+    after: Option<Arc<After>>,
     checked: Millis,
 }
 
@@ -62,6 +67,8 @@ pub struct Instance {
     pub folder: Arc<Folder>,
     /// Its project.
     pub facts: ProjectFacts,
+    /// Formatters and language servers, where the configuration has some.
+    pub after: Option<Arc<After>>,
 }
 
 impl Folders {
@@ -72,6 +79,7 @@ impl Folders {
         clock: Arc<dyn Clock>,
         handle: Handle,
         tools: Registry,
+        sandbox: Arc<dyn Sandbox>,
     ) -> Self {
         let auth = AuthFile::new(&environment, &paths);
         let source = refresh::Source {
@@ -90,6 +98,7 @@ impl Folders {
             clock,
             handle,
             tools,
+            sandbox,
             known: Mutex::default(),
             begun: Mutex::default(),
             local: Arc::default(),
@@ -128,6 +137,7 @@ impl Folders {
             let instance = Instance {
                 folder: Arc::clone(&known.folder),
                 facts: known.facts.clone(),
+                after: known.after.clone(),
             };
             return Box::pin(std::future::ready(Ok(instance)));
         }
@@ -155,6 +165,7 @@ impl Folders {
             return Instance {
                 folder: Arc::clone(&known.folder),
                 facts: known.facts.clone(),
+                after: known.after.clone(),
             };
         }
         let path = PathBuf::from(directory);
@@ -175,6 +186,10 @@ impl Folders {
             local: Arc::clone(&self.local),
             resolved: Mutex::default(),
         };
+        let after = After::of(&loaded.merged, &self.environment, &worktree, &self.sandbox);
+        let hook = after
+            .clone()
+            .map(|after| Arc::new(Hook(after)) as Arc<dyn AfterWrite>);
         let exists = path.is_dir();
         let folder = Arc::new(Folder {
             directory: path,
@@ -186,6 +201,7 @@ impl Folders {
             models: Arc::new(models),
             // Tools of MCP servers and of the user's own join here, with the folder's configuration.
             tools: Arc::new(Tools(self.tools.with(Vec::new()))),
+            after_write: hook,
             environment: Arc::clone(&self.environment),
             paths: Arc::clone(&self.paths),
         });
@@ -194,11 +210,16 @@ impl Folders {
             let known = Known {
                 folder: Arc::clone(&folder),
                 facts: facts.clone(),
+                after: after.clone(),
                 checked: now,
             };
             self.keep(directory, known, now);
         }
-        Instance { folder, facts }
+        Instance {
+            folder,
+            facts,
+            after,
+        }
     }
 
     fn keep(&self, directory: &str, entry: Known, now: Millis) {
@@ -413,6 +434,7 @@ mod tests {
             Arc::clone(&clock) as _,
             Handle::current(),
             Registry::builtin(Default::default()),
+            Arc::new(kilo_ports::fakes::FakeSandbox::default()),
         ));
         let use_one = async |name: String| {
             let path = home.path().join(name).display().to_string();

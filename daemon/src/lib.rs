@@ -3,6 +3,7 @@
 //! It must never decide anything about a session. Start at [`wire`] (what starts, in which order) and `groups/` (one file of
 //! handlers for each group of operations).
 
+mod after;
 mod daemon;
 mod events;
 mod folders;

@@ -395,6 +395,7 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         Arc::clone(&clock),
         handle.clone(),
         tools,
+        Arc::new(context.sandbox.clone()),
     ));
     Daemon {
         environment: Arc::clone(&context.environment),

@@ -37,13 +37,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("actors/tool", ASKING_PEERS),
     ("actors/sandbox", SEAMS),
     ("actors/files", SEAMS),
+    ("actors/format", SEAMS),
     ("actors/worktree", SEAMS),
     ("daemon/edge", &["protocol", "config"]),
     (
         "daemon",
         &[
             "protocol", "config", "ports", "runtime", "session", "store", "provider", "tool",
-            "shell", "sandbox", "files", "worktree", "edge",
+            "shell", "sandbox", "files", "format", "worktree", "edge",
         ],
     ),
     ("clients/client", &["protocol", "sse"]),
@@ -62,6 +63,7 @@ const SERVICE: &[&str] = &["protocol", "config", "edge", "client", "kit"];
 const IN_TESTS: &[(&str, &str)] = &[
     ("actors/tool", "sandbox"),
     ("actors/tool", "files"),
+    ("actors/format", "sandbox"),
     ("actors/session", "store"),
     ("daemon", "tests"),
 ];

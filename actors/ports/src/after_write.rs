@@ -1,4 +1,4 @@
-//! What comes after a tool wrote files: a formatter, a language server's diagnostics. There is none yet.
+//! What comes after a tool wrote files: a formatter, a language server's diagnostics.
 
 use crate::BoxFuture;
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 /// Milliseconds that a tool waits for what comes after its write.
-pub const AFTER_WRITE_MS_MAX: u64 = 10_000;
+pub const AFTER_WRITE_MS_MAX: u64 = 20_000;
 
 /// What came of it.
 #[derive(Clone, Debug, Default, PartialEq)]

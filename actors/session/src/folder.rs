@@ -3,6 +3,7 @@
 use kilo_config::Loaded;
 use kilo_config::agent::Agent;
 use kilo_ports::BoxFuture;
+use kilo_ports::after_write::AfterWrite;
 use kilo_ports::provider::ModelInfo;
 use kilo_protocol::model::ModelRef;
 use kilo_protocol::{Fault, ProjectId};
@@ -27,6 +28,8 @@ pub struct Folder {
     pub models: Arc<dyn Models>,
     /// The tools that there are in this folder: the built-in ones and its own.
     pub tools: Arc<dyn Toolbox>,
+    /// What looks at files after a tool wrote them.
+    pub after_write: Option<Arc<dyn AfterWrite>>,
     /// The process's environment.
     pub environment: Arc<kilo_config::Environment>,
     /// Where configuration and data lie.

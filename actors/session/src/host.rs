@@ -7,6 +7,7 @@ use crate::message::{AskMessage, QuestionMessage};
 use crate::prepare;
 use crate::scope::Scope;
 use kilo_ports::BoxFuture;
+use kilo_ports::after_write::AfterWrite;
 use kilo_ports::checkpoint::{CheckpointError, WhyLeft};
 use kilo_ports::tool::{
     Ask, QuestionAnswer, TaskAgent, TaskAnswer, TaskOrder, ToolError, ToolHost, ToolSource,
@@ -262,6 +263,10 @@ impl ToolHost for CallHost {
             };
             images.lock().entry(path).or_insert(image);
         })
+    }
+
+    fn after_write(&self) -> Option<Arc<dyn AfterWrite>> {
+        self.folder.lock().as_ref()?.after_write.clone()
     }
 
     fn file_edited(&self, path: PathBuf) {

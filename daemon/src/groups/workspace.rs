@@ -1,5 +1,6 @@
 //! A folder: files, search, version control, its project.
 
+mod languages;
 mod project;
 
 use super::{Answer, routes};
@@ -33,6 +34,7 @@ routes! {
     "project.current" => project::get;
     "project.update" => project::update;
     "project.directories" => project::directories;
+    "formatter.status" => languages::formatters;
     "sandbox.support" => isolation_support;
 }
 

@@ -54,8 +54,7 @@ pub(super) static ROWS: &[Operation] = &[
         "/formatter",
         "formatter.status",
         "Lists the formatters and their state.",
-    )
-    .absent("[]"),
+    ),
     get("/project", "project.list", "Lists the known projects."),
     get(
         "/project/current",

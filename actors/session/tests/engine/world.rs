@@ -265,6 +265,7 @@ pub fn folder(home: &Path, is_git: bool, tools: Arc<dyn Toolbox>) -> Arc<Folder>
         agents,
         models: Arc::new(OneModel),
         tools,
+        after_write: None,
         environment: Arc::new(environment),
         paths: Arc::new(paths),
     })

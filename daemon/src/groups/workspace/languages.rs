@@ -1,0 +1,28 @@
+//! Formatters and language servers of a folder.
+
+use super::super::Answer;
+use crate::daemon::Daemon;
+use kilo_edge::{Reply, Request};
+use kilo_protocol::Fault;
+use serde_json::json;
+use std::sync::Arc;
+
+/// `formatter.status`: none unless the configuration switches them on.
+pub async fn formatters(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let instance = daemon.instance(&request).await?;
+    let after = instance.after.as_ref();
+    let Some(formatting) = after.and_then(|after| after.formatting.clone()) else {
+        return Reply::json(&json!([]));
+    };
+    let directory = instance.folder.directory.clone();
+    let status = daemon
+        .blocking(move || {
+            let (formatters, programs) = formatting.formatters();
+            Ok::<_, Fault>(formatters.status(programs, &directory))
+        })
+        .await?;
+    let lines = status.into_iter().map(
+        |line| json!({"name": line.name, "extensions": line.extensions, "enabled": line.enabled}),
+    );
+    Reply::json(&lines.collect::<Vec<_>>())
+}
