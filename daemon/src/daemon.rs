@@ -7,6 +7,7 @@ use kilo_edge::Request;
 use kilo_ports::clock::Clock;
 use kilo_protocol::{Fault, SessionId};
 use kilo_session::Engine;
+use kilo_terminal::{Terminals, Tickets};
 use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
@@ -40,6 +41,9 @@ pub struct Daemon {
     pub(crate) has_password: bool,
     pub(crate) readiness: watch::Receiver<Readiness>,
     pub(crate) document: OnceLock<bytes::Bytes>,
+    /// Made with the first one.
+    pub(crate) terminals: OnceLock<Terminals>,
+    pub(crate) tickets: Arc<Tickets>,
 }
 
 impl Daemon {
@@ -56,6 +60,26 @@ impl Daemon {
             Ok(Readiness::Ready(engine)) => Ok(engine),
             Ok(Readiness::Failed(why)) => Err(Fault::unavailable(why)),
             _ => Err(Fault::unavailable("the daemon ends")),
+        }
+    }
+
+    /// The terminals.
+    pub async fn terminals(&self) -> Result<&Terminals, Fault> {
+        if let Some(all) = self.terminals.get() {
+            return Ok(all);
+        }
+        let engine = self.engine().await?;
+        let sandbox = Arc::clone(&engine.core().ports.sandbox);
+        let (clock, handle) = (Arc::clone(&self.clock), self.handle.clone());
+        let announce = crate::announce::of_terminals(engine);
+        let made = || Terminals::new(sandbox, clock, handle, announce);
+        Ok(self.terminals.get_or_init(made))
+    }
+
+    /// Ends the terminals of a directory, when its client says that it is done with it.
+    pub fn end_terminals(&self, directory: &str) {
+        if let Some(all) = self.terminals.get() {
+            all.remove_all(directory);
         }
     }
 

@@ -10,6 +10,7 @@ mod experimental;
 mod kilo;
 mod kilocode;
 mod memory;
+mod pty;
 mod server;
 mod session;
 mod workspace;
@@ -49,7 +50,7 @@ macro_rules! routes {
 use routes;
 
 /// The groups, by the names of their tables.
-const GROUPS: [(&str, Group); 11] = [
+const GROUPS: [(&str, Group); 12] = [
     ("session", session::GROUP),
     ("server", server::GROUP),
     ("answers", answers::GROUP),
@@ -60,6 +61,7 @@ const GROUPS: [(&str, Group); 11] = [
     ("kilocode", kilocode::GROUP),
     ("kilo", kilo::GROUP),
     ("memory", memory::GROUP),
+    ("pty", pty::GROUP),
     ("api", api::GROUP),
 ];
 

@@ -4,6 +4,7 @@
 //! handlers for each group of operations).
 
 mod after;
+mod announce;
 mod daemon;
 mod events;
 mod folders;

@@ -9,7 +9,7 @@ use crate::groups;
 use crate::paths::private_folder;
 use kilo_config::{Environment, Paths};
 use kilo_edge::{
-    BindError, Bound, Door, EdgeOptions, IsOwn, Secret, bind, is_own_socket, token_file,
+    BindError, Bound, Door, EdgeOptions, IsOwn, Pass, Secret, bind, is_own_socket, token_file,
 };
 use kilo_ports::clock::{Clock, SystemClock};
 use kilo_ports::sandbox::Sandbox;
@@ -18,6 +18,7 @@ use kilo_runtime::{Bus, Journal, Placement};
 use kilo_sandbox::{ProcessSandbox, Settings};
 use kilo_session::{Engine, Ports};
 use kilo_store::{LogStore, Options as StoreOptions};
+use kilo_terminal::Tickets;
 use kilo_tool::Registry;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -25,6 +26,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 /// Pause between two looks for processes that lost their parent.
 const ORPHANS_EVERY: Duration = Duration::from_secs(30);
@@ -130,6 +132,13 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let _ = kilo_sandbox::become_subreaper();
     let guard = sandbox.clone();
     let is_own: IsOwn = Arc::new(move |inode| is_own_socket(inode) || guard.owned_by_child(inode));
+    let tickets = Arc::new(Tickets::default());
+    let known = Arc::clone(&tickets);
+    let pass: Pass = Arc::new(move |path, ticket| {
+        let terminal = path.strip_prefix("/pty/");
+        let terminal = terminal.and_then(|rest| rest.strip_suffix("/connect"));
+        terminal.is_some_and(|terminal| known.fits(terminal, ticket, Instant::now()))
+    });
     let edge = EdgeOptions {
         host: options.hostname.clone(),
         port: options.port,
@@ -141,6 +150,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         token: token.clone(),
         cors: options.cors.clone(),
         is_own: Some(is_own),
+        pass: Some(pass),
         workers: workers(),
         ..EdgeOptions::default()
     };
@@ -157,6 +167,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         readiness: readiness.clone(),
         url: url.clone(),
         address,
+        tickets: Arc::clone(&tickets),
         lock_wait: if options.embedded {
             EMBEDDED_LOCK_WAIT
         } else {
@@ -291,6 +302,7 @@ struct Context {
     url: String,
     address: SocketAddr,
     lock_wait: Duration,
+    tickets: Arc<Tickets>,
 }
 
 /// The thread that the actix system lives on.
@@ -406,6 +418,8 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         has_password: context.password,
         readiness: context.readiness.clone(),
         document: OnceLock::new(),
+        terminals: OnceLock::new(),
+        tickets: Arc::clone(&context.tickets),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::model::{
     FileDiff, Message, NetworkRequest, Part, PermissionRequest, QuestionRequest, Session, Status,
     Todo, TurnError,
 };
+use crate::terminal::{TerminalChanged, TerminalExited, TerminalGone};
 use crate::{EventId, MessageId, Millis, PartId, PermissionId, ProjectId, QuestionId, SessionId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -137,6 +138,14 @@ events! { 'a:
     "todo.updated" TodosChanged(Todos<'a>) of session_id;
     /// A file was changed by a tool.
     "file.edited" FileEdited(FileEdited<'a>);
+    /// A program was started in a terminal.
+    "pty.created" TerminalCreated(TerminalChanged<'a>);
+    /// A terminal's title, size or session changed.
+    "pty.updated" TerminalUpdated(TerminalChanged<'a>);
+    /// A terminal's program ended.
+    "pty.exited" TerminalExited(TerminalExited<'a>);
+    /// A terminal is gone.
+    "pty.deleted" TerminalDeleted(TerminalGone<'a>);
     /// The stream is open: events from now on are not missed.
     "server.connected" Connected(Nothing);
     /// The stream is alive.

@@ -16,6 +16,7 @@ pub mod openapi;
 pub mod requests;
 pub mod secrets;
 mod shapes;
+pub mod terminal;
 
 pub use clock::Millis;
 pub use event::{Event, Frame, Received};

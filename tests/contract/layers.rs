@@ -36,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("actors/tool", ASKING_PEERS),
     ("actors/sandbox", SEAMS),
+    ("actors/terminal", SEAMS),
     ("actors/files", SEAMS),
     ("actors/format", SEAMS),
     ("actors/worktree", SEAMS),
@@ -44,7 +45,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "daemon",
         &[
             "protocol", "config", "ports", "runtime", "session", "store", "provider", "tool",
-            "shell", "sandbox", "files", "format", "worktree", "edge",
+            "shell", "sandbox", "terminal", "files", "format", "worktree", "edge",
         ],
     ),
     ("clients/client", &["protocol", "sse"]),
@@ -64,6 +65,7 @@ const IN_TESTS: &[(&str, &str)] = &[
     ("actors/tool", "sandbox"),
     ("actors/tool", "files"),
     ("actors/format", "sandbox"),
+    ("actors/terminal", "sandbox"),
     ("actors/session", "store"),
     ("daemon", "tests"),
 ];

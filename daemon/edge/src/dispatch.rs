@@ -66,7 +66,12 @@ impl Worker {
         } else {
             let query = Query::parse(arrival.request.query_string());
             let connection = arrival.request.conn_data::<Connection>();
-            match self.door.admit(&caller, headers, &query, connection) {
+            match self.door.admit(
+                &caller,
+                (arrival.request.path(), headers),
+                &query,
+                connection,
+            ) {
                 Ok(admission) => self.inside(admission, query, arrival).await,
                 Err(refusal) => problem::refusal(refusal),
             }

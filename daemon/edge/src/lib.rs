@@ -52,7 +52,7 @@ mod ws;
 pub use bind::{BindError, Bound, bind};
 pub use door::Door;
 pub use door::peer::is_own_socket;
-pub use options::{EdgeOptions, IsOwn};
+pub use options::{EdgeOptions, IsOwn, Pass};
 pub use reply::Reply;
 pub use request::{Headers, Left, Params, Query, Request, Waiting};
 pub use router::{Handler, Router, UnknownOperations};

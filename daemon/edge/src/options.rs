@@ -9,6 +9,9 @@ use std::time::Duration;
 /// Asked with the inode of the other end of a connection: is that socket the daemon's own, or of a child of its tools?
 pub type IsOwn = Arc<dyn Fn(u64) -> bool + Send + Sync>;
 
+/// Asked with a path and the `ticket` of its query: does the ticket open this path? It is for the handler to use it up.
+pub type Pass = Arc<dyn Fn(&str, &str) -> bool + Send + Sync>;
+
 /// How to listen and whom to let in.
 #[derive(Clone)]
 pub struct EdgeOptions {
@@ -35,6 +38,8 @@ pub struct EdgeOptions {
     /// Tells apart what the daemon itself and the children of its tools connect: it has to bring the password or the
     /// token. Without it every program of the same user is trusted.
     pub is_own: Option<IsOwn>,
+    /// One-time tickets for single paths, for WebSockets of browsers, which cannot send credentials.
+    pub pass: Option<Pass>,
 }
 
 impl Default for EdgeOptions {
@@ -51,6 +56,7 @@ impl Default for EdgeOptions {
             body_bytes_max: CONTENT_BYTES_MAX,
             body_pause_max: Duration::from_secs(15),
             is_own: None,
+            pass: None,
         }
     }
 }

@@ -63,7 +63,9 @@ async fn log(_: Arc<Daemon>, request: Request) -> Answer {
 }
 
 async fn dispose(daemon: Arc<Daemon>, request: Request) -> Answer {
-    daemon.dispose(&daemon.directory(&request)).await?;
+    let directory = daemon.directory(&request);
+    daemon.end_terminals(&directory);
+    daemon.dispose(&directory).await?;
     Reply::json(&true)
 }
 

@@ -1,0 +1,42 @@
+//! Events of what runs beside sessions, for the clients of its folder.
+
+use kilo_protocol::Event;
+use kilo_protocol::terminal::{TerminalChanged, TerminalExited, TerminalGone};
+use kilo_session::Engine;
+use kilo_terminal::{Announce, Happened};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Publishes an event that is not in the log.
+pub fn publish(engine: &Engine, directory: &str, event: &Event<'_>) {
+    let mut json = Vec::new();
+    let written = event.write_properties(&mut json);
+    let properties = written.and_then(|()| serde_json::from_slice(&json));
+    match properties {
+        Ok(properties) => {
+            engine
+                .core()
+                .publish(Some(directory), None, event.name(), &properties, false);
+        }
+        Err(error) => tracing::error!(%error, name = event.name(), "an event could not be written"),
+    }
+}
+
+/// Tells clients of terminals.
+pub fn of_terminals(engine: Arc<Engine>) -> Announce {
+    Arc::new(move |directory, happened| {
+        let changed = |info| TerminalChanged {
+            info: Cow::Owned(info),
+        };
+        let event = match happened {
+            Happened::Created(info) => Event::TerminalCreated(changed(info)),
+            Happened::Updated(info) => Event::TerminalUpdated(changed(info)),
+            Happened::Exited(info) => Event::TerminalExited(TerminalExited {
+                exit_code: info.exit_code.unwrap_or_default(),
+                id: info.id.into(),
+            }),
+            Happened::Deleted(id) => Event::TerminalDeleted(TerminalGone { id: id.into() }),
+        };
+        publish(&engine, directory, &event);
+    })
+}
