@@ -1,5 +1,6 @@
 //! Text files on disk: their encodings and line endings, read whole and written whole.
 
+pub mod already;
 pub mod encoding;
 pub mod ending;
 mod file;

@@ -1,7 +1,8 @@
 use super::find::place;
 use super::{Hunk, PatchError, Step};
+use crate::text::already::{follows_as_it_is, replaces_as_it_is};
 use crate::text::ending::Ending;
-use crate::text::indent::{self, Pair, fitted};
+use crate::text::indent::{self, Pair, fitted, same};
 use std::borrow::Cow;
 
 /// Carries out a file's hunks from top to bottom, each below the one before, and gives the new text.
@@ -88,13 +89,14 @@ fn added(hunk: &Hunk, have: &[&str], text: &str, path: &str) -> Result<Vec<Strin
         })
         .collect();
     let own = || new.iter().map(|line| (*line).to_owned()).collect();
-    let same = pairs(false)
-        .iter()
-        .all(|(want, have)| indent::same(want, have));
-    if new.is_empty() || (same && !indent::matters(path)) {
+    let is_same = pairs(false).iter().all(|(want, have)| same(want, have));
+    if new.is_empty() || (is_same && !indent::matters(path)) {
         return Ok(own());
     }
     let joined = new.join("\n");
+    if is_written_as_the_file(&old, hunk, &joined, text) {
+        return Ok(own());
+    }
     // A line that stays may have lost a blank to the patch's own column; those that go are the better witnesses.
     let fitted = fitted(&pairs(false), text, &joined).or_else(|| {
         Some(pairs(true))
@@ -103,13 +105,34 @@ fn added(hunk: &Hunk, have: &[&str], text: &str, path: &str) -> Result<Vec<Strin
     });
     match fitted {
         Some(lines) => Ok(lines.split('\n').map(str::to_owned).collect()),
-        None if same => Ok(own()),
+        None if is_same => Ok(own()),
         None => Err(PatchError(format!(
             "The patch's lines stand in {path} with another indentation, and the new ones cannot be put into it for \
              certain. Read the file and give all lines indented as it is:\n{}",
             hunk.old().join("\n")
         ))),
     }
+}
+
+/// Whether the lines that come are indented as the file is, though the hunk's other lines are not: a model that read the
+/// file for what it writes may quote what it replaces from memory.
+fn is_written_as_the_file(old: &[(&Step, &str)], hunk: &Hunk, new: &str, text: &str) -> bool {
+    let removed = old.iter().filter_map(|(step, have)| match step {
+        Step::Remove(line) => Some((line.as_str(), *have)),
+        _ => None,
+    });
+    let (want, have): (Vec<&str>, Vec<&str>) = removed.unzip();
+    if !have.is_empty() {
+        return want.iter().zip(&have).any(|(want, have)| !same(want, have))
+            && replaces_as_it_is(&have, &want, new, text);
+    }
+    let is_new = |step: &Step| matches!(step, Step::Add(_));
+    let kept = hunk.lines.iter().take_while(|step| !is_new(step)).count();
+    let before = kept.checked_sub(1).and_then(|last| old.get(last));
+    before.is_some_and(|(step, have)| match step {
+        Step::Keep(line) => !same(line, have) && follows_as_it_is((line, have), new, text),
+        _ => false,
+    })
 }
 
 #[cfg(test)]
@@ -245,6 +268,46 @@ mod tests {
         );
         let error = patched("a:\n    b\n        c\n    d\n", "@@\n-b\n-c\n-d\n+x").unwrap_err();
         assert!(error.contains("another indentation"), "{error}");
+    }
+
+    #[test]
+    fn lines_that_are_written_as_the_file_is_stay_so() {
+        let text = "class A:\n    def f(self):\n        return 1\n";
+        let two = text.replace("return 1", "return 2");
+        for body in [
+            // The lines that go are quoted without their indentation, those that come have it.
+            "@@\n-def f(self):\n-    return 1\n+    def f(self):\n+        return 2",
+            "@@\n def f(self):\n-    return 1\n+        return 2",
+            "@@\n-return 1\n+        return 2",
+            // All have it, or none.
+            "@@\n     def f(self):\n-        return 1\n+        return 2",
+            "@@\n def f(self):\n-    return 1\n+    return 2",
+        ] {
+            assert_eq!(patched(text, body).as_deref(), Ok(two.as_str()), "{body}");
+        }
+        let more = text.replace("return 1", "x = 1\n        return 1");
+        for body in [
+            "@@\n def f(self):\n+        x = 1",
+            "@@\n def f(self):\n+    x = 1",
+            "@@\n     def f(self):\n+        x = 1",
+        ] {
+            assert_eq!(patched(text, body).as_deref(), Ok(more.as_str()), "{body}");
+        }
+        let after = format!("{text}        y = 2\n");
+        for body in ["@@\n return 1\n+        y = 2", "@@\n return 1\n+y = 2"] {
+            assert_eq!(patched(text, body).as_deref(), Ok(after.as_str()), "{body}");
+        }
+        let tabs = "func f() {\n\tif x {\n\t\ty()\n\t}\n}\n";
+        for body in [
+            "@@\n-    if x {\n-        y()\n+\tif x {\n+\t\tz()\n     }",
+            "@@\n-y()\n+\t\tz()",
+        ] {
+            assert_eq!(
+                patched(tabs, body),
+                Ok(tabs.replace("y()", "z()")),
+                "{body}"
+            );
+        }
     }
 
     #[test]

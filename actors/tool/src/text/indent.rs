@@ -187,7 +187,7 @@ fn columns(blanks: &str, tab: usize) -> usize {
 }
 
 /// What one step of a file's indentation may be, the likeliest first; none where no line has any.
-fn step_of(text: &str) -> Vec<String> {
+pub fn step_of(text: &str) -> Vec<String> {
     let (mut tabs, mut spaces) = (0, 0);
     let mut narrowest = usize::MAX;
     for line in text.lines().filter(|line| !line.trim().is_empty()) {

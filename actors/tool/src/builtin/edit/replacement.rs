@@ -2,7 +2,8 @@
 
 use super::lines::{Line, collapse, lines_of};
 use super::matchers::unescape;
-use crate::text::indent::{Pair, blanks, fits, fitted, matters, same};
+use crate::text::already::{replaces_as_it_is, without_doubled_blanks};
+use crate::text::indent::{Pair, blanks, fitted, matters, same};
 use std::ops::Range;
 
 /// What is written at `range` of `text` in place of what `wanted` found there; nothing where `new` is indented in a way
@@ -18,8 +19,9 @@ pub fn replacement(
     exact: bool,
     name: &str,
 ) -> Option<String> {
-    let place = Place::of(text, range);
+    let place = Passage::of(text, range);
     if exact {
+        let new = without_doubled_blanks(place.own_blanks, wanted, new);
         let own = || new.to_owned();
         return Some(match matters(name) {
             true => place.fitted(wanted, new).unwrap_or_else(own),
@@ -59,20 +61,25 @@ fn trimmed_alike<'a>(new: &'a str, wanted: &str) -> &'a str {
     }
 }
 
-struct Place<'a> {
+/// What was found of a text, with the text around it.
+struct Passage<'a> {
     text: &'a str,
     found: &'a str,
     /// The place begins where a line does.
     begins_line: bool,
+    /// What is before the place on its line, if that is blanks alone.
+    own_blanks: &'a str,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Passage<'a> {
     fn of(text: &'a str, range: &Range<usize>) -> Self {
         let before = &text[..range.start];
+        let line = &before[before.rfind('\n').map_or(0, |end| end + 1)..];
         Self {
             text,
             found: &text[range.clone()],
             begins_line: before.is_empty() || before.ends_with('\n'),
+            own_blanks: if blanks(line) == line { line } else { "" },
         }
     }
 
@@ -95,25 +102,11 @@ impl<'a> Place<'a> {
         pairs.all(|(want, have)| same(want, have))
     }
 
-    /// Whether `new` is written as the file is, though `wanted` is not: to carry it over would indent it twice.
-    ///
-    /// It begins where the place does and stays as deep as the place. Where `wanted` begins there as well, it shows only in
-    /// depths that the place has and `wanted` has not.
+    /// Whether `new` is written as the file is, though `wanted` is not.
     fn is_in_its_way(&self, wanted: &str, new: &str) -> bool {
-        let depths = |text: &str| -> Vec<String> {
-            let lines = text.lines().filter(|line| !line.trim().is_empty());
-            lines.map(|line| blanks(line).to_owned()).collect()
-        };
-        let (have, want, new_ones) = (depths(self.found), depths(wanted), depths(new));
-        if !self.begins_line || have.is_empty() || have.first() != new_ones.first() {
-            return false;
-        }
-        if have.first() == want.first() {
-            let known = new_ones.iter().all(|depth| have.contains(depth));
-            return known && new_ones.iter().any(|depth| !want.contains(depth));
-        }
-        let least = have.iter().map(String::len).min();
-        fits(self.text, new) && new_ones.iter().map(String::len).min() >= least
+        let (have, want): (Vec<&str>, Vec<&str>) =
+            (self.found.lines().collect(), wanted.lines().collect());
+        self.begins_line && replaces_as_it_is(&have, &want, new, self.text)
     }
 
     /// Whether a text begins and ends at the depths of the place.
