@@ -3,8 +3,8 @@
 //! A new event is added in one place: a row of the table of [`Event`] (and a struct for its properties, if none fits).
 
 use crate::model::{
-    FileDiff, Message, NetworkRequest, Part, PermissionRequest, QuestionRequest, Session, Status,
-    Todo, TurnError,
+    FileChangeKind, FileDiff, Message, NetworkRequest, Part, PermissionRequest, Project,
+    QuestionRequest, Session, Status, Todo, TurnError,
 };
 use crate::terminal::{TerminalChanged, TerminalExited, TerminalGone};
 use crate::{EventId, MessageId, Millis, PartId, PermissionId, ProjectId, QuestionId, SessionId};
@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Makes [`Event`] and what has to name every event out of one table. `of FIELD` is where an event's properties have the
@@ -49,6 +51,21 @@ macro_rules! events {
                     $($(Self::$variant(properties) => Some(&properties.$session),)?)*
                     _ => None,
                 }
+            }
+
+            /// Writes the event as clients read it, `{id, type, properties}`, behind `out`; answers where in there the
+            /// properties are.
+            pub fn write(&self, id: &EventId, out: &mut Vec<u8>) -> Range<usize> {
+                let name = self.name();
+                let _ = write!(out, r#"{{"id":"{id}","type":"{name}","properties":"#);
+                let start = out.len();
+                if self.write_properties(out).is_err() {
+                    out.truncate(start);
+                    out.extend_from_slice(b"{}");
+                }
+                let properties = start..out.len();
+                out.push(b'}');
+                properties
             }
 
             /// Writes the properties as JSON behind `out`. Allocates nothing but what `out` needs.
@@ -146,8 +163,22 @@ events! { 'a:
     "pty.exited" TerminalExited(TerminalExited<'a>);
     /// A terminal is gone.
     "pty.deleted" TerminalDeleted(TerminalGone<'a>);
+    /// A file came, changed or went, whoever did it: tools say so of what they write, a watcher of all else.
+    "file.watcher.updated" FileTouched(FileTouched<'a>);
+    /// A project was met for the first time, or changed.
+    "project.updated" ProjectUpdated(Cow<'a, Project>);
+    /// A configured command became a prompt.
+    "command.executed" CommandExecuted(CommandExecuted<'a>) of session_id;
+    /// The references that prompts can name changed.
+    "reference.updated" ReferencesChanged(Nothing);
+    /// The services that can be signed in to changed.
+    "integration.updated" IntegrationsChanged(Nothing);
+    /// The providers and models on offer changed.
+    "catalog.updated" CatalogChanged(Nothing);
+    /// How far the index of a folder is.
+    "indexing.status" IndexingChanged(Indexing<'a>);
     /// The stream is open: events from now on are not missed.
-    "server.connected" Connected(Nothing);
+    "server.connected" Connected(Greeting);
     /// The stream is alive.
     "server.heartbeat" Heartbeat(Nothing);
     /// The stream does not go on where the client was: it has to read everything again.
@@ -356,6 +387,74 @@ pub struct Todos<'a> {
 pub struct FileEdited<'a> {
     /// Its path.
     pub file: Cow<'a, str>,
+}
+
+/// A file that came, changed or went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileTouched<'a> {
+    /// Its absolute path.
+    pub file: Cow<'a, str>,
+    /// What happened to it.
+    pub event: FileChangeKind,
+}
+
+/// A configured command that became a prompt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CommandExecuted<'a> {
+    /// The command.
+    pub name: Cow<'a, str>,
+    /// The session.
+    #[serde(rename = "sessionID")]
+    pub session_id: Cow<'a, SessionId>,
+    /// What its template got.
+    pub arguments: Cow<'a, str>,
+    /// The prompt.
+    #[serde(rename = "messageID")]
+    pub message_id: Cow<'a, MessageId>,
+}
+
+/// How far the index of a folder is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Indexing<'a> {
+    /// How far.
+    pub status: IndexingStatus<'a>,
+}
+
+/// The state of an index.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IndexingStatus<'a> {
+    /// `Disabled`, `In Progress`, `Complete`, `Error` or `Standby`.
+    pub state: Cow<'a, str>,
+    /// For people.
+    pub message: Cow<'a, str>,
+    /// Files that were read.
+    pub processed_files: u64,
+    /// Files that there are to read.
+    pub total_files: u64,
+    /// The part that is done, 0 to 100.
+    pub percent: u8,
+}
+
+impl IndexingStatus<'static> {
+    /// What there is where nothing is indexed.
+    pub fn disabled() -> Self {
+        Self {
+            state: "Disabled".into(),
+            message: "Indexing disabled.".into(),
+            processed_files: 0,
+            total_files: 0,
+            percent: 0,
+        }
+    }
+}
+
+/// The beginning of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Greeting {
+    /// To a client that came back with a position: whether the stream goes on there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<bool>,
 }
 
 /// Why a client has to read everything again.

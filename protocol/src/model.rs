@@ -830,6 +830,25 @@ pub struct NetworkRequest {
     pub time: Created,
 }
 
+/// What happened to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileChangeKind {
+    /// It was not there before.
+    Add,
+    /// It was, and has another content.
+    Change,
+    /// It is gone.
+    Unlink,
+}
+
+impl FileChangeKind {
+    /// What writing to a file does to it.
+    pub fn of_write(existed: bool) -> Self {
+        if existed { Self::Change } else { Self::Add }
+    }
+}
+
 /// A project.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Project {

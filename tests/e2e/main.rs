@@ -17,3 +17,4 @@ mod real_model;
 mod resume;
 mod run;
 mod socket;
+mod touched;

@@ -5,7 +5,7 @@ use crate::after_write::AfterWrite;
 use crate::files::Files;
 use crate::guarded::Guarded;
 use crate::sandbox::Sandbox;
-use kilo_protocol::model::{Rule, Todo};
+use kilo_protocol::model::{FileChangeKind, Rule, Todo};
 use kilo_protocol::{CallId, MessageId, SessionId};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -268,8 +268,8 @@ pub trait ToolHost: Send + Sync + 'static {
         None
     }
 
-    /// Says that a file was changed (publishes `file.edited`).
-    fn file_edited(&self, path: PathBuf);
+    /// Says that a file was changed, and how (publishes `file.edited` and `file.watcher.updated`).
+    fn file_edited(&self, path: PathBuf, how: FileChangeKind);
 
     /// The text of instruction files (AGENTS.md and the like) nearest above `path` that the session has not read yet,
     /// with their paths; each is given once a message.

@@ -144,6 +144,7 @@ pub fn apply(state: &mut State, logged: &Logged) {
         | Record::DrainInterrupted
         | Record::Drained(_)
         | Record::FileEdited(_)
+        | Record::FileTouched(..)
         | Record::SessionDeleted(_) => {}
     }
 }

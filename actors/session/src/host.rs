@@ -12,7 +12,7 @@ use kilo_ports::checkpoint::{CheckpointError, WhyLeft};
 use kilo_ports::tool::{
     Ask, QuestionAnswer, TaskAgent, TaskAnswer, TaskOrder, ToolError, ToolHost, ToolSource,
 };
-use kilo_protocol::model::{Action, Rule, Todo};
+use kilo_protocol::model::{Action, FileChangeKind, Rule, Todo};
 use kilo_protocol::{CallId, SessionId};
 use kilo_runtime::limits::PROGRESS_EVERY;
 use parking_lot::Mutex;
@@ -269,10 +269,10 @@ impl ToolHost for CallHost {
         self.folder.lock().as_ref()?.after_write.clone()
     }
 
-    fn file_edited(&self, path: PathBuf) {
+    fn file_edited(&self, path: PathBuf, how: FileChangeKind) {
         let (owner, stamp) = (self.scope.owner.clone(), self.stamp);
         self.scope
-            .spawn(async move { owner.tell(Input::FileEdited(stamp, path)).await });
+            .spawn(async move { owner.tell(Input::FileEdited(stamp, path, how)).await });
     }
 
     fn nearby_instructions(&self, path: PathBuf) -> Vec<(PathBuf, String)> {

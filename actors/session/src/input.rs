@@ -4,7 +4,7 @@ use crate::record::{RevertTo, TurnKind};
 use kilo_ports::checkpoint::{FileChange, LeftAlone};
 use kilo_ports::provider::{Chunk, ModelInfo, ProviderError};
 use kilo_ports::tool::{Access, Ask, QuestionAnswer, ToolError, ToolOutput};
-use kilo_protocol::model::{FileDiff, ModelRef, Part, Rule, Todo, UserMessage};
+use kilo_protocol::model::{FileChangeKind, FileDiff, ModelRef, Part, Rule, Todo, UserMessage};
 use kilo_protocol::{CallId, MessageId, Millis, PermissionId, QuestionId};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -89,7 +89,7 @@ pub enum Input {
     /// A call replaces the todo list.
     Todos(Stamp, Vec<Todo>),
     /// A call changed a file.
-    FileEdited(Stamp, PathBuf),
+    FileEdited(Stamp, PathBuf, FileChangeKind),
     /// The small model made a title.
     Title(String),
     /// What the turn of this prompt, and the session as a whole, changed; none where that could not be told.

@@ -283,8 +283,9 @@ impl Machine {
             Input::Todos(stamp, todos) if self.is_current(stamp) => {
                 cx.record(&mut self.state, Record::TodosChanged(todos));
             }
-            Input::FileEdited(stamp, path) if self.is_current(stamp) => {
-                cx.record(&mut self.state, Record::FileEdited(path));
+            Input::FileEdited(stamp, path, how) if self.is_current(stamp) => {
+                cx.record(&mut self.state, Record::FileEdited(path.clone()));
+                cx.record(&mut self.state, Record::FileTouched(path, how));
             }
             Input::Revert(to) => self.revert(cx, to),
             Input::Unrevert => self.unrevert(cx),

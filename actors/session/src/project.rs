@@ -8,9 +8,9 @@ use crate::record::{Logged, Record};
 use crate::state::State;
 use bytes::Bytes;
 use kilo_protocol::event::{
-    Diff, Drained, Event, Failure, FileEdited, MessageGone, MessageInfo, PartDelta, PartGone,
-    PartInfo, PermissionReplied, QuestionClosed, QuestionReplied, Queue, SessionInfo, SessionOnly,
-    StatusInfo, Todos, TurnClosed,
+    Diff, Drained, Event, Failure, FileEdited, FileTouched, MessageGone, MessageInfo, PartDelta,
+    PartGone, PartInfo, PermissionReplied, QuestionClosed, QuestionReplied, Queue, SessionInfo,
+    SessionOnly, StatusInfo, Todos, TurnClosed,
 };
 use kilo_protocol::model::{FileDiff, Session};
 use kilo_protocol::{Frame, ProjectId, QuestionId, SessionId};
@@ -87,15 +87,7 @@ fn plain(logged: &Logged, event: &Event<'_>) -> (Vec<u8>, Range<usize>) {
         _ => 512,
     };
     let mut out = Vec::with_capacity(text_bytes + 320);
-    let (id, name) = (&logged.event, event.name());
-    let _ = write!(out, r#"{{"id":"{id}","type":"{name}","properties":"#);
-    let start = out.len();
-    if event.write_properties(&mut out).is_err() {
-        out.truncate(start);
-        out.extend_from_slice(b"{}");
-    }
-    let properties = start..out.len();
-    out.push(b'}');
+    let properties = event.write(&logged.event, &mut out);
     (out, properties)
 }
 
@@ -220,6 +212,10 @@ fn event<'a>(address: &'a Address, known: &'a dyn Known, record: &'a Record) -> 
         Record::FileEdited(path) => Event::FileEdited(FileEdited {
             file: path.to_string_lossy(),
         }),
+        Record::FileTouched(path, how) => Event::FileTouched(FileTouched {
+            file: path.to_string_lossy(),
+            event: *how,
+        }),
         Record::TurnWentOn(_)
         | Record::FilesChanged(..)
         | Record::UndoBegan(_)
@@ -239,7 +235,7 @@ mod tests {
     use super::*;
     use crate::record::{CloseReason, Delta};
     use crate::samples;
-    use kilo_protocol::model::{Status, TurnError};
+    use kilo_protocol::model::{FileChangeKind, Status, TurnError};
     use kilo_protocol::{EventId, MessageId, PartId};
     use serde_json::json;
 
@@ -331,6 +327,11 @@ mod tests {
                 Record::FileEdited("/work/a.rs".into()),
                 "file.edited",
                 json!({"file": "/work/a.rs"}),
+            ),
+            (
+                Record::FileTouched("/work/a.rs".into(), FileChangeKind::Unlink),
+                "file.watcher.updated",
+                json!({"file": "/work/a.rs", "event": "unlink"}),
             ),
         ];
         for (record, name, properties) in table {

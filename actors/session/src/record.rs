@@ -5,8 +5,8 @@
 
 use kilo_ports::checkpoint::FileChange;
 use kilo_protocol::model::{
-    FileDiff, Message, NetworkRequest, Part, PermissionRequest, QuestionRequest, Session, Status,
-    Todo, TurnError,
+    FileChangeKind, FileDiff, Message, NetworkRequest, Part, PermissionRequest, QuestionRequest,
+    Session, Status, Todo, TurnError,
 };
 use kilo_protocol::{CallId, EventId, MessageId, Millis, PartId, PermissionId, QuestionId};
 use serde::{Deserialize, Serialize};
@@ -122,6 +122,9 @@ pub enum Record {
     /// A file was changed by a tool.
     #[serde(rename = "edited")]
     FileEdited(PathBuf),
+    /// The same file came, changed or went. A record of its own, since events have ids of their own.
+    #[serde(rename = "touched")]
+    FileTouched(PathBuf, FileChangeKind),
     /// Files are being moved back or forward again. Nothing else starts in between; a daemon that finds this open goes on
     /// with it.
     #[serde(rename = "undo")]

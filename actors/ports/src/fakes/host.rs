@@ -1,7 +1,7 @@
 use crate::BoxFuture;
 use crate::after_write::AfterWrite;
 use crate::tool::{Ask, QuestionAnswer, TaskAgent, TaskAnswer, TaskOrder, ToolError, ToolHost};
-use kilo_protocol::model::{Rule, Todo};
+use kilo_protocol::model::{FileChangeKind, Rule, Todo};
 use kilo_protocol::{CallId, SessionId};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
@@ -22,7 +22,7 @@ pub struct FakeHost {
     /// Files that were about to be changed.
     pub will_change: Mutex<Vec<PathBuf>>,
     /// Files that were changed.
-    pub edited: Mutex<Vec<PathBuf>>,
+    pub edited: Mutex<Vec<(PathBuf, FileChangeKind)>>,
     /// The answer to every question; `None` dismisses.
     pub answers: Mutex<Option<Vec<Vec<String>>>>,
     /// What comes after a write.
@@ -99,8 +99,8 @@ impl ToolHost for FakeHost {
         self.after_write.lock().clone()
     }
 
-    fn file_edited(&self, path: PathBuf) {
-        self.edited.lock().push(path);
+    fn file_edited(&self, path: PathBuf, how: FileChangeKind) {
+        self.edited.lock().push((path, how));
     }
 
     fn nearby_instructions(&self, _: PathBuf) -> Vec<(PathBuf, String)> {

@@ -11,6 +11,7 @@ use crate::text::{FileLocks, TextFile, ending};
 use kilo_ports::BoxFuture;
 use kilo_ports::files::Staged;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use kilo_protocol::model::FileChangeKind;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -93,16 +94,22 @@ async fn apply(
     for place in planned.iter().flat_map(Planned::places) {
         call::or_stopped(cx, cx.host.will_change(place.changed())).await?;
     }
-    let mut planned = carry_out(planned, locks).await?;
+    let mut planned = match carry_out(planned, locks).await? {
+        Outcome::Whole(planned) => planned,
+        Outcome::Half { changed, error } => {
+            announce(cx, changed);
+            return Err(error);
+        }
+    };
     let mut written: Vec<Written<'_>> = planned.iter_mut().filter_map(Planned::written).collect();
     let after = after_write(cx, &mut written).await;
     let output = format!("{}{}", report(&planned), after.note);
     let metadata = request(&planned);
     let mut changed: Vec<PathBuf> = Vec::new();
     for place in planned.iter().flat_map(Planned::places) {
-        cx.host.file_edited(place.absolute.clone());
         changed.push(place.changed());
     }
+    announce(cx, planned.iter().flat_map(Planned::touched));
     let title = if planned.len() == 1 {
         "1 file".into()
     } else {
@@ -120,6 +127,12 @@ async fn apply(
         changed,
         ..ToolOutput::default()
     })
+}
+
+fn announce(cx: &ToolCx, changed: impl IntoIterator<Item = (PathBuf, FileChangeKind)>) {
+    for (path, how) in changed {
+        cx.host.file_edited(path, how);
+    }
 }
 
 /// A section with its file.
@@ -313,6 +326,21 @@ impl Planned {
         [source].into_iter().chain(target).collect()
     }
 
+    /// What happened to its files, once it was carried out.
+    fn touched(&self) -> impl Iterator<Item = (PathBuf, FileChangeKind)> {
+        let source = match (&self.new, &self.target) {
+            (Some(_), None) => FileChangeKind::of_write(self.file.exists()),
+            _ => FileChangeKind::Unlink,
+        };
+        let target = self.target.as_ref().map(|(place, file)| {
+            let how = FileChangeKind::of_write(file.exists());
+            (place.absolute.clone(), how)
+        });
+        [(self.place.absolute.clone(), source)]
+            .into_iter()
+            .chain(target)
+    }
+
     fn facts(&self) -> Value {
         let mut facts = facts([
             ("filePath", self.place.shown().into()),
@@ -358,11 +386,19 @@ fn report(planned: &[Planned]) -> String {
     format!("Patch applied successfully:\n{}", lines.join("\n"))
 }
 
+/// How far a patch came.
+enum Outcome {
+    /// All of it.
+    Whole(Vec<Planned>),
+    /// Some of it: what had changed when a file could not be written.
+    Half {
+        changed: Vec<(PathBuf, FileChangeKind)>,
+        error: ToolError,
+    },
+}
+
 /// Checks that no file was changed meanwhile, stages everything, then puts it in place.
-async fn carry_out(
-    planned: Vec<Planned>,
-    locks: Arc<FileLocks>,
-) -> Result<Vec<Planned>, ToolError> {
+async fn carry_out(planned: Vec<Planned>, locks: Arc<FileLocks>) -> Result<Outcome, ToolError> {
     let paths: Vec<PathBuf> = planned
         .iter()
         .flat_map(Planned::places)
@@ -388,12 +424,16 @@ async fn carry_out(
             }
         }
         let mut staged = staged.into_iter();
-        let mut written: Vec<&str> = Vec::new();
-        for plan in &planned {
-            put(plan, &mut staged).map_err(|error| half_done(plan, &error, &written))?;
-            written.push(&plan.place.relative);
+        for (done, plan) in planned.iter().enumerate() {
+            if let Err(error) = put(plan, &mut staged) {
+                let written = planned.get(..done).unwrap_or_default();
+                return Ok(Outcome::Half {
+                    changed: written.iter().flat_map(Planned::touched).collect(),
+                    error: half_done(plan, &error, written),
+                });
+            }
         }
-        Ok(planned)
+        Ok(Outcome::Whole(planned))
     })
     .await
 }
@@ -415,11 +455,15 @@ fn unwritten(file: &TextFile, error: &std::io::Error) -> ToolError {
     ))
 }
 
-fn half_done(plan: &Planned, error: &std::io::Error, written: &[&str]) -> ToolError {
-    let done = if written.is_empty() {
+fn half_done(plan: &Planned, error: &std::io::Error, written: &[Planned]) -> ToolError {
+    let names: Vec<&str> = written
+        .iter()
+        .map(|plan| plan.place.relative.as_str())
+        .collect();
+    let done = if names.is_empty() {
         "nothing".to_owned()
     } else {
-        written.join(", ")
+        names.join(", ")
     };
     ToolError::failed(format!(
         "Cannot write {}: {error}. Changed before that: {done}.",
@@ -430,6 +474,7 @@ fn half_done(plan: &Planned, error: &std::io::Error, written: &[&str]) -> ToolEr
 #[cfg(test)]
 mod tests {
     use crate::testing::Stage;
+    use kilo_protocol::model::FileChangeKind;
     use serde_json::json;
 
     fn patch(body: &str) -> serde_json::Value {
@@ -460,6 +505,15 @@ mod tests {
         );
         assert_eq!(output.changed.len(), 5);
         assert_eq!(*stage.host.will_change.lock(), output.changed);
+        let touched = [
+            ("a.txt", FileChangeKind::Change),
+            ("new/p.txt", FileChangeKind::Add),
+            ("old.txt", FileChangeKind::Unlink),
+            ("moved.txt", FileChangeKind::Add),
+            ("gone.txt", FileChangeKind::Unlink),
+        ];
+        let touched = touched.map(|(name, how)| (stage.path(name), how));
+        assert_eq!(*stage.host.edited.lock(), touched);
         let patterns = ["a.txt", "new/p.txt", "old.txt", "moved.txt", "gone.txt"]
             .map(str::to_owned)
             .to_vec();

@@ -14,6 +14,7 @@ use crate::text::ending::Ending;
 use crate::text::{FileLocks, TextFile};
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use kilo_protocol::model::FileChangeKind;
 use matchers::{Found, find, is_disproportionate};
 use replacement::replacement;
 use schemars::JsonSchema;
@@ -72,9 +73,9 @@ async fn edit(input: EditInput, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOu
     super::refuse_reserved(&place)?;
     place.admit(cx).await?;
     let file = TextFile::load(&place).await?;
+    let exists = file.exists();
     let (new, mut change) = {
         let (old, shown) = (file.text.clone(), file.shown.clone());
-        let exists = file.exists();
         call::blocking(move || {
             let new = changed_text(&old, &shown, exists, &input)?;
             let change = Change::between(&shown, &old, &new);
@@ -104,7 +105,8 @@ async fn edit(input: EditInput, cx: &ToolCx, locks: &FileLocks) -> Result<ToolOu
         ("diagnostics", after.diagnostics.clone().into()),
     ]);
     cx.host.progress(&cx.call, None, known);
-    cx.host.file_edited(place.absolute.clone());
+    let how = FileChangeKind::of_write(exists);
+    cx.host.file_edited(place.absolute.clone(), how);
     Ok(ToolOutput {
         title: place.relative.clone(),
         output: format!("Edit applied successfully.{}", after.note),

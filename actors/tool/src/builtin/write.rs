@@ -10,6 +10,7 @@ use crate::text::ending;
 use crate::text::{FileLocks, TextFile};
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
+use kilo_protocol::model::FileChangeKind;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -89,7 +90,8 @@ async fn write(input: WriteInput, cx: &ToolCx, locks: &FileLocks) -> Result<Tool
         change: &mut change,
     };
     let after = after_write(cx, &mut [written]).await;
-    cx.host.file_edited(place.absolute.clone());
+    cx.host
+        .file_edited(place.absolute.clone(), FileChangeKind::of_write(exists));
     Ok(ToolOutput {
         title: place.relative.clone(),
         output: format!("Wrote file successfully.{}", after.note),
@@ -108,6 +110,7 @@ async fn write(input: WriteInput, cx: &ToolCx, locks: &FileLocks) -> Result<Tool
 #[cfg(test)]
 mod tests {
     use crate::testing::Stage;
+    use kilo_protocol::model::FileChangeKind;
     use serde_json::{Value, json};
 
     #[tokio::test]
@@ -140,7 +143,10 @@ mod tests {
             stage.permissions(),
             [("edit".to_owned(), vec!["new/n.txt".to_owned()])]
         );
-        assert_eq!(*stage.host.edited.lock(), [stage.path("new/n.txt")]);
+        assert_eq!(
+            *stage.host.edited.lock(),
+            [(stage.path("new/n.txt"), FileChangeKind::Add)]
+        );
         assert_eq!(*stage.host.will_change.lock(), [stage.path("new/n.txt")]);
     }
 

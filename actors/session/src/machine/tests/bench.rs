@@ -1,4 +1,4 @@
-//! A machine with its log, a clock that a script moves, and surroundings that answer by themselves.
+//! A machine with its log, a clock that a script moves, and a world around it that answers by itself.
 
 use super::show::Names;
 use crate::apply::fold;
@@ -100,7 +100,7 @@ impl Bench {
         }
     }
 
-    /// Gives an input, writes down what it led to and lets the surroundings answer.
+    /// Gives an input, writes down what it led to and lets the world around answer.
     pub fn give(&mut self, input: Input) {
         let before = self.machine.state.info.clone();
         let prompt = match &input {
@@ -159,7 +159,7 @@ impl Bench {
         }
     }
 
-    /// What the surroundings do at once.
+    /// What the world around does at once.
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::CallModel(stamp, call) => {

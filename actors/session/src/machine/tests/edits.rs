@@ -3,6 +3,7 @@
 use super::bench::Bench;
 use crate::input::Input;
 use crate::machine::{Edit, Refusal};
+use kilo_protocol::model::FileChangeKind;
 use kilo_protocol::{MessageId, PartId};
 
 fn played(text: &str) -> Bench {
@@ -76,12 +77,12 @@ fn todos_and_edited_files_of_an_older_turn_change_nothing() {
     let mut bench = played("prompt 'one'\ntext 'ok'\nfinish\nprompt 'two'");
     let (records, late) = (bench.log.len(), bench.stamp - 1);
     bench.give(Input::Todos(late, Vec::new()));
-    bench.give(Input::FileEdited(late, "/a".into()));
+    bench.give(Input::FileEdited(late, "/a".into(), FileChangeKind::Add));
     assert_eq!(bench.log.len(), records);
     let now = bench.stamp;
     bench.give(Input::Todos(now, Vec::new()));
-    bench.give(Input::FileEdited(now, "/a".into()));
-    assert_eq!(bench.log.len(), records + 2);
+    bench.give(Input::FileEdited(now, "/a".into(), FileChangeKind::Add));
+    assert_eq!(bench.log.len(), records + 3);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The words of a script. A line is one input, or a setting of the surroundings; `'…'` holds a text with blanks.
+//! The words of a script. A line is one input, or a setting of the world around the machine; `'…'` holds a text with blanks.
 //!
 //! | line | means |
 //! |---|---|

@@ -165,6 +165,7 @@ impl Names {
                 format!("files {} {paths:?}", self.of(message))
             }
             Record::FileEdited(path) => format!("edited {}", path.display()),
+            Record::FileTouched(path, how) => format!("touched {} {how:?}", path.display()),
         }
     }
 

@@ -3,7 +3,7 @@ use kilo_ports::BoxFuture;
 use kilo_ports::tool::{
     Ask, QuestionAnswer, TaskAgent, TaskAnswer, TaskOrder, ToolError, ToolHost,
 };
-use kilo_protocol::model::{Rule, Todo};
+use kilo_protocol::model::{FileChangeKind, Rule, Todo};
 use kilo_protocol::{CallId, SessionId};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -37,7 +37,10 @@ async fn one_place_is_replaced_and_shown() {
         json!({"diagnostics": {}, "diff": diff, "filediff": filediff, "truncated": false})
     );
     assert_eq!(output.changed, [stage.path("a.txt")]);
-    assert_eq!(*stage.host.edited.lock(), [stage.path("a.txt")]);
+    assert_eq!(
+        *stage.host.edited.lock(),
+        [(stage.path("a.txt"), FileChangeKind::Change)]
+    );
     let asks = stage.host.asks.lock();
     assert_eq!(asks.len(), 1);
     assert_eq!(
@@ -207,7 +210,7 @@ impl ToolHost for Meddler {
     ) -> BoxFuture<'static, Result<TaskAnswer, ToolError>> {
         unreachable!()
     }
-    fn file_edited(&self, _: PathBuf) {}
+    fn file_edited(&self, _: PathBuf, _: FileChangeKind) {}
     fn nearby_instructions(&self, _: PathBuf) -> Vec<(PathBuf, String)> {
         Vec::new()
     }
@@ -365,6 +368,46 @@ async fn a_new_text_that_is_written_as_the_file_is_stays_so() {
     ] {
         let edit = edited(name, text, old, new).await;
         assert_eq!(edit.as_deref(), Ok(expected), "{name}");
+    }
+}
+
+/// The text stands in the file exactly, behind the blanks of its line, and the new one brings those blanks again.
+#[tokio::test]
+async fn blanks_that_are_there_already_are_not_doubled() {
+    let text = "fn f() {\n    one();\n    two();\n}\n";
+    let both = text.replace("one();", "one();\n    more();");
+    for (old, new, expected) in [
+        ("one();", "    one();\n    more();", both.as_str()),
+        ("one();", "one();\n    more();", &both),
+        ("    one();", "    one();\n    more();", &both),
+        (
+            "one();\n    two();",
+            "    if x {\n        one();\n    }",
+            "fn f() {\n    if x {\n        one();\n    }\n}\n",
+        ),
+        // One line says nothing of where it was meant to begin.
+        (
+            "two();",
+            "    two();",
+            &text.replace("two();", "    two();"),
+        ),
+        // Other lines further out: the first is deeper on purpose.
+        (
+            "two();",
+            "    .two()\n  .three();",
+            &text.replace("two();", "    .two()\n  .three();"),
+        ),
+        // Behind code the blanks are meant.
+        (
+            "();\n    two",
+            "    ();\n    two",
+            &text.replace("one();", "one    ();"),
+        ),
+    ] {
+        for name in ["a.rs", "a.py"] {
+            let got = edited(name, text, old, new).await;
+            assert_eq!(got.as_deref(), Ok(expected), "{name}: {old:?} -> {new:?}");
+        }
     }
 }
 
