@@ -26,7 +26,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("protocol/sse", &[]),
     ("config", &["protocol"]),
     ("actors/ports", &["protocol"]),
-    ("actors/runtime", &["protocol", "config", "ports"]),
+    ("actors/pulse", &[]),
+    ("actors/runtime", &["protocol", "config", "ports", "pulse"]),
     ("actors/shell", &["protocol", "config", "ports"]),
     ("actors/session", ASKING_PEERS),
     ("actors/store", SEAMS),
@@ -40,7 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("actors/files", SEAMS),
     ("actors/format", SEAMS),
     ("actors/worktree", SEAMS),
-    ("daemon/edge", &["protocol", "config"]),
+    ("daemon/edge", &["protocol", "config", "pulse"]),
     (
         "daemon",
         &[
@@ -327,6 +328,38 @@ fn i5_handlers_hold_no_state_and_take_no_lock() {
         on: On::Code,
         but_not: &[],
         breaks: "static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());",
+    }
+    .holds();
+}
+
+/// What a handler wants of a body stands in a type of `protocol/src/requests/`, where reviewers and clients see it.
+#[test]
+fn handlers_and_clients_speak_in_the_types_of_the_contract() {
+    Rule {
+        says: "a handler reads a body into a type of protocol, never into JSON",
+        looks_at: |path| path.starts_with("daemon/src/groups"),
+        finds: r"request\.json::<|request\.value\(|: *(serde_json::)?(Value|Map<String, *(serde_json::)?Value>) *= *request\b",
+        on: On::Code,
+        but_not: &[],
+        breaks: "let body: Value = request.json()?;",
+    }
+    .holds();
+    Rule {
+        says: "the Rust client writes bodies as types of protocol",
+        looks_at: |path| path.starts_with("clients/client/src/"),
+        finds: r"\bjson!\(",
+        on: On::Code,
+        but_not: &[],
+        breaks: r#"let body = json!({"token": token});"#,
+    }
+    .holds();
+    Rule {
+        says: "what is published is a variant of the one enum of events",
+        looks_at: |path| path.starts_with("daemon/src/"),
+        finds: r"\bEvent::Other\b",
+        on: On::Code,
+        but_not: &[],
+        breaks: "let event = Event::Other { name, properties };",
     }
     .holds();
 }

@@ -10,13 +10,12 @@ pub mod lifetime;
 pub mod limits;
 pub mod placement;
 pub mod pool;
-pub mod pulse;
 pub mod registry;
 
 pub use bus::{Bus, Received, Subscription};
 pub use journal::{Journal, Outgoing};
+pub use kilo_pulse::Handling;
 pub use lifetime::Lifetime;
 pub use placement::Placement;
 pub use pool::{Lease, Pool};
-pub use pulse::Handling;
 pub use registry::{Ending, Live, OnEnding, Registry, RegistryError, Tenure};

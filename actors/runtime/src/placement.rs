@@ -15,7 +15,7 @@ impl Placement {
     pub fn start(threads: usize) -> Self {
         let owned: Vec<Arbiter> = (0..threads.max(1)).map(|_| Arbiter::new()).collect();
         for (number, arbiter) in owned.iter().enumerate() {
-            arbiter.spawn(crate::pulse::beat(number));
+            arbiter.spawn(kilo_pulse::beat("arbiter", number));
         }
         Self {
             handles: owned.iter().map(Arbiter::handle).collect(),

@@ -38,7 +38,6 @@ mod door;
 pub mod held;
 mod options;
 mod problem;
-mod pulse;
 mod reply;
 mod request;
 mod router;
@@ -47,6 +46,7 @@ mod serve;
 pub mod sse;
 mod stopping;
 mod table;
+mod watched;
 mod ws;
 
 pub use bind::{BindError, Bound, bind};

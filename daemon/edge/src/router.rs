@@ -1,9 +1,9 @@
 //! Handlers: a function for each operation id.
 
-use crate::pulse::Watched;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::table::Table;
+use crate::watched::Watched;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;

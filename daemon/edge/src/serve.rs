@@ -4,7 +4,6 @@ use crate::bind::Bound;
 use crate::dispatch::Worker;
 use crate::door::Door;
 use crate::options::EdgeOptions;
-use crate::pulse;
 use crate::router::Router;
 use crate::stopping::{Stopping, stopping};
 use crate::table::Table;
@@ -99,7 +98,8 @@ where
     let (body_bytes_max, body_pause_max) = (options.body_bytes_max, options.body_pause_max);
     let workers = Arc::new(AtomicUsize::new(0));
     let server = HttpServer::new(move || {
-        rt::spawn(pulse::beat(workers.fetch_add(1, Ordering::Relaxed)));
+        let number = workers.fetch_add(1, Ordering::Relaxed);
+        rt::spawn(kilo_pulse::beat("worker", number));
         let worker = Rc::new(Worker {
             door: door.clone(),
             table: table.clone(),
