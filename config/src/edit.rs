@@ -5,7 +5,7 @@ use crate::jsonc;
 use crate::load::ALL_NAMES;
 use crate::paths::Paths;
 use crate::project::folders_down;
-use jsonc_parser::cst::{CstInputValue, CstObject, CstRootNode};
+use jsonc_parser::cst::{CstInputValue, CstObject, CstObjectProp, CstRootNode};
 use kilo_protocol::secrets::{self, Altered};
 use serde_json::{Map, Value};
 use std::io::ErrorKind;
@@ -116,7 +116,7 @@ pub fn project_target(directory: &Path, worktree: &Path) -> PathBuf {
 
 fn apply(object: &CstObject, patch: &Map<String, Value>) {
     for (key, value) in patch {
-        match (object.get(key), value) {
+        match (the_one_that_counts(object, key), value) {
             (Some(property), Value::Null) => property.remove(),
             (None, Value::Null) => {}
             (Some(property), Value::Object(below)) if property.object_value().is_some() => {
@@ -130,6 +130,19 @@ fn apply(object: &CstObject, patch: &Map<String, Value>) {
             }
         }
     }
+}
+
+/// The property that readers take for `key`: the last one. Those before it would come back once this one is removed, so
+/// they go.
+fn the_one_that_counts(object: &CstObject, key: &str) -> Option<CstObjectProp> {
+    let is_it = |property: &CstObjectProp| {
+        let name = property.name().and_then(|name| name.decoded_value().ok());
+        name.as_deref() == Some(key)
+    };
+    let mut all: Vec<CstObjectProp> = object.properties().into_iter().filter(is_it).collect();
+    let last = all.pop();
+    all.into_iter().for_each(CstObjectProp::remove);
+    last
 }
 
 fn input(value: &Value) -> CstInputValue {
@@ -175,6 +188,21 @@ mod tests {
             "{text}"
         );
         assert_eq!(jsonc::parse(&text).unwrap(), value);
+    }
+
+    #[test]
+    fn of_a_doubled_key_the_one_that_counts_is_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kilo.json");
+        std::fs::write(
+            &path,
+            "{\n  \"model\": \"a\",\n  \"x\": 1,\n  \"model\": \"b\"\n}",
+        )
+        .unwrap();
+        let value = patch_file(&path, &json!({"model": "c"})).unwrap();
+        assert_eq!(value, json!({"x": 1, "model": "c"}));
+        std::fs::write(&path, "{\"a\": {\"k\": 1}, \"a\": {\"k\": 2}}").unwrap();
+        assert_eq!(patch_file(&path, &json!({"a": null})).unwrap(), json!({}));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The process's surroundings, read once and passed on as a value.
+//! The process's environment, home and current directory, read once and passed on as a value.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -30,6 +30,7 @@ pub mod view;
 
 mod decode;
 mod documents;
+mod doubled;
 mod folders;
 mod jsonc;
 mod merge;

@@ -3,6 +3,7 @@
 use super::{ALL_NAMES, FILE_BYTES_MAX, KILO, Loaded, OPENCODE, Warning};
 use crate::check;
 use crate::documents;
+use crate::doubled::doubled;
 use crate::env::Environment;
 use crate::files::{Stamp, is_inside, read_text};
 use crate::folders::ConfigFolder;
@@ -310,6 +311,14 @@ impl<'a> Loader<'a> {
                 return self.fault(shown, reason, None, Guard::everything());
             }
         };
+        for doubled in doubled(text) {
+            let field = doubled.field.join(".");
+            let message = format!("{field}: stands more than once, and only the last one counts");
+            match doubled.guard {
+                Some(guard) => self.fault(shown, message, Some(field), guard),
+                None => self.warn(shown, message, Some(field)),
+            }
+        }
         let reach = References {
             env: self.env,
             folder,

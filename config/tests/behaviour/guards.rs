@@ -227,6 +227,24 @@ fn a_misspelt_rule_asks_and_names_the_key_that_was_meant() {
 }
 
 #[test]
+fn a_key_that_stands_twice_is_told_and_loses_no_denial() {
+    let world = World::new();
+    let text = r#"{"model": "p/a", "model": "p/b", "permission": {"edit": "deny"}, "permission": {"bash": "allow"}}"#;
+    world.write("project/kilo.json", text);
+    assert_eq!(code(&world), ASKED);
+    let said = warned(&world);
+    assert!(said.contains("permission: stands more than once"), "{said}");
+    assert!(said.contains("model: stands more than once"), "{said}");
+    assert_eq!(said.matches(ASKS).count(), 1, "{said}");
+    assert_eq!(world.load().merged["model"], "p/b");
+    world.write(
+        "project/kilo.json",
+        r#"{"permission": {"edit": "allow"}, "permission": {"bash": "allow"}}"#,
+    );
+    assert_eq!(code(&world), FREE);
+}
+
+#[test]
 fn an_agents_file_that_fails_guards_that_agent() {
     let world = World::new();
     world.write(
