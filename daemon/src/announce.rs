@@ -7,21 +7,6 @@ use kilo_terminal::{Announce, Happened};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Publishes an event that is not in the log.
-pub fn publish(engine: &Engine, directory: &str, event: &Event<'_>) {
-    let mut json = Vec::new();
-    let written = event.write_properties(&mut json);
-    let properties = written.and_then(|()| serde_json::from_slice(&json));
-    match properties {
-        Ok(properties) => {
-            engine
-                .core()
-                .publish(Some(directory), None, event.name(), &properties, false);
-        }
-        Err(error) => tracing::error!(%error, name = event.name(), "an event could not be written"),
-    }
-}
-
 /// Tells clients of terminals.
 pub fn of_terminals(engine: Arc<Engine>) -> Announce {
     Arc::new(move |directory, happened| {
@@ -37,6 +22,6 @@ pub fn of_terminals(engine: Arc<Engine>) -> Announce {
             }),
             Happened::Deleted(id) => Event::TerminalDeleted(TerminalGone { id: id.into() }),
         };
-        publish(&engine, directory, &event);
+        engine.core().publish(Some(directory), &event);
     })
 }

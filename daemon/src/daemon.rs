@@ -1,14 +1,14 @@
 //! What every handler has at hand.
 
-use crate::folders::{Folders, Instance};
+use crate::folders::{Instance, Instances};
 use crate::paths::absolute;
 use kilo_config::{Environment, Paths};
 use kilo_edge::Request;
 use kilo_ports::clock::Clock;
+use kilo_protocol::event::{Disposed, Event, Indexing, IndexingStatus, Nothing};
 use kilo_protocol::{Fault, SessionId};
 use kilo_session::Engine;
 use kilo_terminal::{Terminals, Tickets};
-use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -36,7 +36,7 @@ pub struct Daemon {
     pub(crate) environment: Arc<Environment>,
     pub(crate) paths: Arc<Paths>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) folders: Arc<Folders>,
+    pub(crate) folders: Arc<Instances>,
     pub(crate) handle: Handle,
     pub(crate) has_password: bool,
     pub(crate) readiness: watch::Receiver<Readiness>,
@@ -103,14 +103,14 @@ impl Daemon {
             return;
         };
         for directory in self.folders.begun() {
-            for name in [
-                "reference.updated",
-                "integration.updated",
-                "catalog.updated",
+            let status = IndexingStatus::disabled();
+            for event in [
+                Event::ReferencesChanged(Nothing {}),
+                Event::IntegrationsChanged(Nothing {}),
+                Event::CatalogChanged(Nothing {}),
+                Event::IndexingChanged(Indexing { status }),
             ] {
-                engine
-                    .core()
-                    .publish(Some(&directory), None, name, &json!({}), false);
+                engine.core().publish(Some(&directory), &event);
             }
         }
     }
@@ -141,14 +141,10 @@ impl Daemon {
     }
 
     async fn announce_disposed(&self, directory: &str) -> Result<(), Fault> {
-        let properties = json!({"directory": directory});
-        self.engine().await?.core().publish(
-            Some(directory),
-            None,
-            "server.instance.disposed",
-            &properties,
-            true,
-        );
+        let event = Event::InstanceDisposed(Disposed {
+            directory: directory.into(),
+        });
+        self.engine().await?.core().publish_last(directory, &event);
         Ok(())
     }
 
@@ -156,9 +152,4 @@ impl Daemon {
     pub fn session_id(request: &Request) -> SessionId {
         SessionId::from_wire(request.params.get("sessionID"))
     }
-}
-
-/// A field of a JSON body as text.
-pub fn text<'a>(body: &'a Value, field: &str) -> Option<&'a str> {
-    body.get(field).and_then(Value::as_str)
 }

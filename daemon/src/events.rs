@@ -5,6 +5,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use kilo_edge::sse;
 use kilo_ports::store::StoreError;
 use kilo_protocol::Frame;
+use kilo_protocol::event::{Event, Greeting, Nothing, Resync};
 use kilo_runtime::{Received, Subscription, limits};
 use kilo_session::Engine;
 use kilo_session::catch_up::CatchUp;
@@ -85,7 +86,7 @@ impl Follower {
             is_greeted: true,
         };
         match known {
-            None => follower.announce("server.connected", json!({})),
+            None => follower.announce(&Event::Connected(Greeting::default())),
             // Whether it goes on there is known, and said, once the log was read.
             Some(Some(position)) => {
                 follower.sent = position;
@@ -103,22 +104,20 @@ impl Follower {
     /// Tells a client that came back with a position whether it goes on there; the reference's clients never ask.
     fn greet(&mut self, resumed: bool) {
         if !std::mem::replace(&mut self.is_greeted, true) {
-            self.announce("server.connected", json!({"resumed": resumed}));
+            let resumed = Some(resumed);
+            self.announce(&Event::Connected(Greeting { resumed }));
         }
     }
 
     /// Queues an event of the stream's own.
-    fn announce(&mut self, name: &str, properties: serde_json::Value) {
+    fn announce(&mut self, event: &Event<'_>) {
         let now = kilo_ports::clock::Clock::now(&kilo_ports::clock::SystemClock);
-        let event =
-            json!({"id": self.engine.core().ledger.ids().event(now), "type": name, "properties": properties})
-                .to_string();
+        let mut json = Vec::with_capacity(256);
+        event.write(&self.engine.core().ledger.ids().event(now), &mut json);
         let framed = match (self.framing.form, &self.framing.scope) {
-            (Form::Socket, _) => message(None, None, event.as_bytes()),
-            (Form::EventStream, Scope::Directory(_)) => sse::frame(None, event.as_bytes()),
-            (Form::EventStream, Scope::Global) => {
-                sse::wrapped(br#"{"payload":"#, event.as_bytes(), b"}")
-            }
+            (Form::Socket, _) => message(None, None, &json),
+            (Form::EventStream, Scope::Directory(_)) => sse::frame(None, &json),
+            (Form::EventStream, Scope::Global) => sse::wrapped(br#"{"payload":"#, &json, b"}"),
         };
         self.ready.push_back(framed);
     }
@@ -148,7 +147,7 @@ impl Follower {
             tokio::select! {
                 biased;
                 received = self.subscription.next() => self.take(received),
-                _ = self.heartbeat.tick() => self.announce("server.heartbeat", json!({})),
+                _ = self.heartbeat.tick() => self.announce(&Event::Heartbeat(Nothing {})),
             }
             // What else is there already leaves in the same piece.
             let mut bytes = 0;
@@ -250,10 +249,8 @@ impl Follower {
         self.greet(false);
         self.behind = None;
         self.sent = self.sent.max(target);
-        self.announce(
-            "server.resync",
-            json!({"reason": format!("{why}, read everything again")}),
-        );
+        let reason = format!("{why}, read everything again").into();
+        self.announce(&Event::Resync(Resync { reason }));
     }
 }
 

@@ -35,7 +35,7 @@ const FOLDERS_MAX: usize = 64;
 const UNUSED_MS: Millis = 10 * 60 * 1_000;
 
 /// All folders in use.
-pub struct Folders {
+pub struct Instances {
     environment: Arc<Environment>,
     paths: Arc<Paths>,
     auth: AuthFile,
@@ -71,7 +71,7 @@ pub struct Instance {
     pub after: Option<Arc<After>>,
 }
 
-impl Folders {
+impl Instances {
     /// No folder yet.
     pub fn new(
         environment: Arc<Environment>,
@@ -335,7 +335,7 @@ fn is_within(then: Millis, span: Millis, now: Millis) -> bool {
 }
 
 /// The daemon's folders as the engine sees them.
-pub struct EngineFolders(pub Arc<Folders>);
+pub struct EngineFolders(pub Arc<Instances>);
 
 impl folder::Folders for EngineFolders {
     fn folder(&self, directory: &str) -> BoxFuture<'static, Result<Arc<Folder>, Fault>> {
@@ -404,7 +404,7 @@ impl Models for FolderModels {
 #[cfg(test)]
 mod tests {
     use super::is_within;
-    use super::{FOLDERS_MAX, Folders, UNUSED_MS};
+    use super::{FOLDERS_MAX, Instances, UNUSED_MS};
     use kilo_config::{Environment, Paths};
     use kilo_ports::fakes::FakeClock;
     use kilo_tool::Registry;
@@ -428,7 +428,7 @@ mod tests {
         };
         let paths = Paths::of(&environment);
         let clock = Arc::new(FakeClock::at(1));
-        let folders = Arc::new(Folders::new(
+        let folders = Arc::new(Instances::new(
             Arc::new(environment),
             Arc::new(paths),
             Arc::clone(&clock) as _,

@@ -4,7 +4,7 @@
 mod tests;
 
 use crate::daemon::{Daemon, Readiness};
-use crate::folders::{EngineFolders, Folders};
+use crate::folders::{EngineFolders, Instances};
 use crate::groups;
 use crate::paths::private_folder;
 use kilo_config::{Environment, Paths};
@@ -401,7 +401,7 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         ..kilo_tool::Options::default()
     };
     let tools = Registry::builtin(tools);
-    let folders = Arc::new(Folders::new(
+    let folders = Arc::new(Instances::new(
         Arc::clone(&context.environment),
         Arc::clone(&context.paths),
         Arc::clone(&clock),

@@ -13,8 +13,7 @@ use kilo_ports::files::Files;
 use kilo_ports::provider::ModelClient;
 use kilo_ports::sandbox::Sandbox;
 use kilo_protocol::model::Session;
-use kilo_protocol::{Fault, Millis, SessionId};
-use serde_json::Value;
+use kilo_protocol::{Event, Fault, Millis, SessionId};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -72,18 +71,15 @@ impl Core {
         self.ports.clock.now()
     }
 
-    /// Publishes an event that is not in the log.
-    pub fn publish(
-        &self,
-        directory: Option<&str>,
-        project: Option<&str>,
-        name: &str,
-        properties: &Value,
-        last: bool,
-    ) {
-        let now = self.now();
+    /// Publishes an event that is not in the log, to clients of a directory or to all.
+    pub fn publish(&self, directory: Option<&str>, event: &Event<'_>) {
+        self.ledger.publish(directory, event, false, self.now());
+    }
+
+    /// Publishes the event after which the streams of a directory end.
+    pub fn publish_last(&self, directory: &str, event: &Event<'_>) {
         self.ledger
-            .publish(directory, project, name, properties, last, now);
+            .publish(Some(directory), event, true, self.now());
     }
 
     /// A folder with its configuration.

@@ -9,9 +9,8 @@ use crate::state::State;
 use bytes::Bytes;
 use kilo_ports::store::{Appended, Entry, RecordKind, Store, StoreError};
 use kilo_protocol::model::Session;
-use kilo_protocol::{Frame, IdSource, Millis, SessionId};
+use kilo_protocol::{Event, Frame, IdSource, Millis, SessionId};
 use kilo_runtime::{Journal, Outgoing};
-use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The sequence of facts about deleted sessions.
@@ -116,21 +115,14 @@ impl Ledger {
     }
 
     /// Publishes an event that is not in the log.
-    pub fn publish(
-        &self,
-        directory: Option<&str>,
-        project: Option<&str>,
-        name: &str,
-        properties: &Value,
-        last: bool,
-        now: Millis,
-    ) {
-        let event = json!({"id": self.ids.event(now), "type": name, "properties": properties});
+    pub fn publish(&self, directory: Option<&str>, event: &Event<'_>, last: bool, now: Millis) {
+        let mut json = Vec::with_capacity(256);
+        event.write(&self.ids.event(now), &mut json);
         self.journal.publish(Frame {
             pos: None,
             directory: directory.map(Into::into),
-            project: project.map(|project| Arc::new(project.to_string())),
-            json: Bytes::from(event.to_string()),
+            project: None,
+            json: Bytes::from(json),
             last,
         });
     }

@@ -40,6 +40,5 @@ mod texts;
 pub use self::core::{Core, Ports};
 pub use self::prepare::is_plain_id;
 pub use engine::Engine;
-pub use prepare::PromptBody;
 pub use queries::Queries;
-pub use sessions::{NewSession, Sessions};
+pub use sessions::Sessions;

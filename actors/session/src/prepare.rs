@@ -8,44 +8,16 @@ use base64::engine::general_purpose::STANDARD;
 use kilo_config::agent::Agent;
 use kilo_protocol::data_url::{self, DataUrl};
 use kilo_protocol::model::{
-    AgentPart, Created, FilePart, ModelRef, Part, PartBody, Session, SubtaskPart, TextPart,
-    UserMessage,
+    Created, FilePart, ModelRef, Part, PartBody, Session, TextPart, UserMessage,
 };
+use kilo_protocol::requests::{self, InputPart, InputPartBody};
 use kilo_protocol::{Fault, IdSource, MessageId, Millis, PartId, SessionId};
 use kilo_runtime::limits::ATTACHMENT_BYTES_MAX;
 use percent_encoding::percent_decode_str;
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-
-/// What a client says of a prompt.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct PromptBody {
-    /// The message's id, if the client chose one.
-    #[serde(rename = "messageID")]
-    pub message_id: Option<String>,
-    /// The model.
-    pub model: Option<ModelRef>,
-    /// The agent.
-    pub agent: Option<String>,
-    /// Store it and do not answer.
-    pub no_reply: bool,
-    /// A system text for this prompt alone.
-    pub system: Option<String>,
-    /// Tools switched on or off.
-    pub tools: Option<Map<String, Value>>,
-    /// The shape that the answer must have.
-    pub format: Option<Value>,
-    /// The variant (reasoning effort).
-    pub variant: Option<String>,
-    /// What the client's editor shows.
-    pub editor_context: Option<Value>,
-    /// Its parts.
-    pub parts: Vec<Value>,
-}
 
 /// Lines of an attached file that go into the prompt.
 const LINES_MAX: usize = 2_000;
@@ -57,14 +29,14 @@ pub async fn prompt(
     core: &Core,
     folder: &Folder,
     info: &Session,
-    body: PromptBody,
+    body: requests::Prompt,
 ) -> Result<Prompt, Fault> {
     let agent = agent(folder, info, body.agent.as_deref())?;
     let model = model(folder, info, agent, body.model, body.variant, body.no_reply)?;
     let now = core.now();
     let ids = core.ledger.ids();
     let id = match body.message_id {
-        Some(id) if is_plain_id(&id, "msg") => MessageId::from_wire(id),
+        Some(id) if is_plain_id(id.as_str(), "msg") => id,
         Some(_) => {
             return Err(Fault::bad_field(
                 "a string starting with \"msg\"",
@@ -80,8 +52,8 @@ pub async fn prompt(
         message: &id,
         parts: Vec::new(),
     };
-    for (place, part) in body.parts.into_iter().enumerate() {
-        maker.add(folder, place, part).await?;
+    for part in body.parts {
+        maker.add(folder, part).await;
     }
     let parts = maker.parts;
     let message = UserMessage {
@@ -202,28 +174,12 @@ impl Maker<'_> {
         );
     }
 
-    async fn add(&mut self, folder: &Folder, place: usize, part: Value) -> Result<(), Fault> {
-        let kind = part
-            .get("type")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_string();
-        let id = part.get("id").and_then(Value::as_str).map(str::to_string);
-        let id = id.as_deref();
-        let wrong = |error: serde_json::Error| {
-            Fault::bad_request("Payload", format!("{error}\n  at [\"parts\"][{place}]"))
-        };
-        match kind.as_str() {
-            "text" => {
-                let text: TextPart = serde_json::from_value(part.clone()).map_err(wrong)?;
-                self.push(id, PartBody::Text(text));
-            }
-            "file" => {
-                let file: FilePart = serde_json::from_value(part.clone()).map_err(wrong)?;
-                self.file(folder, id, file).await?;
-            }
-            "agent" => {
-                let agent: AgentPart = serde_json::from_value(part.clone()).map_err(wrong)?;
+    async fn add(&mut self, folder: &Folder, part: InputPart) {
+        let id = part.id.as_deref();
+        match part.body {
+            InputPartBody::Text(text) => self.push(id, PartBody::Text(text)),
+            InputPartBody::File(file) => self.file(folder, id, file).await,
+            InputPartBody::Agent(agent) => {
                 let hint = format!(
                     "The user named the subagent {}. Call the task tool with it for the work above.",
                     agent.name
@@ -231,28 +187,11 @@ impl Maker<'_> {
                 self.push(id, PartBody::Agent(agent));
                 self.synthetic(hint);
             }
-            "subtask" => {
-                let task: SubtaskPart = serde_json::from_value(part.clone()).map_err(wrong)?;
-                self.push(id, PartBody::Subtask(task));
-            }
-            _ => {
-                return Err(Fault::bad_request(
-                    "Payload",
-                    format!(
-                        "Expected \"text\" | \"file\" | \"agent\" | \"subtask\"\n  at [\"parts\"][{place}][\"type\"]"
-                    ),
-                ));
-            }
+            InputPartBody::Subtask(task) => self.push(id, PartBody::Subtask(task)),
         }
-        Ok(())
     }
 
-    async fn file(
-        &mut self,
-        folder: &Folder,
-        id: Option<&str>,
-        mut file: FilePart,
-    ) -> Result<(), Fault> {
+    async fn file(&mut self, folder: &Folder, id: Option<&str>, mut file: FilePart) {
         if let Some(path) = file_path(&file.url, &folder.directory) {
             let name = path.display().to_string();
             let read = read_attachment(path, file.mime.clone()).await;
@@ -279,7 +218,6 @@ impl Maker<'_> {
             ));
         }
         self.push(id, PartBody::File(file));
-        Ok(())
     }
 }
 

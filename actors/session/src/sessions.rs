@@ -11,11 +11,10 @@ use crate::message::{ChangeHead, DrainMessage, HeadChange, InjectPanic, Take};
 use crate::project::Address;
 use crate::record::{Logged, Record};
 use crate::state::State;
-use kilo_protocol::model::{Rule, Session, SessionModel, SessionTime, Tokens};
+use kilo_protocol::model::{Session, SessionTime, Tokens};
+use kilo_protocol::requests::NewSession;
 use kilo_protocol::{Fault, Millis, SessionId, clock};
 use kilo_runtime::limits;
-use serde::Deserialize;
-use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,25 +22,6 @@ use std::time::Duration;
 pub struct Sessions {
     core: Arc<Core>,
     actors: Arc<Actors>,
-}
-
-/// What a client says of a new session.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct NewSession {
-    /// The session whose task makes this one.
-    #[serde(rename = "parentID")]
-    pub parent_id: Option<SessionId>,
-    /// A title.
-    pub title: Option<String>,
-    /// The agent.
-    pub agent: Option<String>,
-    /// The model.
-    pub model: Option<SessionModel>,
-    /// A client's own data.
-    pub metadata: Option<Map<String, Value>>,
-    /// Rules after the configuration's.
-    pub permission: Option<Vec<Rule>>,
 }
 
 /// How long the end of the daemon waits for what runs; then the sandbox kills what is left.

@@ -55,13 +55,15 @@ pub async fn open(cx: &Context, remote: &Remote, directory: &str) -> anyhow::Res
             engine: None,
         });
     }
+    // One for everything that is waited for below: silent processes would add up otherwise.
+    let deadline = Instant::now() + LOOK_MAX;
+    let left = || deadline.saturating_duration_since(Instant::now());
     if let Some(client) = background(&cx.env).await {
         return Ok(Link {
             client: client.in_directory(directory),
             engine: None,
         });
     }
-    let deadline = Instant::now() + LOOK_MAX;
     loop {
         let start = Start {
             env: cx.env.clone(),
@@ -81,7 +83,7 @@ pub async fn open(cx: &Context, remote: &Remote, directory: &str) -> anyhow::Res
         };
         // Whoever holds the data folder serves everybody of this user; it may just be starting or ending.
         if let Ok(client) = Client::new(&address, credentials(&cx.env, remote))
-            && client.health(HEALTH_MAX).await.is_ok()
+            && client.health(HEALTH_MAX.min(left())).await.is_ok()
         {
             tracing::debug!(address, "using the engine of another process");
             return Ok(Link {
@@ -89,12 +91,12 @@ pub async fn open(cx: &Context, remote: &Remote, directory: &str) -> anyhow::Res
                 engine: None,
             });
         }
-        if Instant::now() >= deadline {
+        if left().is_zero() {
             anyhow::bail!(
                 "process {pid} holds the data folder and does not answer; end it, or wait until it is done starting"
             );
         }
-        tokio::time::sleep(LOOK_STEP).await;
+        tokio::time::sleep(LOOK_STEP.min(left())).await;
     }
 }
 

@@ -12,7 +12,7 @@ const STOP_MAX: Duration = Duration::from_millis(900);
 /// What an engine is started with.
 #[derive(Clone, Debug, Default)]
 pub struct Start {
-    /// Its surroundings.
+    /// Its environment.
     pub env: Environment,
     /// The address to listen on; loopback when empty.
     pub hostname: String,

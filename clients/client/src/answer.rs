@@ -3,21 +3,9 @@
 use crate::error::ClientError;
 use crate::http::Client;
 use kilo_protocol::model::{NetworkRequest, PermissionRequest, QuestionRequest};
+use kilo_protocol::requests::{Empty, PermissionAnswer, ReplyPermission, ReplyQuestion};
 use kilo_protocol::{PermissionId, QuestionId};
-use serde::Serialize;
-use serde_json::{Value, json};
-
-/// The answer to a request for permission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Reply {
-    /// This one time.
-    Once,
-    /// From now on, for what the request's `always` names.
-    Always,
-    /// No.
-    Reject,
-}
+use serde_json::Value;
 
 impl Client {
     /// Lists the open requests for permission in this client's directory.
@@ -29,13 +17,11 @@ impl Client {
     pub async fn reply_permission(
         &self,
         id: &PermissionId,
-        reply: Reply,
+        reply: PermissionAnswer,
         message: Option<&str>,
     ) -> Result<(), ClientError> {
-        let mut body = json!({"reply": reply});
-        if let Some(message) = message {
-            body["message"] = json!(message);
-        }
+        let message = message.map(str::to_owned);
+        let body = ReplyPermission { reply, message };
         self.post::<Value>(&format!("/permission/{id}/reply"), &body)
             .await
             .map(drop)
@@ -52,7 +38,8 @@ impl Client {
         id: &QuestionId,
         answers: &[Vec<String>],
     ) -> Result<(), ClientError> {
-        let body = json!({"answers": answers});
+        let answers = answers.to_vec();
+        let body = ReplyQuestion { answers };
         self.post::<Value>(&format!("/question/{id}/reply"), &body)
             .await
             .map(drop)
@@ -60,7 +47,7 @@ impl Client {
 
     /// Dismisses a question; its turn ends.
     pub async fn reject_question(&self, id: &QuestionId) -> Result<(), ClientError> {
-        self.post::<Value>(&format!("/question/{id}/reject"), &json!({}))
+        self.post::<Value>(&format!("/question/{id}/reject"), &Empty {})
             .await
             .map(drop)
     }
@@ -73,7 +60,7 @@ impl Client {
     /// Tells a session that waits for the network to try again, or to give up.
     pub async fn reply_network(&self, id: &QuestionId, again: bool) -> Result<(), ClientError> {
         let verb = if again { "reply" } else { "reject" };
-        self.post::<Value>(&format!("/network/{id}/{verb}"), &json!({}))
+        self.post::<Value>(&format!("/network/{id}/{verb}"), &Empty {})
             .await
             .map(drop)
     }

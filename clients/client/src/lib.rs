@@ -24,14 +24,16 @@ mod socket;
 mod system;
 mod transfer;
 
-pub use answer::Reply;
 pub use auth::Auth;
 pub use error::ClientError;
 pub use events::{EventStream, Item};
 pub use http::Client;
+pub use kilo_protocol::requests::{
+    Credentials, InputPart, InputPartBody, NewSession, PermissionAnswer, Prompt, RunCommand,
+};
 pub use kilo_protocol::{Event, Received};
 pub use reqwest::Method;
-pub use session::{NewSession, Prompt, SessionFilter};
+pub use session::SessionFilter;
 pub use socket::Socket;
 pub use system::{ConfigWarning, Health, ProviderList};
 pub use transfer::{Entry, Imported, Transcript};

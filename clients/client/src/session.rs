@@ -2,87 +2,12 @@
 
 use crate::error::ClientError;
 use crate::http::{Client, NO_BODY, TURN_TIMEOUT};
-use kilo_protocol::model::{
-    FileDiff, MessageWithParts, ModelRef, Rule, Session, SessionModel, Status,
-};
+use kilo_protocol::model::{FileDiff, MessageWithParts, Session, Status};
+use kilo_protocol::requests::{Drain, Empty, Fork, NewSession, Prompt, Revert, RunCommand};
 use kilo_protocol::{MessageId, PartId, SessionId};
 use reqwest::Method;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// What a new session is made of; every field may be left out.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NewSession {
-    /// Its title.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
-    /// The agent of its first prompt.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub agent: Option<String>,
-    /// The model of its first prompt.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<SessionModel>,
-    /// The session that it belongs to.
-    #[serde(rename = "parentID", skip_serializing_if = "Option::is_none")]
-    pub parent_id: Option<SessionId>,
-    /// Rules that come after the configuration's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub permission: Option<Vec<Rule>>,
-    /// A client's own data.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Map<String, Value>>,
-}
-
-/// A prompt. `parts` are input parts: `{type: "text", text}`, `{type: "file", mime, url, filename?}`, …
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Prompt {
-    /// What is said, in order.
-    pub parts: Vec<Value>,
-    /// The message's id, if the client chooses it; must begin with `msg`.
-    #[serde(rename = "messageID", skip_serializing_if = "Option::is_none")]
-    pub message_id: Option<MessageId>,
-    /// The model that is to answer; else the session's, the agent's or the configured one.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "without_variant"
-    )]
-    pub model: Option<ModelRef>,
-    /// The agent that is to answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub agent: Option<String>,
-    /// The model's variant (reasoning effort).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub variant: Option<String>,
-    /// A system text for this prompt alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub system: Option<String>,
-    /// Stores the message and answers nothing.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub no_reply: bool,
-}
-
-fn without_variant<S: serde::Serializer>(
-    model: &Option<ModelRef>,
-    to: S,
-) -> Result<S::Ok, S::Error> {
-    let pair = model
-        .as_ref()
-        .map(|m| json!({"providerID": m.provider_id, "modelID": m.model_id}));
-    pair.serialize(to)
-}
-
-impl Prompt {
-    /// A prompt of one text.
-    pub fn text(text: impl Into<String>) -> Self {
-        Self {
-            parts: vec![json!({"type": "text", "text": text.into()})],
-            ..Self::default()
-        }
-    }
-}
 
 /// Which sessions to list, newest change first.
 #[derive(Clone, Debug, Default)]
@@ -144,7 +69,9 @@ impl Client {
         id: &SessionId,
         before: Option<&MessageId>,
     ) -> Result<Session, ClientError> {
-        let body = before.map_or_else(|| json!({}), |message| json!({"messageID": message}));
+        let body = Fork {
+            message_id: before.cloned(),
+        };
         self.post(&format!("/session/{id}/fork"), &body).await
     }
 
@@ -170,12 +97,10 @@ impl Client {
     }
 
     /// Runs a configured command as a prompt and waits for the end of its turn.
-    ///
-    /// `body`: `{command, arguments, agent?, model?, variant?, parts?}`.
     pub async fn command(
         &self,
         id: &SessionId,
-        body: &Value,
+        body: &RunCommand,
     ) -> Result<MessageWithParts, ClientError> {
         let path = format!("/session/{id}/command");
         self.call_within(TURN_TIMEOUT, Method::POST, &path, &[], Some(body))
@@ -189,7 +114,7 @@ impl Client {
 
     /// Ends the running turn of a session; without one it does nothing.
     pub async fn abort(&self, id: &SessionId) -> Result<(), ClientError> {
-        self.post::<Value>(&format!("/session/{id}/abort"), &json!({}))
+        self.post::<Value>(&format!("/session/{id}/abort"), &Empty {})
             .await
             .map(drop)
     }
@@ -201,16 +126,16 @@ impl Client {
         message: &MessageId,
         part: Option<&PartId>,
     ) -> Result<Session, ClientError> {
-        let mut body = json!({"messageID": message});
-        if let Some(part) = part {
-            body["partID"] = json!(part);
-        }
+        let body = Revert {
+            message_id: message.clone(),
+            part_id: part.cloned(),
+        };
         self.post(&format!("/session/{id}/revert"), &body).await
     }
 
     /// Undoes a revert.
     pub async fn unrevert(&self, id: &SessionId) -> Result<Session, ClientError> {
-        self.post(&format!("/session/{id}/unrevert"), &json!({}))
+        self.post(&format!("/session/{id}/unrevert"), &Empty {})
             .await
     }
 
@@ -231,8 +156,7 @@ impl Client {
     /// Asks for the event `session.drained {sessionID, token}` once nothing waits or runs in the session.
     pub async fn drain(&self, id: &SessionId, token: &str) -> Result<(), ClientError> {
         let path = format!("/kilocode/session/{id}/drain");
-        self.post::<Value>(&path, &json!({"token": token}))
-            .await
-            .map(drop)
+        let token = token.to_owned();
+        self.post::<Value>(&path, &Drain { token }).await.map(drop)
     }
 }

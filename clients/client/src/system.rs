@@ -2,10 +2,10 @@
 
 use crate::error::ClientError;
 use crate::http::{Client, NO_BODY};
+use kilo_protocol::requests::{Credentials, Empty};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A daemon's answer to "are you there".
@@ -70,7 +70,10 @@ impl Client {
 
     /// Stores a provider's API key.
     pub async fn set_api_key(&self, provider: &str, key: &str) -> Result<(), ClientError> {
-        let body = BTreeMap::from([("type", "api"), ("key", key)]);
+        let body = Credentials::Api {
+            key: key.to_owned(),
+            metadata: None,
+        };
         self.call::<Value>(Method::PUT, &format!("/auth/{provider}"), &[], Some(&body))
             .await
             .map(drop)
@@ -93,7 +96,7 @@ impl Client {
 
     /// Ends the instance of this client's directory; the next request starts it anew with fresh configuration.
     pub async fn dispose(&self) -> Result<(), ClientError> {
-        self.post::<Value>("/instance/dispose", &Map::new())
+        self.post::<Value>("/instance/dispose", &Empty {})
             .await
             .map(drop)
     }

@@ -2,9 +2,10 @@
 
 use crate::error::ClientError;
 use crate::http::Client;
-use kilo_protocol::SessionId;
+use kilo_protocol::requests::{self, ImportMessage, ImportPart, ImportProject, ImportSession};
+use kilo_protocol::{Millis, SessionId};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// A session as a file holds it: `{info, messages: [{info, parts}]}`. Kept as JSON, so that nothing which another version
 /// wrote is lost.
@@ -36,13 +37,6 @@ pub struct Imported {
     pub skipped: bool,
 }
 
-#[derive(Deserialize)]
-struct Stored {
-    ok: bool,
-    #[serde(default)]
-    skipped: bool,
-}
-
 impl Client {
     /// Reads a whole session.
     pub async fn export_session(&self, id: &SessionId) -> Result<Transcript, ClientError> {
@@ -61,31 +55,38 @@ impl Client {
     ) -> Result<Imported, ClientError> {
         let mut done = Imported::default();
         let session = session_body(&transcript.info, self.directory(), force);
-        self.store("project", &project_body(&session)).await?;
-        if self.store("session", &session).await?.skipped && !force {
+        let project = project_body(&session);
+        self.store("project", &project.id, &project).await?;
+        if self.store("session", &session.id, &session).await?.skipped && !force {
             return Ok(Imported {
                 skipped: true,
                 ..done
             });
         }
         for entry in &transcript.messages {
-            self.store("message", &message_body(&entry.info)).await?;
+            let message = message_body(&entry.info);
+            self.store("message", &message.id, &message).await?;
             done.messages += 1;
             for part in &entry.parts {
-                self.store("part", &part_body(part, &entry.info)).await?;
+                let part = part_body(part, &entry.info);
+                self.store("part", &part.id, &part).await?;
                 done.parts += 1;
             }
         }
         Ok(done)
     }
 
-    async fn store(&self, what: &str, body: &Value) -> Result<Stored, ClientError> {
+    async fn store(
+        &self,
+        what: &str,
+        id: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<requests::Imported, ClientError> {
         let path = format!("/kilocode/session-import/{what}");
-        let stored: Stored = self.post(&path, body).await?;
+        let stored: requests::Imported = self.post(&path, body).await?;
         if stored.ok {
             return Ok(stored);
         }
-        let id = body.get("id").and_then(Value::as_str).unwrap_or_default();
         Err(ClientError::refused(
             200,
             format!("POST {path}"),
@@ -94,81 +95,74 @@ impl Client {
     }
 }
 
-fn at(info: &Map<String, Value>, key: &str) -> Value {
-    info.get("time")
-        .and_then(|time| time.get(key))
-        .cloned()
-        .unwrap_or_else(|| json!(0))
+/// A text of a row; empty where it has none.
+fn text(row: &Map<String, Value>, key: &str) -> String {
+    let text = row.get(key).and_then(Value::as_str);
+    text.unwrap_or_default().to_owned()
 }
 
-fn project_body(session: &Value) -> Value {
-    json!({
-        "id": session["projectID"],
-        "worktree": session["directory"],
-        "timeCreated": session["timeCreated"],
-        "timeUpdated": session["timeUpdated"],
-        "sandboxes": [],
-    })
+fn text_or(row: &Map<String, Value>, key: &str, fallback: &str) -> String {
+    match text(row, key) {
+        text if text.is_empty() => fallback.to_owned(),
+        text => text,
+    }
 }
 
-fn session_body(info: &Map<String, Value>, directory: Option<&str>, force: bool) -> Value {
-    let mut body = Map::new();
-    for key in [
-        "id",
-        "projectID",
-        "parentID",
-        "slug",
-        "directory",
-        "title",
-        "version",
-        "summary",
-        "revert",
-        "permission",
-    ] {
-        if let Some(value) = info.get(key) {
-            body.insert(key.into(), value.clone());
-        }
-    }
-    if let Some(directory) = directory {
-        body.insert("directory".into(), directory.into());
-    }
-    for (key, fallback) in [
-        ("slug", "imported"),
-        ("title", "Imported session"),
-        ("version", "0"),
-        ("projectID", "global"),
-        ("directory", "/"),
-    ] {
-        body.entry(key).or_insert_with(|| fallback.into());
-    }
-    if force {
-        body.insert("force".into(), true.into());
-    }
-    body.insert("timeCreated".into(), at(info, "created"));
-    body.insert("timeUpdated".into(), at(info, "updated"));
-    if let Some(archived) = info.get("time").and_then(|time| time.get("archived")) {
-        body.insert("timeArchived".into(), archived.clone());
-    }
-    Value::Object(body)
+/// A time of a row's `time`, which JavaScript may have written as any number.
+fn time(row: &Map<String, Value>, key: &str) -> Option<Millis> {
+    let time = row.get("time")?.get(key)?.as_f64()?;
+    Some(time.max(0.0) as Millis)
 }
 
-fn message_body(info: &Map<String, Value>) -> Value {
-    json!({
-        "id": info.get("id"),
-        "sessionID": info.get("sessionID"),
-        "timeCreated": at(info, "created"),
-        "data": without(info, &["id", "sessionID"]),
-    })
+fn project_body(session: &ImportSession) -> ImportProject {
+    ImportProject {
+        id: session.project_id.clone(),
+        worktree: session.directory.clone(),
+        time_created: session.time_created,
+        time_updated: session.time_updated,
+        sandboxes: Vec::new(),
+    }
 }
 
-fn part_body(part: &Map<String, Value>, message: &Map<String, Value>) -> Value {
-    json!({
-        "id": part.get("id"),
-        "messageID": part.get("messageID"),
-        "sessionID": part.get("sessionID"),
-        "timeCreated": at(message, "created"),
-        "data": without(part, &["id", "messageID", "sessionID"]),
-    })
+fn session_body(info: &Map<String, Value>, directory: Option<&str>, force: bool) -> ImportSession {
+    ImportSession {
+        id: text(info, "id"),
+        project_id: text_or(info, "projectID", "global"),
+        parent_id: info
+            .get("parentID")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+        slug: text_or(info, "slug", "imported"),
+        directory: directory.map_or_else(|| text_or(info, "directory", "/"), str::to_owned),
+        title: text_or(info, "title", "Imported session"),
+        version: text_or(info, "version", "0"),
+        summary: info.get("summary").cloned(),
+        revert: info.get("revert").cloned(),
+        permission: info.get("permission").cloned(),
+        force,
+        time_created: time(info, "created").unwrap_or_default(),
+        time_updated: time(info, "updated").unwrap_or_default(),
+        time_archived: time(info, "archived"),
+    }
+}
+
+fn message_body(info: &Map<String, Value>) -> ImportMessage {
+    ImportMessage {
+        id: text(info, "id"),
+        session_id: text(info, "sessionID"),
+        time_created: time(info, "created").unwrap_or_default(),
+        data: without(info, &["id", "sessionID"]),
+    }
+}
+
+fn part_body(part: &Map<String, Value>, message: &Map<String, Value>) -> ImportPart {
+    ImportPart {
+        id: text(part, "id"),
+        message_id: text(part, "messageID"),
+        session_id: text(part, "sessionID"),
+        time_created: time(message, "created").unwrap_or_default(),
+        data: without(part, &["id", "messageID", "sessionID"]),
+    }
 }
 
 fn without(map: &Map<String, Value>, keys: &[&str]) -> Map<String, Value> {
@@ -181,6 +175,7 @@ fn without(map: &Map<String, Value>, keys: &[&str]) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_transcript_becomes_rows_without_their_ids_inside() {
@@ -190,7 +185,7 @@ mod tests {
             panic!("an object")
         };
         assert_eq!(
-            message_body(&message),
+            json!(message_body(&message)),
             json!({"id": "msg_1", "sessionID": "ses_1", "timeCreated": 5, "data": {"role": "user", "time": {"created": 5}}})
         );
         let Value::Object(part) = json!({"id": "prt_1", "messageID": "msg_1", "sessionID": "ses_1", "type": "text", "text": "t"})
@@ -198,7 +193,7 @@ mod tests {
             panic!("an object")
         };
         assert_eq!(
-            part_body(&part, &message)["data"],
+            json!(part_body(&part, &message))["data"],
             json!({"type": "text", "text": "t"})
         );
     }
@@ -210,7 +205,7 @@ mod tests {
             panic!("an object")
         };
         assert_eq!(
-            session_body(&info, Some("/new"), false),
+            json!(session_body(&info, Some("/new"), false)),
             json!({"id": "ses_1", "directory": "/new", "slug": "imported", "title": "Imported session", "version": "0",
                    "projectID": "global", "timeCreated": 1, "timeUpdated": 2})
         );

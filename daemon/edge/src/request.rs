@@ -143,11 +143,6 @@ impl Request {
         payload::typed(self.value.as_deref().unwrap_or(&empty))
             .map_err(|fault| contract::refusal(self.op, fault))
     }
-
-    /// The body as it is; the same errors as [`Request::json`].
-    pub fn value(&self) -> Result<Value, Fault> {
-        self.json()
-    }
 }
 
 /// Tells when nobody waits for an answer any more.

@@ -7,6 +7,7 @@ use crate::daemon::Daemon;
 use kilo_config::auth::AuthError;
 use kilo_config::commands::Command;
 use kilo_edge::{Reply, Request};
+use kilo_protocol::requests::Credentials;
 use kilo_protocol::{Fault, secrets};
 use kilo_session::folder::Folder;
 use std::sync::Arc;
@@ -30,7 +31,8 @@ fn auth_fault(error: AuthError) -> Fault {
 
 async fn set_auth(daemon: Arc<Daemon>, request: Request) -> Answer {
     let provider = request.params.get("providerID").to_string();
-    let entry = request.value()?;
+    let entry: Credentials = request.json()?;
+    let entry = serde_json::to_value(entry).map_err(|error| Fault::unknown(error.to_string()))?;
     let writer = Arc::clone(&daemon);
     daemon
         .blocking(move || {

@@ -8,6 +8,7 @@ use crate::daemon::Daemon;
 use kilo_config::edit::{EditError, patch_file, project_target};
 use kilo_edge::{Reply, Request};
 use kilo_protocol::fault::LOG_DAMAGED;
+use kilo_protocol::requests::ConfigPatch;
 use kilo_protocol::{Fault, secrets};
 use kilo_provider::resolve;
 use serde_json::{Value, json};
@@ -70,13 +71,16 @@ async fn sources(daemon: Arc<Daemon>, request: Request) -> Answer {
 }
 
 /// Checks a patch and writes it into `file`.
-pub(super) async fn write(daemon: &Daemon, file: PathBuf, patch: Value) -> Result<(), Fault> {
+pub(super) async fn write(
+    daemon: &Daemon,
+    file: PathBuf,
+    ConfigPatch(patch): ConfigPatch,
+) -> Result<(), Fault> {
     // A null deletes a key and is fine whatever the key's type is.
     let mut checked = patch.clone();
-    if let Value::Object(fields) = &mut checked {
-        fields.retain(|_, value| !value.is_null());
-    }
-    kilo_config::check::validate(&checked)?;
+    checked.retain(|_, value| !value.is_null());
+    kilo_config::check::validate(&Value::Object(checked))?;
+    let patch = Value::Object(patch);
     daemon
         .blocking(move || {
             patch_file(&file, &patch).map_err(|error| match error {
@@ -89,12 +93,12 @@ pub(super) async fn write(daemon: &Daemon, file: PathBuf, patch: Value) -> Resul
 }
 
 async fn update(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let patch = request.value()?;
+    let patch: ConfigPatch = request.json()?;
     let instance = daemon.instance(&request).await?;
     let file = project_target(&instance.folder.directory, &instance.folder.worktree);
     write(&daemon, file, patch.clone()).await?;
     daemon.dispose(&daemon.directory(&request)).await?;
-    Reply::json(&secrets::masked(&patch))
+    Reply::json(&secrets::masked(&Value::Object(patch.0)))
 }
 
 async fn providers(daemon: Arc<Daemon>, request: Request) -> Answer {

@@ -9,7 +9,8 @@ use crate::daemon::Daemon;
 use bytes::Bytes;
 use kilo_config::edit::global_target;
 use kilo_edge::{Reply, Request};
-use kilo_protocol::requests::{LogLevel, LogLine};
+use kilo_protocol::event::{Event, Nothing};
+use kilo_protocol::requests::{ConfigPatch, LogLevel, LogLine};
 use kilo_protocol::{Fault, VERSION, openapi, secrets};
 use serde_json::json;
 use std::sync::Arc;
@@ -82,7 +83,7 @@ async fn dispose_all(daemon: Arc<Daemon>, _: Request) -> Answer {
         .engine()
         .await?
         .core()
-        .publish(None, None, "global.disposed", &json!({}), false);
+        .publish(None, &Event::GlobalDisposed(Nothing {}));
     Reply::json(&true)
 }
 
@@ -92,7 +93,7 @@ async fn global(daemon: Arc<Daemon>, request: Request) -> Answer {
 }
 
 async fn update_global(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let patch = request.value()?;
+    let patch: ConfigPatch = request.json()?;
     write(&daemon, global_target(&daemon.paths), patch).await?;
     daemon.dispose_all().await?;
     let global = secrets::masked(&daemon.instance(&request).await?.folder.loaded.global);
@@ -100,6 +101,6 @@ async fn update_global(daemon: Arc<Daemon>, request: Request) -> Answer {
         .engine()
         .await?
         .core()
-        .publish(None, None, "global.config.updated", &json!({}), false);
+        .publish(None, &Event::GlobalConfigUpdated(Nothing {}));
     Reply::json(&global)
 }

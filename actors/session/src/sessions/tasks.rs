@@ -1,12 +1,12 @@
 //! Child sessions: one turn each, for the task tool.
 
-use super::{NewSession, Sessions};
-use crate::prepare::PromptBody;
+use super::Sessions;
 use crate::scope::Children;
 use kilo_config::agent::Agent;
 use kilo_ports::BoxFuture;
 use kilo_ports::tool::{TaskAnswer, TaskOrder, ToolError};
 use kilo_protocol::model::{Action, MessageWithParts, Rule, Session};
+use kilo_protocol::requests::{InputPart, NewSession, Prompt};
 use kilo_protocol::{Fault, SessionId};
 use kilo_runtime::limits;
 use serde_json::{Map, Value, json};
@@ -75,10 +75,10 @@ impl Sessions {
                 .unwrap_or(Value::Null),
         };
         started(child.clone(), model.clone());
-        let body = PromptBody {
+        let body = Prompt {
             agent: Some(agent.name.clone()),
             model: serde_json::from_value(model.clone()).ok(),
-            parts: vec![json!({"type": "text", "text": order.prompt})],
+            parts: vec![InputPart::text(order.prompt)],
             ..Default::default()
         };
         let (prompt, accepted) = self.prompt(&child, body).await.map_err(failed)?;

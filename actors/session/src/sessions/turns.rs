@@ -5,19 +5,19 @@ use crate::input::{Input, Prompt, Reply};
 use crate::message::{
     Accepted, PromptMessage, Reception, ResumeMessage, ShellMessage, SummarizeMessage,
 };
-use crate::prepare::{self, PromptBody};
+use crate::prepare;
 use crate::queries::with_parts;
 use kilo_ports::tool::QuestionAnswer;
-use kilo_protocol::model::{MessageWithParts, ModelRef};
+use kilo_protocol::model::{MessageWithParts, ModelRef, TextPart};
+use kilo_protocol::requests::{self, InputPartBody};
 use kilo_protocol::{Fault, MessageId, PermissionId, QuestionId, SessionId};
-use serde_json::json;
 
 impl Sessions {
     /// Stores a prompt and starts its turn, or queues it. Returns once it is on the disk.
     pub async fn prompt(
         &self,
         session: &SessionId,
-        body: PromptBody,
+        body: requests::Prompt,
     ) -> Result<(MessageId, Accepted), Fault> {
         let info = self.info(session)?;
         let folder = self.core.folder(&info.directory).await?;
@@ -53,7 +53,7 @@ impl Sessions {
     pub async fn shell(
         &self,
         session: &SessionId,
-        mut body: PromptBody,
+        mut body: requests::Prompt,
         command: String,
     ) -> Result<MessageWithParts, Fault> {
         let info = self.info(session)?;
@@ -63,8 +63,12 @@ impl Sessions {
         let folder = self.core.folder(&info.directory).await?;
         // No model is called, so none need be configured.
         body.no_reply = true;
-        body.parts =
-            vec![json!({"type": "text", "synthetic": true, "text": crate::texts::USER_COMMAND})];
+        let said = TextPart {
+            text: crate::texts::USER_COMMAND.into(),
+            synthetic: true,
+            ..TextPart::default()
+        };
+        body.parts = vec![InputPartBody::Text(said).into()];
         let prompt = prepare::prompt(&self.core, &folder, &info, body).await?;
         let id = prompt.message.id.clone();
         let accepted = {

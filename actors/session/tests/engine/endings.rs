@@ -4,8 +4,7 @@ use crate::world::{World, run};
 use kilo_ports::provider::Chunk;
 use kilo_protocol::FaultKind;
 use kilo_protocol::model::Status;
-use kilo_session::PromptBody;
-use serde_json::json;
+use kilo_protocol::requests::{InputPart, Prompt};
 
 /// The task that reads the provider may panic or be dropped: its channel closes, and nothing says how the answer ends.
 #[test]
@@ -34,9 +33,9 @@ fn a_full_disk_leaves_the_session_readable() {
         world
             .model
             .answer(vec![Ok(vec![Chunk::Text("half".into())])]);
-        let body = || PromptBody {
-            parts: vec![json!({"type": "text", "text": "two"})],
-            ..PromptBody::default()
+        let body = || Prompt {
+            parts: vec![InputPart::text("two")],
+            ..Prompt::default()
         };
         let sessions = world.engine.sessions();
         let (id, accepted) = sessions.prompt(&session, body()).await.expect("accepted");

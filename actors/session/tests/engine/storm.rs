@@ -15,6 +15,7 @@ use kilo_ports::fakes::{FakeSandbox, NoFiles};
 use kilo_ports::store::Store;
 use kilo_ports::tool::QuestionAnswer;
 use kilo_protocol::model::{ModelRef, PartBody, Status};
+use kilo_protocol::requests::{InputPart, NewSession, Prompt};
 use kilo_protocol::{Fault, MessageId, SessionId};
 use kilo_runtime::{Bus, Journal, Placement};
 use kilo_session::apply::fold;
@@ -22,9 +23,8 @@ use kilo_session::input::Reply;
 use kilo_session::machine::Edit;
 use kilo_session::record::Logged;
 use kilo_session::state::State;
-use kilo_session::{Engine, NewSession, Ports, PromptBody};
+use kilo_session::{Engine, Ports};
 use parking_lot::Mutex;
-use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -299,13 +299,16 @@ impl Storm {
         }));
     }
 
-    fn body(&mut self) -> PromptBody {
+    fn body(&mut self) -> Prompt {
         self.prompts += 1;
-        PromptBody {
-            message_id: Some(format!("msg_{:06}_{:04}", self.prompts, self.seed)),
-            parts: vec![json!({"type": "text", "text": "go"})],
+        Prompt {
+            message_id: Some(MessageId::from_wire(format!(
+                "msg_{:06}_{:04}",
+                self.prompts, self.seed
+            ))),
+            parts: vec![InputPart::text("go")],
             no_reply: self.chance.percent(5),
-            ..PromptBody::default()
+            ..Prompt::default()
         }
     }
 

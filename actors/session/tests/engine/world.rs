@@ -8,10 +8,11 @@ use kilo_ports::fakes::{FakeSandbox, NoCheckpoints, NoFiles, ScriptedModel};
 use kilo_ports::provider::{Chunk, ChunkBatch, ModelInfo, Protocol};
 use kilo_ports::tool::{Access, Ask, Tool, ToolCx, ToolError, ToolOutput, ToolSource, ToolSpec};
 use kilo_protocol::model::{ModelRef, PartBody};
+use kilo_protocol::requests::{InputPart, NewSession, Prompt};
 use kilo_protocol::{Fault, Millis, SessionId};
 use kilo_runtime::{Bus, Journal, Placement};
 use kilo_session::folder::{Folder, Folders, Models, Toolbox};
-use kilo_session::{Engine, NewSession, Ports, PromptBody};
+use kilo_session::{Engine, Ports};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -96,8 +97,8 @@ impl World {
 
     /// Prompts, and gives the text of the answer.
     pub async fn prompt(&self, session: &SessionId, text: &str) -> String {
-        let body = PromptBody {
-            parts: vec![json!({"type": "text", "text": text})],
+        let body = Prompt {
+            parts: vec![InputPart::text(text)],
             ..Default::default()
         };
         let (id, accepted) = self

@@ -8,8 +8,9 @@ use crate::terminal::table::table;
 use crate::terminal::{keys, line};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
+use kilo_client::Credentials;
 use kilo_config::{AuthFile, Paths};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 
 /// What `kilo auth` takes.
@@ -68,29 +69,44 @@ pub async fn execute(command: AuthCommand, cx: &Context) -> anyhow::Result<Exit>
 }
 
 async fn login(args: LoginArgs, cx: &Context) -> anyhow::Result<Exit> {
-    let provider = match args.provider.or(args.provider_option) {
-        Some(provider) => provider,
-        None => ask_provider()?,
-    };
-    // Looking for the provider takes a moment, in which a pasted key must not be seen.
+    match store(args, cx).await {
+        Err(error) if is_interrupted(&error) => Ok(Exit::INTERRUPTED),
+        other => other,
+    }
+}
+
+/// Ctrl-C at a question.
+fn is_interrupted(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|io| io.kind() == ErrorKind::Interrupted)
+}
+
+async fn store(args: LoginArgs, cx: &Context) -> anyhow::Result<Exit> {
+    // Looking for the provider takes a moment, and name and key may come in one paste: no key must be seen in it.
     let secret = match &args.key {
         Some(_) => None,
         None => Some(keys::Secret::begin()?),
     };
+    let provider = match (args.provider.or(args.provider_option), &secret) {
+        (Some(provider), _) => provider,
+        (None, Some(secret)) if secret.is_typed() => secret.visible(PROVIDER)?,
+        (None, _) => ask_provider()?,
+    };
     known(&provider, cx).await?;
     let key = match secret {
         None => args.key.unwrap_or_default().trim().to_owned(),
-        Some(secret) => match secret.ask(&format!("API key of {provider}")) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(Exit::INTERRUPTED),
-            key => key?,
-        },
+        Some(secret) => secret.ask(&format!("API key of {provider}"))?,
     };
     if key.is_empty() {
         bail!("no key was given");
     }
     match connect::background(&cx.env).await {
         Some(daemon) => daemon.set_api_key(&provider, &key).await?,
-        None => file(cx).put(&provider, json!({"type": "api", "key": key}))?,
+        None => {
+            let metadata = None;
+            let entry = serde_json::to_value(Credentials::Api { key, metadata })?;
+            file(cx).put(&provider, entry)?;
+        }
     }
     line(&format!(
         "Stored a key for {provider}. `kilo models {provider}` lists its models."
@@ -131,13 +147,16 @@ fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
         .map(|(_, known)| known.as_str())
 }
 
+const PROVIDER: &str = "Provider (anthropic, openai, openrouter, google, …): ";
+
+/// Asks for the provider alone, for its key was given.
 fn ask_provider() -> anyhow::Result<String> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         bail!("name the provider: kilo auth login PROVIDER");
     }
     let mut err = std::io::stderr().lock();
-    write!(err, "Provider (anthropic, openai, openrouter, google, …): ")?;
+    write!(err, "{PROVIDER}")?;
     err.flush()?;
     let mut text = String::new();
     stdin.lock().read_line(&mut text)?;

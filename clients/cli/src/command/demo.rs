@@ -15,5 +15,5 @@ pub struct DemoArgs {
 
 /// Plays the demo. Status 0 only if every step really happened.
 pub async fn execute(args: &DemoArgs, cx: &Context) -> anyhow::Result<Exit> {
-    demo::play(args.fast, cx).await
+    Box::pin(demo::play(args.fast, cx)).await
 }

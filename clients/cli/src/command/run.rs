@@ -14,9 +14,9 @@ use crate::terminal::{Terminal, note};
 use clap::{Args, ValueEnum};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use kilo_client::{Client, ClientError, Prompt, ProviderList};
+use kilo_client::{Client, ClientError, Prompt, ProviderList, RunCommand};
 use kilo_protocol::model::{MessageWithParts, Session};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// What `kilo run` takes.
@@ -129,8 +129,8 @@ async fn run(args: &RunArgs, order: Order, link: &Link, cx: &Context) -> anyhow:
 
 /// What is asked of the session.
 enum Order {
-    Prompt(Prompt),
-    Command(Value),
+    Prompt(Box<Prompt>),
+    Command(Box<RunCommand>),
 }
 
 impl Order {
@@ -145,26 +145,23 @@ impl Order {
         let Some(name) = &args.command else {
             let parts = input::parts(&said, &args.file, base)?;
             let variant = args.variant.clone();
-            return Ok(Self::Prompt(Prompt {
+            return Ok(Self::Prompt(Box::new(Prompt {
                 parts,
                 model,
                 agent: args.agent.clone(),
                 variant,
                 ..Prompt::default()
-            }));
+            })));
         };
-        let mut body = json!({"command": name, "arguments": said, "parts": input::file_parts(&args.file, base)?});
-        let optional = [
-            ("agent", &args.agent),
-            ("model", &args.model),
-            ("variant", &args.variant),
-        ];
-        for (key, value) in optional {
-            if let Some(value) = value {
-                body[key] = json!(value);
-            }
-        }
-        Ok(Self::Command(body))
+        Ok(Self::Command(Box::new(RunCommand {
+            command: name.clone(),
+            arguments: said,
+            agent: args.agent.clone(),
+            model: args.model.clone(),
+            variant: args.variant.clone(),
+            parts: input::file_parts(&args.file, base)?,
+            ..RunCommand::default()
+        })))
     }
 
     fn send<'a>(

@@ -3,11 +3,12 @@
 use crate::context::Context;
 use crate::render::diff;
 use crate::render::tool::Detail;
+use crate::run::notice::Notice;
 use crate::run::show::{Audience, People, Verdict, Wishes};
 use crate::terminal::{Terminal, fit, keys, line};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use kilo_client::{Client, Reply};
+use kilo_client::{Client, PermissionAnswer};
 use kilo_protocol::model::{Part, PermissionRequest, Session, ToolPart};
 use serde_json::Value;
 use std::time::Duration;
@@ -138,7 +139,7 @@ impl DemoAudience {
         }
         match self
             .second
-            .reply_permission(&request.id, Reply::Once, None)
+            .reply_permission(&request.id, PermissionAnswer::Once, None)
             .await
         {
             Ok(()) => self.say(&format!(
@@ -227,8 +228,8 @@ impl Audience for DemoAudience {
         self.people.part(session, part);
     }
 
-    fn notice(&mut self, text: &str) {
-        self.people.notice(text);
+    fn notice(&mut self, session: &str, notice: Notice<'_>) {
+        self.people.notice(session, notice);
     }
 
     fn error(&mut self, session: &str, error: Value) {

@@ -2,10 +2,11 @@
 
 use crate::exit::Exit;
 use crate::render::json;
+use crate::run::notice::Notice;
 use crate::run::show::{Audience, Verdict, as_value};
 use crate::signals::Signals;
 use crate::time::now;
-use kilo_client::{Client, ClientError, Event, EventStream, Item, Reply};
+use kilo_client::{Client, ClientError, Event, EventStream, Item, PermissionAnswer};
 use kilo_protocol::QuestionId;
 use kilo_protocol::event::PartDelta;
 use kilo_protocol::model::{
@@ -266,9 +267,7 @@ impl Turn<'_> {
             Event::StatusChanged(status) => self.status(&status.status),
             Event::Failed(failure) => self.error(&failure.error),
             Event::TurnClosed(closed) => self.failed |= closed.reason == "error",
-            Event::Compacted(_) => self
-                .show
-                .notice("the conversation was summarised, for it did not fit the model any more"),
+            Event::Compacted(_) => self.notice(Notice::Compacted),
             _ => {}
         }
         Ok(())
@@ -321,8 +320,12 @@ impl Turn<'_> {
                 message,
                 next,
             } => {
-                let session = self.session.id.as_str();
-                self.show.retry(session, *attempt, message, *next);
+                let (attempt, next) = (*attempt, *next);
+                self.notice(Notice::Retry {
+                    attempt,
+                    message,
+                    next,
+                });
             }
             Status::Busy => self.offline = None,
             _ => {}
@@ -347,10 +350,14 @@ impl Turn<'_> {
         let provider = provider.unwrap_or("PROVIDER").to_owned();
         self.show.error(self.session.id.as_str(), error);
         if is_key {
-            self.show.notice(&format!(
-                "the key was not accepted: `kilo auth login {provider}` stores another one; a key in kilo.json goes before it"
-            ));
+            self.notice(Notice::Key {
+                provider: &provider,
+            });
         }
+    }
+
+    fn notice(&mut self, notice: Notice<'_>) {
+        self.show.notice(self.session.id.as_str(), notice);
     }
 
     async fn permission(&mut self, request: PermissionRequest) -> Result<(), ClientError> {
@@ -366,10 +373,10 @@ impl Turn<'_> {
         }
         let reply = match verdict {
             Verdict::Settled => return Ok(()),
-            Verdict::Allow => Reply::Once,
-            Verdict::Refuse => Reply::Reject,
+            Verdict::Allow => PermissionAnswer::Once,
+            Verdict::Refuse => PermissionAnswer::Reject,
         };
-        self.refused |= reply == Reply::Reject;
+        self.refused |= reply == PermissionAnswer::Reject;
         settle(self.client.reply_permission(&request.id, reply, None).await)
     }
 
@@ -385,20 +392,21 @@ impl Turn<'_> {
 
     async fn question(&mut self, request: &QuestionRequest) -> Result<(), ClientError> {
         self.show
-            .notice("a question was dismissed, for nobody is here to answer it");
+            .notice(request.session_id.as_str(), Notice::Dismissed(request));
         settle(self.client.reject_question(&request.id).await)
     }
 
     async fn network(&mut self, request: NetworkRequest) -> Result<(), ClientError> {
-        if self.show.waits_for_network() {
-            self.show.notice(&format!(
-                "the provider cannot be reached: {}; waiting up to 10 min",
-                request.message
-            ));
+        let waits = self.show.waits_for_network();
+        let notice = Notice::Network {
+            request: &request,
+            waits,
+        };
+        self.show.notice(request.session_id.as_str(), notice);
+        if waits {
             self.offline = Some((request.id, Instant::now() + OFFLINE_MAX));
             return Ok(());
         }
-        // The turn's error will say that the provider cannot be reached; once is enough.
         settle(self.client.reply_network(&request.id, false).await)
     }
 

@@ -2,9 +2,9 @@
 
 use crate::terminal::note;
 use anyhow::{Context as _, bail};
-use kilo_protocol::model::ModelRef;
+use kilo_client::{InputPart, InputPartBody};
+use kilo_protocol::model::{FilePart, ModelRef};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Read};
 use std::path::Path;
@@ -108,19 +108,19 @@ pub fn parts(
     text: &str,
     files: &[impl AsRef<Path>],
     directory: &Path,
-) -> anyhow::Result<Vec<Value>> {
+) -> anyhow::Result<Vec<InputPart>> {
     let mut parts = file_parts(files, directory)?;
     if !text.is_empty() {
-        parts.push(json!({"type": "text", "text": text}));
+        parts.push(InputPart::text(text));
     }
     Ok(parts)
 }
 
-/// `{type: "file", url, filename, mime}` for each file; relative paths are below `directory`.
+/// A part for each file; relative paths are below `directory`.
 ///
 /// # Errors
 /// When a file does not exist.
-pub fn file_parts(files: &[impl AsRef<Path>], directory: &Path) -> anyhow::Result<Vec<Value>> {
+pub fn file_parts(files: &[impl AsRef<Path>], directory: &Path) -> anyhow::Result<Vec<InputPart>> {
     let mut parts = Vec::new();
     for file in files {
         let path = directory.join(file);
@@ -132,9 +132,13 @@ pub fn file_parts(files: &[impl AsRef<Path>], directory: &Path) -> anyhow::Resul
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        parts.push(
-            json!({"type": "file", "url": file_url(&path), "filename": name, "mime": mime(&path)}),
-        );
+        let file = InputPartBody::File(FilePart {
+            mime: mime(&path).into(),
+            filename: Some(name),
+            url: file_url(&path),
+            source: None,
+        });
+        parts.push(file.into());
     }
     Ok(parts)
 }
@@ -204,14 +208,13 @@ mod tests {
         let root = folder.path().canonicalize().expect("a path");
         std::fs::write(root.join("a b.PNG"), "").expect("a file");
         let parts = parts("look", &["a b.PNG"], &root).expect("parts");
-        assert_eq!(
-            parts[0]["url"],
-            format!("file://{}/a%20b.PNG", root.display())
-        );
-        assert_eq!(
-            (&parts[0]["mime"], &parts[1]["text"]),
-            (&json!("image/png"), &json!("look"))
-        );
+        let file = InputPartBody::File(FilePart {
+            mime: "image/png".into(),
+            filename: Some("a b.PNG".into()),
+            url: format!("file://{}/a%20b.PNG", root.display()),
+            source: None,
+        });
+        assert_eq!(parts, [file.into(), InputPart::text("look")]);
         assert!(file_parts(&["none"], &root).is_err());
     }
 }

@@ -5,4 +5,5 @@ pub mod choose;
 pub mod faults;
 pub mod follow;
 pub mod input;
+pub mod notice;
 pub mod show;

@@ -2,15 +2,16 @@
 
 use crate::render::json;
 use crate::render::tool::{self, Detail};
+use crate::run::notice::Notice;
 use crate::terminal::screen::Screen;
 use crate::terminal::{self, Terminal, harmless};
 use crate::time::{duration, now};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
+use kilo_protocol::PartId;
 use kilo_protocol::model::{
     Part, PartBody, PermissionRequest, Session, ToolPart, ToolState, TurnError,
 };
-use kilo_protocol::{Millis, PartId};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{Stdout, stdout};
@@ -43,15 +44,8 @@ pub trait Audience {
     fn running(&mut self, call: &ToolPart);
     /// A part is finished.
     fn part(&mut self, session: &str, part: &Part);
-    /// Something that a person should know.
-    fn notice(&mut self, text: &str);
-    /// The provider refused, and is asked again at `next`.
-    fn retry(&mut self, _session: &str, attempt: u32, message: &str, next: Millis) {
-        let wait_s = next.saturating_sub(now()).div_ceil(1_000);
-        self.notice(&format!(
-            "the provider refused (attempt {attempt}): {message}; trying again in {wait_s} s"
-        ));
-    }
+    /// Something beside the answer.
+    fn notice(&mut self, session: &str, notice: Notice<'_>);
     /// The run failed.
     fn error(&mut self, session: &str, error: Value);
     /// Time passes: a spinner moves.
@@ -69,8 +63,13 @@ pub struct Lines {
 }
 
 impl Audience for Lines {
-    fn judge<'a>(&'a mut self, _: &'a PermissionRequest) -> BoxFuture<'a, Verdict> {
-        ready(if self.auto {
+    fn judge<'a>(&'a mut self, request: &'a PermissionRequest) -> BoxFuture<'a, Verdict> {
+        let allowed = self.auto;
+        self.notice(
+            request.session_id.as_str(),
+            Notice::Decided { request, allowed },
+        );
+        ready(if allowed {
             Verdict::Allow
         } else {
             Verdict::Refuse
@@ -97,11 +96,9 @@ impl Audience for Lines {
         }
     }
 
-    fn notice(&mut self, _: &str) {}
-
-    fn retry(&mut self, session: &str, attempt: u32, message: &str, next: Millis) {
-        let value = json!({"attempt": attempt, "message": message, "next": next});
-        terminal::line(&json::line("retry", now(), session, "retry", value));
+    fn notice(&mut self, session: &str, notice: Notice<'_>) {
+        let (kind, facts) = (notice.kind(), notice.facts());
+        terminal::line(&json::line(kind, now(), session, kind, facts));
     }
 
     fn error(&mut self, session: &str, error: Value) {
@@ -222,19 +219,17 @@ impl People {
 
 impl Audience for People {
     fn judge<'a>(&'a mut self, request: &'a PermissionRequest) -> BoxFuture<'a, Verdict> {
-        let paint = self.paint();
-        let asked = harmless(&format!(
-            "{} ({})",
-            request.permission,
-            request.patterns.join(", ")
-        ));
-        let (verdict, words) = if self.wishes.auto {
-            (Verdict::Allow, "allowed, for --auto was given")
+        let allowed = self.wishes.auto;
+        self.notice(
+            request.session_id.as_str(),
+            Notice::Decided { request, allowed },
+        );
+        ready(if allowed {
+            Verdict::Allow
         } else {
-            (Verdict::Refuse, "refused, for nobody is here to be asked")
-        };
-        self.aside(&format!("{} {asked}: {words}", paint.yellow("!")));
-        ready(verdict).boxed()
+            Verdict::Refuse
+        })
+        .boxed()
     }
 
     fn waited(&mut self, call: &str, ms: u64) {
@@ -298,8 +293,16 @@ impl Audience for People {
         }
     }
 
-    fn notice(&mut self, text: &str) {
-        let line = format!("{} {}", self.paint().yellow("!"), harmless(text));
+    fn notice(&mut self, _: &str, notice: Notice<'_>) {
+        // The turn's own error will say that the provider cannot be reached; once is enough.
+        if matches!(notice, Notice::Network { waits: false, .. }) {
+            return;
+        }
+        let line = format!(
+            "{} {}",
+            self.paint().yellow("!"),
+            harmless(&notice.sentence())
+        );
         self.aside(&line);
     }
 

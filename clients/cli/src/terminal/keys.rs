@@ -76,6 +76,24 @@ impl Secret {
         })
     }
 
+    /// Whether somebody types it.
+    pub fn is_typed(&self) -> bool {
+        self.quiet.is_some()
+    }
+
+    /// Reads a line that is no secret, before the secret, and shows it as it is typed.
+    ///
+    /// # Errors
+    /// `Interrupted` for Ctrl-C.
+    pub fn visible(&self, prompt: &str) -> io::Result<String> {
+        let mut err = io::stderr().lock();
+        write!(err, "{prompt}")?;
+        err.flush()?;
+        let typed = typed(Some(&mut err));
+        writeln!(err)?;
+        Ok(typed?.trim().to_owned())
+    }
+
     /// Reads it: typed without echo on a terminal, else the first line of standard input. Empty when nothing came.
     ///
     /// # Errors
@@ -90,7 +108,7 @@ impl Secret {
         let mut err = io::stderr().lock();
         write!(err, "{prompt} (not shown while you type): ")?;
         err.flush()?;
-        let typed = typed();
+        let typed = typed(None);
         drop(self);
         writeln!(err)?;
         Ok(typed?.trim().to_owned())
@@ -106,8 +124,8 @@ impl Drop for Secret {
     }
 }
 
-/// Reads keys up to Enter, with what is needed of line editing.
-fn typed() -> io::Result<String> {
+/// Reads keys up to Enter, with what is needed of line editing; shows them on `screen`, if there is one.
+fn typed(mut screen: Option<&mut dyn Write>) -> io::Result<String> {
     const CTRL_C: u8 = 3;
     const CTRL_D: u8 = 4;
     const CTRL_U: u8 = 21;
@@ -120,11 +138,28 @@ fn typed() -> io::Result<String> {
         match byte[0] {
             b'\r' | b'\n' | CTRL_D => break,
             CTRL_C => return Err(io::ErrorKind::Interrupted.into()),
-            CTRL_U => bytes.clear(),
-            8 | 127 => drop(bytes.pop()),
-            byte if bytes.len() as u64 <= SECRET_BYTES_MAX => bytes.push(byte),
+            CTRL_U => {
+                show(&mut screen, &ERASE.repeat(bytes.len()))?;
+                bytes.clear();
+            }
+            8 | 127 if bytes.pop().is_some() => show(&mut screen, ERASE)?,
+            // Other control characters are no part of a name or a key, and would move the cursor.
+            byte if byte >= b' ' && byte != 127 && (bytes.len() as u64) < SECRET_BYTES_MAX => {
+                bytes.push(byte);
+                show(&mut screen, &[byte])?;
+            }
             _ => {}
         }
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Takes the last character off the screen.
+const ERASE: &[u8] = b"\x08 \x08";
+
+fn show(screen: &mut Option<&mut dyn Write>, bytes: &[u8]) -> io::Result<()> {
+    match screen {
+        Some(screen) => screen.write_all(bytes).and_then(|()| screen.flush()),
+        None => Ok(()),
+    }
 }

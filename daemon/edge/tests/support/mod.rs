@@ -301,7 +301,7 @@ fn echo(request: &Request) -> Result<Reply, Fault> {
     Reply::json(&json!({
         "op": request.op.id,
         "directory": request.directory,
-        "body": request.value()?,
+        "body": request.json::<Value>()?,
         "session": request.params.get("sessionID"),
         "agent": request.header("user-agent"),
         "peer": request.peer.map(|peer| peer.ip().to_string()),

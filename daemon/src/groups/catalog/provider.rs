@@ -3,8 +3,8 @@
 use super::super::Answer;
 use crate::daemon::Daemon;
 use kilo_edge::{Reply, Request};
+use kilo_protocol::event::{Event, Nothing};
 use kilo_provider::resolve::{self, Sources};
-use serde_json::json;
 use std::sync::Arc;
 
 /// Makes an answer from everything that decides about models, on a blocking thread: the whole catalogue is megabytes.
@@ -32,7 +32,7 @@ pub(super) async fn list(daemon: Arc<Daemon>, request: Request) -> Answer {
         let engine = daemon.engine().await?;
         engine
             .core()
-            .publish(None, None, "catalog.updated", &json!({}), false);
+            .publish(None, &Event::CatalogChanged(Nothing {}));
     }
     answer(daemon, request, resolve::provider_list_json).await
 }

@@ -1,85 +1,115 @@
 //! Taking sessions in: project, session, message, part, one after the other, each harmless when repeated.
 
 use super::super::Answer;
-use crate::daemon::{Daemon, text};
+use crate::daemon::Daemon;
 use kilo_edge::{Reply, Request};
-use kilo_protocol::model::{Message, Part, Session, SessionModel};
+use kilo_protocol::model::{Message, Part, Session, SessionModel, SessionTime, Tokens};
+use kilo_protocol::requests::{ImportMessage, ImportPart, ImportProject, ImportSession, Imported};
 use kilo_protocol::{Fault, SessionId};
 use kilo_session::is_plain_id;
 use kilo_session::record::Record;
-use serde_json::{Map, Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
-fn id<'a>(body: &'a Value, field: &str, prefix: &str) -> Result<&'a str, Fault> {
-    text(body, field)
-        .filter(|id| is_plain_id(id, prefix))
-        .ok_or_else(|| Fault::bad_field(&format!("a string starting with {prefix:?}"), field))
+/// An id from a body, of the kind that its prefix says.
+fn id<'a>(id: &'a str, field: &str, prefix: &str) -> Result<&'a str, Fault> {
+    if is_plain_id(id, prefix) {
+        return Ok(id);
+    }
+    let expected = format!("a string starting with {prefix:?}");
+    Err(Fault::bad_field(&expected, field))
+}
+
+fn stored(id: &str) -> Imported {
+    Imported {
+        ok: true,
+        id: id.to_owned(),
+        skipped: false,
+    }
+}
+
+fn skipped(id: &str) -> Imported {
+    Imported {
+        skipped: true,
+        ..stored(id)
+    }
 }
 
 /// Projects are found by their folders; the id of the one here is answered.
 pub(super) async fn project(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let _: ImportProject = request.json()?;
     let instance = daemon.instance(&request).await?;
-    Reply::json(&json!({"ok": true, "id": instance.facts.project_id, "skipped": true}))
+    Reply::json(&skipped(&instance.facts.project_id))
 }
 
 pub(super) async fn session(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let body = request.value()?;
-    let id = id(&body, "id", "ses")?.to_string();
+    let body: ImportSession = request.json()?;
+    let known = SessionId::from_wire(id(&body.id, "id", "ses")?);
     let engine = daemon.engine().await?;
-    let known = SessionId::from_wire(id.as_str());
     if engine.core().ledger.catalog().contains(&known) {
-        return Reply::json(&json!({"ok": true, "id": id, "skipped": true}));
+        return Reply::json(&skipped(&body.id));
     }
     let instance = daemon.instance(&request).await?;
-    let number = |field: &str| body.get(field).and_then(Value::as_u64);
-    let now = daemon.clock.now();
-    let created = number("timeCreated").unwrap_or(now);
-    let info: Session = serde_json::from_value(json!({
-        "id": id,
-        "slug": text(&body, "slug").unwrap_or("imported-session"),
-        "projectID": instance.facts.project_id,
-        "directory": daemon.directory(&request),
-        "title": text(&body, "title").unwrap_or("Imported session"),
-        "version": text(&body, "version").unwrap_or(kilo_protocol::VERSION),
-        "parentID": text(&body, "parentID").map(SessionId::from_wire).filter(|id| engine.core().ledger.catalog().contains(id)),
-        "summary": body.get("summary"),
-        "permission": body.get("permission"),
-        "time": {
-            "created": created,
-            "updated": number("timeUpdated").unwrap_or(created),
-            "archived": number("timeArchived"),
+    let is_here = |id: &SessionId| engine.core().ledger.catalog().contains(id);
+    let info = Session {
+        id: known,
+        slug: body.slug,
+        project_id: instance.facts.project_id,
+        directory: daemon.directory(&request),
+        path: String::new(),
+        parent_id: body.parent_id.map(SessionId::from_wire).filter(is_here),
+        summary: typed(body.summary, "summary")?,
+        cost: 0.0,
+        tokens: Tokens::default(),
+        share: None,
+        title: body.title,
+        agent: None,
+        model: None,
+        version: body.version,
+        metadata: None,
+        time: SessionTime {
+            created: body.time_created,
+            updated: body.time_updated,
+            archived: body.time_archived,
+            ..SessionTime::default()
         },
-    }))
-    .map_err(|error| Fault::bad_request("Payload", error.to_string()))?;
+        permission: typed(body.permission, "permission")?,
+        revert: None,
+    };
     engine.sessions().import(&info)?;
-    Reply::json(&json!({"ok": true, "id": id}))
+    Reply::json(&stored(&body.id))
+}
+
+/// Reads what a body keeps as JSON, since other versions may have written it.
+fn typed<T: DeserializeOwned>(value: Option<Value>, field: &str) -> Result<Option<T>, Fault> {
+    let read = value.map(serde_json::from_value).transpose();
+    read.map_err(|error| Fault::bad_request("Payload", format!("{error}\n  at [{field:?}]")))
 }
 
 /// `data` with the ids that stand beside it.
-fn with_ids(body: &Value, fields: &[(&str, &str)]) -> Result<Value, Fault> {
-    let mut data = Map::new();
-    for (field, prefix) in fields {
-        data.insert((*field).into(), id(body, field, prefix)?.into());
+fn with_ids(mut data: Map<String, Value>, ids: &[(&str, &str)]) -> Value {
+    for (field, id) in ids {
+        data.insert((*field).into(), (*id).into());
     }
-    match body.get("data") {
-        Some(Value::Object(more)) => data.extend(more.clone()),
-        _ => return Err(Fault::bad_field("an object", "data")),
-    }
-    Ok(Value::Object(data))
+    Value::Object(data)
+}
+
+fn unreadable(what: &str, error: &serde_json::Error) -> Fault {
+    let message = format!("Expected {what}: {error}\n  at [\"data\"]");
+    Fault::bad_request("Payload", message)
 }
 
 pub(super) async fn message(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let body = request.value()?;
-    let data = with_ids(&body, &[("id", "msg"), ("sessionID", "ses")])?;
-    let message: Message = serde_json::from_value(data).map_err(|error| {
-        Fault::bad_request(
-            "Payload",
-            format!("Expected a message: {error}\n  at [\"data\"]"),
-        )
-    })?;
-    let session = SessionId::from_wire(id(&body, "sessionID", "ses")?);
+    let body: ImportMessage = request.json()?;
+    let ids = [
+        ("id", id(&body.id, "id", "msg")?),
+        ("sessionID", id(&body.session_id, "sessionID", "ses")?),
+    ];
+    let message: Message = serde_json::from_value(with_ids(body.data, &ids))
+        .map_err(|error| unreadable("a message", &error))?;
+    let session = SessionId::from_wire(body.session_id.as_str());
     let engine = daemon.engine().await?;
-    let reply = json!({"ok": true, "id": message.id()});
     let known = engine
         .queries()
         .view(&session)
@@ -100,7 +130,7 @@ pub(super) async fn message(daemon: Arc<Daemon>, request: Request) -> Answer {
             .change_head(&session, Arc::new(move |info| count(info, &message)))
             .await?;
     }
-    Reply::json(&reply)
+    Reply::json(&stored(&body.id))
 }
 
 /// The head of an imported session adds up its messages, as that of a session that grew here.
@@ -122,26 +152,17 @@ fn count(info: &mut Session, message: &Message) {
 }
 
 pub(super) async fn part(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let body = request.value()?;
-    let data = with_ids(
-        &body,
-        &[("id", "prt"), ("sessionID", "ses"), ("messageID", "msg")],
-    )?;
-    let part: Part = serde_json::from_value(data).map_err(|error| {
-        Fault::bad_request(
-            "Payload",
-            format!("Expected a part: {error}\n  at [\"data\"]"),
-        )
-    })?;
-    let session = SessionId::from_wire(id(&body, "sessionID", "ses")?);
+    let body: ImportPart = request.json()?;
+    let ids = [
+        ("id", id(&body.id, "id", "prt")?),
+        ("sessionID", id(&body.session_id, "sessionID", "ses")?),
+        ("messageID", id(&body.message_id, "messageID", "msg")?),
+    ];
+    let part: Part = serde_json::from_value(with_ids(body.data, &ids))
+        .map_err(|error| unreadable("a part", &error))?;
+    let session = SessionId::from_wire(body.session_id.as_str());
     let engine = daemon.engine().await?;
-    let reply = json!({"ok": true, "id": part.id});
-    engine
-        .sessions()
-        .note(
-            &session,
-            vec![Record::PartUpdated(Box::new(part), daemon.clock.now())],
-        )
-        .await?;
-    Reply::json(&reply)
+    let record = Record::PartUpdated(Box::new(part), daemon.clock.now());
+    engine.sessions().note(&session, vec![record]).await?;
+    Reply::json(&stored(&body.id))
 }

@@ -8,11 +8,13 @@ use kilo_config::commands::{Command, Piece, pieces};
 use kilo_edge::{Reply, Request};
 use kilo_ports::sandbox::ProcessSpec;
 use kilo_protocol::Fault;
+use kilo_protocol::event::{CommandExecuted, Event};
 use kilo_protocol::model::ModelRef;
-use kilo_protocol::requests::RunCommand;
+use kilo_protocol::model::{FilePart, SubtaskPart};
+use kilo_protocol::requests::{InputPart, InputPartBody, Prompt, RunCommand};
+use kilo_session::Engine;
 use kilo_session::folder::Folder;
-use kilo_session::{Engine, PromptBody};
-use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -56,16 +58,18 @@ pub(super) async fn run(daemon: Arc<Daemon>, request: Request) -> Answer {
         move || Ok(prompt(&folder, &command, wanted, text))
     });
     let (id, accepted) = engine.sessions().prompt(&session, body.await?).await?;
-    let executed =
-        json!({"name": name, "sessionID": session, "arguments": arguments, "messageID": id});
-    engine
-        .core()
-        .publish(Some(&directory), None, "command.executed", &executed, false);
+    let executed = Event::CommandExecuted(CommandExecuted {
+        name: name.into(),
+        session_id: Cow::Borrowed(&session),
+        arguments: arguments.into(),
+        message_id: Cow::Borrowed(&id),
+    });
+    engine.core().publish(Some(&directory), &executed);
     let answer = engine.sessions().answer(&session, &id, accepted);
     Reply::json(&request.unless_left(answer).await?)
 }
 
-fn prompt(folder: &Folder, command: &Command, wanted: RunCommand, text: String) -> PromptBody {
+fn prompt(folder: &Folder, command: &Command, wanted: RunCommand, text: String) -> Prompt {
     let chosen = command.model.clone().or(wanted.model);
     let model = chosen
         .as_deref()
@@ -78,22 +82,25 @@ fn prompt(folder: &Folder, command: &Command, wanted: RunCommand, text: String) 
     let (agent, parts) = match subagent(folder, command) {
         Some(name) => (
             wanted.agent,
-            vec![json!({
-                "type": "subtask",
-                "prompt": text,
-                "description": command.description.as_deref().unwrap_or_default(),
-                "agent": name,
-                "command": command.name,
-            })],
+            vec![
+                InputPartBody::Subtask(SubtaskPart {
+                    prompt: text,
+                    description: command.description.clone().unwrap_or_default(),
+                    agent: name,
+                    command: Some(command.name.clone()),
+                    ..SubtaskPart::default()
+                })
+                .into(),
+            ],
         ),
         None => {
-            let mut parts = vec![json!({"type": "text", "text": text})];
+            let mut parts = vec![InputPart::text(text)];
             // What an argument mentions is the client's to attach, beside its parts.
             parts.extend(mentioned_files(folder, &command.template));
             (command.agent.clone().or(wanted.agent), parts)
         }
     };
-    PromptBody {
+    Prompt {
         message_id: wanted.message_id,
         model,
         agent,
@@ -169,7 +176,7 @@ async fn output_of(engine: &Engine, directory: &Path, shell: &str) -> String {
 }
 
 /// The files and folders that a template names with `@path`, as parts. Only what lies in the worktree counts.
-fn mentioned_files(folder: &Folder, template: &str) -> Vec<Value> {
+fn mentioned_files(folder: &Folder, template: &str) -> Vec<InputPart> {
     let mut found: Vec<PathBuf> = Vec::new();
     for name in mentions(template) {
         let Ok(path) = folder.directory.join(name).canonicalize() else {
@@ -194,7 +201,13 @@ fn mentioned_files(folder: &Folder, template: &str) -> Vec<Value> {
             .map(|name| name.to_string_lossy().into_owned());
         let escaped =
             percent_encoding::utf8_percent_encode(&path.to_string_lossy(), PATH).to_string();
-        json!({"type": "file", "url": format!("file://{escaped}"), "filename": name, "mime": mime})
+        InputPartBody::File(FilePart {
+            mime: mime.into(),
+            filename: name,
+            url: format!("file://{escaped}"),
+            source: None,
+        })
+        .into()
     };
     found.into_iter().map(part).collect()
 }

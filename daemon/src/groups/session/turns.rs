@@ -3,12 +3,11 @@
 use super::super::Answer;
 use crate::daemon::Daemon;
 use kilo_edge::{Reply, Request};
-use kilo_protocol::requests::{Shell, Summarize};
-use kilo_session::PromptBody;
+use kilo_protocol::requests::{Prompt, Shell, Summarize};
 use std::sync::Arc;
 
 pub(super) async fn prompt(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let body: PromptBody = request.json()?;
+    let body: Prompt = request.json()?;
     let engine = daemon.engine().await?;
     let session = Daemon::session_id(&request);
     let (id, accepted) = engine.sessions().prompt(&session, body).await?;
@@ -17,7 +16,7 @@ pub(super) async fn prompt(daemon: Arc<Daemon>, request: Request) -> Answer {
 }
 
 pub(super) async fn prompt_async(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let body: PromptBody = request.json()?;
+    let body: Prompt = request.json()?;
     let engine = daemon.engine().await?;
     engine
         .sessions()
@@ -46,7 +45,7 @@ pub(super) async fn summarize(daemon: Arc<Daemon>, request: Request) -> Answer {
 pub(super) async fn shell(daemon: Arc<Daemon>, request: Request) -> Answer {
     let body: Shell = request.json()?;
     let engine = daemon.engine().await?;
-    let prompt = PromptBody {
+    let prompt = Prompt {
         message_id: body.message_id,
         agent: body.agent,
         model: body.model,

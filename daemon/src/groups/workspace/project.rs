@@ -4,10 +4,11 @@ use super::super::Answer;
 use crate::daemon::Daemon;
 use bytes::Bytes;
 use kilo_edge::{Reply, Request};
-use kilo_protocol::Fault;
 use kilo_protocol::model::{Project, ProjectTime};
 use kilo_protocol::requests::UpdateProject;
-use serde_json::{Value, json};
+use kilo_protocol::{Event, Fault};
+use serde_json::json;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The project of a request's directory, stored when it is seen for the first time.
@@ -39,10 +40,8 @@ async fn current(daemon: &Daemon, request: &Request) -> Result<Project, Fault> {
 }
 
 fn announce(engine: &kilo_session::Engine, project: &Project) {
-    let properties = serde_json::to_value(project).unwrap_or(Value::Null);
-    engine
-        .core()
-        .publish(None, None, "project.updated", &properties, false);
+    let event = Event::ProjectUpdated(Cow::Borrowed(project));
+    engine.core().publish(None, &event);
 }
 
 fn stored(body: Option<Bytes>) -> Option<Project> {
