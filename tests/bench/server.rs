@@ -17,13 +17,13 @@ use tokio::time::{sleep, timeout};
 const START_MAX: Duration = Duration::from_secs(30);
 
 /// A home and a small repository.
-pub struct Place {
+pub struct Ground {
     pub home: Home,
     folder: TempDir,
     configuration: String,
 }
 
-impl Place {
+impl Ground {
     /// A fresh one; with or without checkpoints.
     pub fn new(bench: &Bench, snapshots: bool) -> anyhow::Result<Self> {
         let model = json!({"name": "m", "tool_call": true, "limit": {"context": 1_000_000, "output": 100_000}});

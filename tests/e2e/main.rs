@@ -10,6 +10,7 @@ mod crash;
 mod door;
 mod folder;
 mod keys;
+mod login;
 mod old_folder;
 mod parent;
 mod permissions;

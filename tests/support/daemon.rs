@@ -46,7 +46,7 @@ impl Home {
         self.0.path()
     }
 
-    /// A `kilo` command in this home, with no surroundings of the caller's.
+    /// A `kilo` command in this home, with nothing of the caller's environment that would reach into it.
     pub fn kilo(&self, words: &[&str]) -> Command {
         self.command(&kilo(), words)
     }

@@ -3,14 +3,14 @@
 use crate::Bench;
 use crate::clock::{now_ns, since_ms};
 use crate::numbers::{round, spread};
-use crate::server::{Place, Server};
+use crate::server::{Ground, Server};
 use crate::tokens;
 use anyhow::Context;
 use serde_json::{Value, json};
 
 /// A session of 2,000 messages: prompt to the request's arrival at the model, warm and after a restart; reading it whole.
 pub async fn history(bench: &Bench) -> anyhow::Result<Value> {
-    let place = Place::new(bench, false)?;
+    let place = Ground::new(bench, false)?;
     let server = place.warm().await?;
     let id = server.session().await?;
     let turns = bench.times(1_000, 100);
@@ -69,7 +69,7 @@ async fn to_provider(
 
 /// The daemon is killed in mid-stream: tokens that a client had and that are not there afterwards; time to be back.
 pub async fn kill(bench: &Bench) -> anyhow::Result<Value> {
-    let place = Place::new(bench, true)?;
+    let place = Ground::new(bench, true)?;
     let (mut lost, mut seen_all, mut back, mut left_open) = (0, 0, Vec::new(), 0);
     for nth in 0..bench.times(5, 2) {
         let server = place.warm().await?;

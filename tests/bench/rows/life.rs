@@ -4,7 +4,7 @@ use crate::Bench;
 use crate::clock::{now_ns, since_ms};
 use crate::numbers::{round, spread};
 use crate::process::{cpu_s, pss_mib};
-use crate::server::Place;
+use crate::server::Ground;
 use anyhow::ensure;
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ const SESSIONS: usize = 1_000;
 
 /// From the start of the process to the first 200 on `/global/health`, in a home that was used before.
 pub async fn start(bench: &Bench) -> anyhow::Result<Value> {
-    let place = Place::new(bench, true)?;
+    let place = Ground::new(bench, true)?;
     place.warm().await?.kill();
     let mut times = Vec::new();
     for _ in 0..bench.times(20, 5) {
@@ -27,7 +27,7 @@ pub async fn start(bench: &Bench) -> anyhow::Result<Value> {
 
 /// Memory after the start and after 1,000 sessions; processor time of doing nothing for 10 s.
 pub async fn memory(bench: &Bench) -> anyhow::Result<Value> {
-    let place = Place::new(bench, true)?;
+    let place = Ground::new(bench, true)?;
     let server = place.start().await?;
     sleep(Duration::from_secs(2)).await;
     let after_start = pss_mib(server.pid());
@@ -48,7 +48,7 @@ pub async fn memory(bench: &Bench) -> anyhow::Result<Value> {
 
 /// Sessions made a second, by 1 and by 16 clients; the list of 1,000.
 pub async fn create(bench: &Bench) -> anyhow::Result<Value> {
-    let place = Place::new(bench, true)?;
+    let place = Ground::new(bench, true)?;
     let server = place.warm().await?;
     let alone = bench.times(300, 100);
     let begun = now_ns();
@@ -81,7 +81,7 @@ pub async fn create(bench: &Bench) -> anyhow::Result<Value> {
 
 /// `kilo run "hi"` from start to end, without a daemon.
 pub async fn run(bench: &Bench) -> anyhow::Result<Value> {
-    let place = Place::new(bench, true)?;
+    let place = Ground::new(bench, true)?;
     let mut times = Vec::new();
     for nth in 0..=bench.times(10, 3) {
         let begun = now_ns();

@@ -4,7 +4,7 @@ use crate::Bench;
 use crate::clock::now_ns;
 use crate::numbers::{percentile, round, spread};
 use crate::process::cpu_s;
-use crate::server::{Place, Server};
+use crate::server::{Ground, Server};
 use crate::watch::Watch;
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ async fn flow(server: &Server, flow: &Flow) -> anyhow::Result<Value> {
 
 /// One session at 100 tokens a second: what the daemon adds to each.
 pub async fn relay(bench: &Bench) -> anyhow::Result<Value> {
-    let place = Place::new(bench, true)?;
+    let place = Ground::new(bench, true)?;
     let tokens = bench.times(2_000, 500) as u32;
     flow(
         &place.warm().await?,
@@ -81,7 +81,7 @@ pub async fn relay(bench: &Bench) -> anyhow::Result<Value> {
 
 /// A model without delay, 1 and 8 sessions: tokens a second at the client.
 pub async fn zero_delay(bench: &Bench) -> anyhow::Result<Value> {
-    let place = Place::new(bench, true)?;
+    let place = Ground::new(bench, true)?;
     let server = place.warm().await?;
     let tokens = bench.times(20_000, 5_000) as u32;
     let (mut one, mut eight) = (Vec::new(), Vec::new());
@@ -116,7 +116,7 @@ pub async fn zero_delay(bench: &Bench) -> anyhow::Result<Value> {
 
 /// 200 sessions at 50 tokens a second each.
 pub async fn concurrent(bench: &Bench) -> anyhow::Result<Value> {
-    let place = Place::new(bench, true)?;
+    let place = Ground::new(bench, true)?;
     let tokens = bench.times(400, 150) as u32;
     flow(
         &place.warm().await?,
@@ -132,7 +132,7 @@ pub async fn concurrent(bench: &Bench) -> anyhow::Result<Value> {
 
 /// One session at 100 tokens a second, 100 clients.
 pub async fn fan_out(bench: &Bench) -> anyhow::Result<Value> {
-    let place = Place::new(bench, true)?;
+    let place = Ground::new(bench, true)?;
     let tokens = bench.times(1_000, 300) as u32;
     flow(
         &place.warm().await?,
@@ -149,7 +149,7 @@ pub async fn fan_out(bench: &Bench) -> anyhow::Result<Value> {
 /// 50 sessions of one folder are prompted at once: from each prompt to its first token, with checkpoints.
 pub async fn first_token(bench: &Bench) -> anyhow::Result<Value> {
     const SESSIONS: u32 = 50;
-    let place = Place::new(bench, true)?;
+    let place = Ground::new(bench, true)?;
     let server = place.warm().await?;
     let watch: Watch = server.watch().await?;
     let mut times = Vec::new();

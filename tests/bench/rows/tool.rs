@@ -2,7 +2,7 @@
 
 use crate::Bench;
 use crate::numbers::spread;
-use crate::server::Place;
+use crate::server::Ground;
 use serde_json::{Map, Value};
 
 const STEPS: usize = 20;
@@ -11,7 +11,7 @@ const STEPS: usize = 20;
 pub async fn step(bench: &Bench) -> anyhow::Result<Value> {
     let mut row = Map::new();
     for snapshots in [true, false] {
-        let place = Place::new(bench, snapshots)?;
+        let place = Ground::new(bench, snapshots)?;
         let server = place.warm().await?;
         let watch = server.watch().await?;
         for tool in ["read", "bash"] {
