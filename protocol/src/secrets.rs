@@ -63,14 +63,14 @@ pub struct Altered {
 /// `environment`; what follows `--api-key` in a command; a password or key in an address; texts that look like a key.
 pub fn masked(value: &Value) -> Value {
     let mut copy = value.clone();
-    mask(&mut copy, Place::Plain);
+    mask(&mut copy, Secrecy::Plain);
     copy
 }
 
 /// As [`masked`], for the value that stands under `name`.
 pub fn masked_under(name: &str, value: &Value) -> Value {
     let mut copy = value.clone();
-    let place = Place::Plain.under(name, value);
+    let place = Secrecy::Plain.under(name, value);
     mask(&mut copy, place);
     copy
 }
@@ -99,7 +99,7 @@ pub fn masked_text(text: &str) -> String {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Place {
+enum Secrecy {
     Plain,
     /// Texts are secrets here.
     Secret,
@@ -108,7 +108,7 @@ enum Place {
     Pattern,
 }
 
-impl Place {
+impl Secrecy {
     fn under(self, name: &str, value: &Value) -> Self {
         match self {
             Self::Pattern => Self::Pattern,
@@ -132,7 +132,7 @@ fn is_secret_name(name: &str) -> bool {
         || matches!(name.as_str(), "key" | "pat" | "pass" | "auth")
 }
 
-fn mask(value: &mut Value, place: Place) {
+fn mask(value: &mut Value, place: Secrecy) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
@@ -143,23 +143,23 @@ fn mask(value: &mut Value, place: Place) {
         Value::Array(list) => mask_list(list, place),
         Value::String(text) if text.is_empty() => {}
         Value::String(text) => match place {
-            Place::Secret | Place::Holder => *text = MARK.to_owned(),
-            Place::Plain => *text = masked_text(text),
-            Place::Pattern => {}
+            Secrecy::Secret | Secrecy::Holder => *text = MARK.to_owned(),
+            Secrecy::Plain => *text = masked_text(text),
+            Secrecy::Pattern => {}
         },
-        Value::Number(_) if place == Place::Holder => *value = MARK.into(),
+        Value::Number(_) if place == Secrecy::Holder => *value = MARK.into(),
         _ => {}
     }
 }
 
 /// The words of a command: what follows an option such as `--api-key` is a secret.
-fn mask_list(list: &mut [Value], place: Place) {
+fn mask_list(list: &mut [Value], place: Secrecy) {
     let mut follows = false;
     for value in list {
         let option = value.as_str().and_then(|word| word.strip_prefix('-'));
         let names = option.is_some_and(|option| !option.contains('=') && is_secret_name(option));
-        let here = if follows && place == Place::Plain {
-            Place::Secret
+        let here = if follows && place == Secrecy::Plain {
+            Secrecy::Secret
         } else {
             place
         };

@@ -1,51 +1,61 @@
 //! What clients hear of the files that tools change.
 
 use kilo_tests::{Daemon, Home, Model, Project, Seen, Turn};
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn told(seen: &Seen) -> Option<(String, String)> {
     let text = |field| seen.field(field).as_str().unwrap_or_default().to_owned();
     (seen.name() == "file.watcher.updated").then(|| (text("file"), text("event")))
 }
 
-/// A file that comes, changes, moves and goes is told to clients each time, behind `file.edited`.
+/// A file that comes, changes, moves and goes is told to clients each time, right behind `file.edited`.
 #[tokio::test]
 async fn clients_hear_how_each_written_file_changed() {
     let (home, model) = (Home::new(), Model::start());
     let project = Project::with(&model, &json!({"permission": "allow"}));
-    let (daemon, name) = (Daemon::start(&home), |name: &str| {
-        project.path().join(name).display().to_string()
-    });
-    let patch = "*** Begin Patch\n*** Update File: new.txt\n*** Move to: moved.txt\n@@\n-two\n+three\n*** End Patch";
-    let delete = "*** Begin Patch\n*** Delete File: moved.txt\n*** End Patch";
-    model.script(
-        "files",
-        [
-            Turn::call(
-                "write",
-                &json!({"filePath": name("new.txt"), "content": "one\n"}),
-            ),
-            Turn::call(
-                "write",
-                &json!({"filePath": name("new.txt"), "content": "two\n2\n"}),
-            ),
-            Turn::call(
-                "edit",
-                &json!({"filePath": name("made.txt"), "oldString": "", "newString": "x\n"}),
-            ),
-            Turn::call(
-                "edit",
-                &json!({"filePath": name("made.txt"), "oldString": "x", "newString": "y"}),
-            ),
-            Turn::call("apply_patch", &json!({"patchText": patch})),
-            Turn::call("apply_patch", &json!({"patchText": delete})),
-            Turn::text("done"),
-        ],
-    );
+    let mut config: Value = serde_json::from_str(&project.read("kilo.json")).expect("JSON");
+    // Models of this name get `apply_patch` in place of `write` and `edit`.
+    let models = &mut config["provider"]["test"]["models"];
+    models["gpt-5"] = models["test-model"].clone();
+    project.write("kilo.json", &config.to_string());
+    let name = |name: &str| project.path().join(name).display().to_string();
+    let write = |content: &str| {
+        let arguments = json!({"filePath": name("new.txt"), "content": content});
+        Turn::call("write", &arguments)
+    };
+    let edit = |old: &str, new: &str| {
+        let arguments = json!({"filePath": name("made.txt"), "oldString": old, "newString": new});
+        Turn::call("edit", &arguments)
+    };
+    let patch = |body: &str| {
+        let text = format!("*** Begin Patch\n{body}\n*** End Patch");
+        Turn::call("apply_patch", &json!({"patchText": text}))
+    };
+    let edits = [
+        write("one\n"),
+        write("two\n2\n"),
+        edit("", "x\n"),
+        edit("x", "y"),
+    ];
+    model.script("edits", edits.into_iter().chain([Turn::text("done")]));
+    let patches = [
+        patch("*** Update File: new.txt\n*** Move to: moved.txt\n@@\n-two\n+three"),
+        patch("*** Delete File: moved.txt"),
+    ];
+    model.script("patches", patches.into_iter().chain([Turn::text("done")]));
+
+    let daemon = Daemon::start(&home);
     let api = daemon.api(&project);
     let session = api.session().await;
     let mut events = api.events().await;
-    api.prompt(&session, "[[files]]").await.ok();
+    for (key, model) in [("edits", "test-model"), ("patches", "gpt-5")] {
+        let prompt = json!({
+            "model": {"providerID": "test", "modelID": model},
+            "parts": [{"type": "text", "text": format!("[[{key}]]")}],
+        });
+        let path = format!("/session/{session}/message");
+        api.post(&path, &prompt).await.ok();
+    }
     let calls = api.tools(&session).await;
     for call in &calls {
         assert_eq!(call["state"]["status"], "completed", "{call}");

@@ -39,7 +39,7 @@ impl Walker {
         flow.either()
     }
 
-    /// `tail` holds redirections of a surrounding statement that belong to the last command of this one.
+    /// `tail` holds redirections of the statement around this one that belong to the last command of this one.
     fn walk(&mut self, node: Node<'_>, text: &str, cwds: &[Cwd], tail: &[Node<'_>]) -> Flow {
         if self.depth >= DEPTH_MAX || self.plan.commands.len() >= COMMANDS_MAX {
             self.plan.parse_error = true;
@@ -219,7 +219,7 @@ impl Walker {
         }
         let ends = union(ends, body);
         match node.kind() {
-            // The surrounding statement goes on with what an unmet condition leaves.
+            // The statement around it goes on with what an unmet condition leaves.
             "elif_clause" => Flow {
                 ok: ends,
                 failed: otherwise,

@@ -18,6 +18,7 @@ impl State {
             && let Some(slot) = self.slots.get(&number)
         {
             let len = slot.info.len;
+            // An append that is larger than a segment gets one of its own.
             if len + bytes as u64 <= self.segment_bytes || len <= HEADER_BYTES {
                 return Ok((number, len));
             }
@@ -28,8 +29,10 @@ impl State {
     /// Closes the active segment and begins the next.
     pub(crate) fn rotate(&mut self) -> Result<(u32, u64), StoreError> {
         if let Some(active) = self.active {
+            // A segment that was cut must not be sealed with the length that it should have.
             self.check_in_place(active)?;
         }
+        // Never a number that was used, even by a lost file: its remains may turn up again.
         let number = self.number_max + 1;
         let path = self.log.join(file_name(number, 0));
         let segment = Segment::create(path, number, 0, self.newest + 1).map_err(write_error)?;
@@ -41,6 +44,7 @@ impl State {
             last_pos: self.newest,
             ..SegmentInfo::default()
         };
+        // Without its seal a cut of that file is still found through the index, so this is no reason to stop.
         if let Some(old) = self.active.and_then(|number| self.slots.get(&number)) {
             if let Err(error) = old.segment.seal(old.info.len) {
                 tracing::warn!(%error, path = %old.segment.path.display(), "segment was not sealed");
@@ -90,11 +94,13 @@ impl State {
         for record in records.iter_mut() {
             let offset = (start + buffer.len() as u64) as u32;
             if record.kind.is_entry() {
+                // Within one segment only: a rewriting moves records, and must not have to touch other files.
                 record.back = previous.map_or(0, |before| offset - before);
                 previous = Some(offset);
             }
             record.encode(&mut buffer);
         }
+        // One write for all, at a place that is named: what a failed one left is written over, not behind.
         let written = self.write_bytes(number, start, &buffer);
         // The first record of a segment: from here on the file's absence is a loss.
         self.begun |= written.is_ok() && start == HEADER_BYTES;

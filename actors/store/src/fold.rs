@@ -46,6 +46,7 @@ impl State {
             }
         };
         let meta = &mut known.meta;
+        // Files that were copied or swapped by hand bring records again; the first one read counts.
         let repeated = record.kind.is_entry() && record.seq < meta.next_seq;
         if meta.deleted || repeated {
             dead(spot.segment, bytes);
@@ -62,6 +63,7 @@ impl State {
                     dead(view.spot.segment, view.bytes);
                 }
                 *meta = SessionMeta {
+                    // The number stays, so that a repeated record of the old session is known as one.
                     next_seq: meta.next_seq.max(record.seq + 1),
                     deleted: true,
                     ..Default::default()
@@ -75,6 +77,7 @@ impl State {
                 }) {
                     dead(old.spot.segment, old.bytes);
                 }
+                // A view has what transient records said: from here on they are only weight for the rewriting.
                 for chain in &mut meta.chains {
                     dead(chain.segment, std::mem::take(&mut chain.transient));
                 }

@@ -24,7 +24,7 @@ pub(crate) fn write_error(source: io::Error) -> StoreError {
 
 /// The folders of a store.
 #[derive(Clone, Debug)]
-pub(crate) struct Folders {
+pub(crate) struct LogFolders {
     pub(crate) root: PathBuf,
     pub(crate) log: PathBuf,
     pub(crate) index: PathBuf,
@@ -32,7 +32,7 @@ pub(crate) struct Folders {
     pub(crate) damaged: PathBuf,
 }
 
-impl Folders {
+impl LogFolders {
     /// Makes what is missing, for the owner alone; what is there is closed to others.
     pub(crate) fn make(root: &Path) -> Result<Self, StoreError> {
         let under = |name: &str| root.join(name);

@@ -2,7 +2,7 @@
 
 use crate::damage::Broken;
 use crate::files::make_folder;
-use crate::folder::{Folders, unreadable};
+use crate::folder::{LogFolders, unreadable};
 use crate::meta::SegmentInfo;
 use crate::segment::{Header, Segment, file_name, parse_name};
 use kilo_ports::store::StoreError;
@@ -19,7 +19,7 @@ const MOVING: &str = "moving";
 
 /// The segment files below `log`. Left-over temporary files go; links and folders are not segments.
 pub(crate) fn list(
-    folders: &Folders,
+    folders: &LogFolders,
     catalog: &BTreeMap<u32, SegmentInfo>,
 ) -> Result<Files, StoreError> {
     let mut found = Vec::new();
@@ -84,7 +84,7 @@ fn is_whole(log: &Path, number: u32, generation: u32, bytes: u64) -> bool {
 /// Gives every file whose header names another segment than its name does its right name, if that is free; a copy that
 /// stands in another segment's place goes to `damaged/` and is reported. Swapped files would otherwise be read in the
 /// wrong order, and records that seem to be repeated are left out.
-pub(crate) fn put_in_order(folders: &Folders) -> Result<Vec<Broken>, StoreError> {
+pub(crate) fn put_in_order(folders: &LogFolders) -> Result<Vec<Broken>, StoreError> {
     let log = &folders.log;
     let unreadable = |source| unreadable(log, source);
     let mut misplaced = Vec::new();
@@ -125,7 +125,7 @@ fn header_of(path: &Path) -> Option<Header> {
     plain.then(|| segment.header().ok().flatten()).flatten()
 }
 
-fn set_aside(folders: &Folders, path: PathBuf, aside: &Path) -> Broken {
+fn set_aside(folders: &LogFolders, path: PathBuf, aside: &Path) -> Broken {
     let bytes = fs::metadata(aside).map_or(0, |meta| meta.len());
     let name = path.file_name().unwrap_or_default();
     let kept =

@@ -1,7 +1,7 @@
 //! [`LogStore`]: the log with its index, and the threads that look after them.
 
 use crate::blobs::Blobs;
-use crate::folder::{Folders, unreadable};
+use crate::folder::{LogFolders, unreadable};
 use crate::index::small_key;
 use crate::keeper_signal::KeeperSignal;
 use crate::lock::FolderLock;
@@ -40,11 +40,13 @@ impl LogStore {
     /// `Locked` when another process holds the folder, `Unreadable` when it cannot be read or a newer version wrote it,
     /// `Full` and `Failed` when the threads cannot be started.
     pub fn open(options: Options) -> Result<Self, StoreError> {
-        let folders = Folders::make(&options.folder)?;
+        let folders = LogFolders::make(&options.folder)?;
         let lock = FolderLock::take(&options.folder, options.pid, options.lock_wait)?;
+        // After the lock: another daemon's folder is not ours to change.
         folders.tighten();
         let opened = open(
             &folders,
+            // Offsets in a segment are 32 bits.
             options.segment_bytes.min(2 << 30),
             options.disk.clone(),
             lock.was_used(),
@@ -65,6 +67,7 @@ impl LogStore {
             noted: Mutex::default(),
         });
         shared.note_start();
+        // A replay found more than the index knew: the keeper writes it down now, not at the next append.
         if shared.state.lock().changed {
             shared.keeper.soon();
         }
@@ -125,12 +128,13 @@ impl LogStore {
     /// # Errors
     /// Those of [`LogStore::open`].
     pub fn rebuild(options: Options) -> Result<Self, StoreError> {
-        let folders = Folders::make(&options.folder)?;
+        let folders = LogFolders::make(&options.folder)?;
         let lock = FolderLock::take(&options.folder, options.pid, options.lock_wait)?;
         match std::fs::remove_dir_all(&folders.index) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 return Err(unreadable(&folders.index, source));
             }
+            // `open` takes it itself, and two locks of one process would exclude each other.
             _ => drop(lock),
         }
         Self::open(options)
@@ -149,6 +153,7 @@ impl LogStore {
 
 impl Drop for LogStore {
     fn drop(&mut self) {
+        // The keeper first: it may be waiting for a sync, which the syncer still answers.
         self.shared.keeper.stop();
         self.shared.syncs.stop();
         for thread in self.threads.drain(..) {
@@ -198,6 +203,7 @@ impl Store for LogStore {
         entries: &[Entry],
     ) -> Result<Appended, StoreError> {
         let mut total = 0;
+        // Before anything is written: half an append would be worse than none.
         for entry in entries {
             let bytes = entry.body.len() + entry.head.as_ref().map_or(0, Bytes::len);
             fits(session.as_str(), bytes)?;
@@ -211,6 +217,7 @@ impl Store for LogStore {
         }
         self.shared.write(|state| {
             let meta = &state.known(session)?.meta;
+            // A tombstone is final: a late record would bring half a session back.
             if meta.deleted {
                 return Err(StoreError::NoSession(session.clone()));
             }
@@ -273,6 +280,7 @@ impl Store for LogStore {
             let record = Record {
                 kind: Kind::View,
                 back: 0,
+                // A view takes no position of its own: readers in the daemon's order pass over it.
                 pos: state.newest,
                 seq: view.seq,
                 at: 0,
@@ -353,6 +361,7 @@ impl Store for LogStore {
         fits(table, key.len())?;
         let index_key = small_key(table, key);
         self.shared.write(|state| {
+            // Removing what is not there leaves no record behind.
             if state.small(&index_key)?.is_none() {
                 return Ok(());
             }

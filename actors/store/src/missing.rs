@@ -4,7 +4,7 @@
 //! Each of them may be gone too; one that is left is enough for a loss not to look like an empty history.
 
 use crate::damage::Broken;
-use crate::folder::Folders;
+use crate::folder::LogFolders;
 use crate::known_end::KnownEnd;
 use crate::listing::Files;
 use crate::meta::{SegmentInfo, SessionMeta};
@@ -20,7 +20,7 @@ const MISSING_MAX: usize = 1_000;
 
 /// What is known of the log besides its records.
 pub(crate) struct Witnesses<'a> {
-    pub(crate) folders: &'a Folders,
+    pub(crate) folders: &'a LogFolders,
     pub(crate) files: &'a Files,
     pub(crate) catalog: &'a BTreeMap<u32, SegmentInfo>,
     pub(crate) known_end: Option<KnownEnd>,

@@ -4,7 +4,7 @@
 use crate::damage::{Broken, Damages};
 use crate::disk::Disk;
 use crate::examine::{Examiner, blame};
-use crate::folder::{Folders, unreadable};
+use crate::folder::{LogFolders, unreadable};
 use crate::index::Index;
 use crate::known_end::KnownEnd;
 use crate::listing::{self, Files};
@@ -43,7 +43,7 @@ struct Past {
 
 /// Opens the log and its index. The folder's lock is held; `was_used` is what it says of earlier daemons.
 pub(crate) fn open(
-    folders: &Folders,
+    folders: &LogFolders,
     segment_bytes: u64,
     disk: Arc<dyn Disk>,
     was_used: bool,
@@ -175,7 +175,7 @@ fn finish(
     }
 }
 
-fn open_index(folders: &Folders) -> Index {
+fn open_index(folders: &LogFolders) -> Index {
     match Index::open(&folders.index) {
         Ok(index) => index,
         Err(error) => {
@@ -185,13 +185,13 @@ fn open_index(folders: &Folders) -> Index {
     }
 }
 
-fn renew_index(folders: &Folders, old: Index) -> Index {
+fn renew_index(folders: &LogFolders, old: Index) -> Index {
     drop(old);
     empty_index(folders)
 }
 
 /// An empty index: in sled, or in memory when even that fails (no room on the disk).
-fn empty_index(folders: &Folders) -> Index {
+fn empty_index(folders: &LogFolders) -> Index {
     let removed = fs::remove_dir_all(&folders.index);
     if removed.is_err() && folders.index.exists() {
         return Index::memory();
@@ -279,7 +279,7 @@ fn fits(mark: &Mark, catalog: &BTreeMap<u32, SegmentInfo>, files: &Files, log: &
 /// Adds the segments to the state: as the index knows them, else by their headers, which are returned.
 fn add_slots(
     state: &mut State,
-    folders: &Folders,
+    folders: &LogFolders,
     files: &Files,
     catalog: Option<&BTreeMap<u32, SegmentInfo>>,
     broken: &mut Vec<Broken>,

@@ -108,6 +108,7 @@ impl Shared {
         places: &Places,
         view: Option<SavedView>,
     ) -> Result<SessionLog, StoreError> {
+        // Newest chain first: where the view covers the rest, older segments are not even opened.
         let floor = view.as_ref().map(|view| view.seq);
         let mut tail = Vec::new();
         for chain in places.meta.chains.iter().rev() {
@@ -115,6 +116,7 @@ impl Shared {
                 break;
             }
         }
+        // It was gathered backwards, and callers fold forwards.
         tail.reverse();
         let tail_bytes = tail
             .iter()
@@ -136,6 +138,7 @@ impl Shared {
         floor: Option<Seq>,
         tail: &mut Vec<Stored>,
     ) -> Result<ControlFlow<()>, StoreError> {
+        // A segment that is missing was reported at the start; what the others have is still shown.
         let Some((segment, end)) = places.segments.get(&chain.segment) else {
             return Ok(ControlFlow::Continue(()));
         };
@@ -145,6 +148,7 @@ impl Shared {
         match walked {
             Ok(flow) => Ok(flow),
             Err(BrokenChain) => {
+                // What the broken walk brought may be another session's: only what the sweep finds counts.
                 tail.truncate(known);
                 let spot = Spot {
                     segment: chain.segment,
@@ -187,6 +191,7 @@ impl Shared {
         let Some(spot) = places.meta.head else {
             return Ok(None);
         };
+        // One read in the usual case: lists of a thousand sessions come through here.
         if let Some(found) = self.entry(&places, id, spot)? {
             return Ok(Some(found.head));
         }
@@ -219,6 +224,7 @@ impl Shared {
 
     /// See [`kilo_ports::store::Store::heads`].
     pub(crate) fn heads(&self, visit: &mut dyn FnMut(&SessionId, &[u8])) -> Result<(), StoreError> {
+        // Ids first and heads after: the lock is not held while the disk is read.
         let ids = self.with(|state| {
             let mut ids = BTreeSet::new();
             state.each_session(&mut |id, _| {
@@ -229,6 +235,7 @@ impl Shared {
         for id in ids {
             match self.head(&id) {
                 Ok(Some(head)) => visit(&id, &head),
+                // Deleted between the list and its turn.
                 Ok(None) | Err(StoreError::NoSession(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -245,6 +252,7 @@ impl Shared {
             let Some((segment, start, end)) = self.next_slice(pos, from) else {
                 break;
             };
+            // In slices, since a rewriting can replace the segment between two of them, and a reader must notice.
             let to = (start + SLICE_BYTES).min(end);
             match self.slice(&segment, (start, to, end), pos, &mut deleted, &mut gathered) {
                 Ok(reached) => from = Some((segment.number, segment.generation, reached)),
@@ -291,6 +299,7 @@ impl Shared {
         deleted: &mut HashMap<SessionId, bool>,
         gathered: &mut Gathered,
     ) -> Result<u64, StoreError> {
+        // A slice that is read again after a rewriting begins below what was taken already.
         let newest = gathered.stored.last().map_or(pos, |last| last.pos);
         let (mut reached, mut bad, mut failure) = (end, false, None);
         let scanned = segment.scan(start, end, &mut |found| {
@@ -320,6 +329,7 @@ impl Shared {
             ControlFlow::Continue(())
         });
         scanned.map_err(|error| unreadable(&segment.path, error))?;
+        // Once a segment: damage that is known is not measured and reported at every read.
         if bad && !self.broken_segments.lock().contains(&segment.number) {
             self.verify_segment(segment.number);
         }
@@ -398,6 +408,7 @@ fn entry_at(segment: &Segment, end: u64, offset: u32, id: &SessionId) -> io::Res
                     head,
                 }));
             }
+            // The head is there and says how long the whole is: one more read, never two.
             Parse::Short(more) if more > want && bytes.len() == want => want = more,
             _ => return Ok(None),
         }
@@ -429,6 +440,7 @@ fn walk(
         let Some(record) = window.record(offset, until)? else {
             return Ok(Err(BrokenChain));
         };
+        // A chain that does not go down would be walked for ever.
         let follows = tail.last().is_none_or(|newer| record.seq < newer.seq);
         if record.key != id.as_str() || !record.kind.is_entry() || !follows {
             return Ok(Err(BrokenChain));
@@ -441,6 +453,7 @@ fn walk(
         if back == 0 {
             return Ok(Ok(ControlFlow::Continue(())));
         }
+        // It would lead into the header, or before the file.
         if back + HEADER_BYTES > offset {
             return Ok(Err(BrokenChain));
         }
@@ -465,6 +478,8 @@ impl BackWindow<'_> {
         };
         if !inside(self) {
             // A neighbour is read with all that stands before it, something far away alone.
+            // Sessions that stream side by side lie interleaved, records of a slow one far apart: a fixed window would either
+            // read a megabyte for each record or make a system call for each.
             let far = until - offset > self.size as u64;
             self.size = if far { self.size / 2 } else { self.size * 2 }
                 .clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX);
@@ -523,6 +538,7 @@ fn sweep(
         {
             if floor.is_some_and(|floor| record.seq <= floor) {
                 reached = ControlFlow::Break(());
+            // Where bytes were copied within the file a record comes twice; the first one counts.
             } else if found_here.last().is_none_or(|last| last.seq < record.seq) {
                 found_here.push(own(&record));
             }

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Where a record is, and which of the session's it is.
-struct Place {
+struct Located {
     segment: Arc<Segment>,
     offset: u64,
     bytes: u64,
@@ -51,11 +51,11 @@ impl Shared {
             .report([broken], place.as_ref().map(|at| &*at.segment));
     }
 
-    fn place_of_view(&self, id: &SessionId) -> Result<Option<Place>, StoreError> {
+    fn place_of_view(&self, id: &SessionId) -> Result<Option<Located>, StoreError> {
         let view = self.with(|state| Ok(state.existing(id)?.view))?;
         Ok(view.and_then(|view| {
             let (segment, _) = self.segment(view.spot.segment)?;
-            Some(Place {
+            Some(Located {
                 segment,
                 offset: u64::from(view.spot.offset),
                 bytes: view.bytes,
@@ -64,7 +64,7 @@ impl Shared {
         }))
     }
 
-    fn place_of(&self, id: &SessionId, pos: Pos) -> Result<Option<Place>, StoreError> {
+    fn place_of(&self, id: &SessionId, pos: Pos) -> Result<Option<Located>, StoreError> {
         let near = {
             let state = self.state.lock();
             let slot = state.slots.values().find(|slot| slot.info.last_pos >= pos);
@@ -92,7 +92,7 @@ impl Shared {
             }
         });
         scanned.map_err(|error| unreadable(&segment.path, error))?;
-        Ok(place.map(|(offset, bytes, seq)| Place {
+        Ok(place.map(|(offset, bytes, seq)| Located {
             segment,
             offset,
             bytes,

@@ -241,6 +241,7 @@ impl Segment {
 
     /// Writes the length of a segment that takes no more appends into its header.
     pub(crate) fn seal(&self, len: u64) -> io::Result<()> {
+        // A header that is not whole is damage already, and no place to write to.
         match self.header()? {
             Some(header) => {
                 let sealed = Header {
@@ -316,6 +317,7 @@ impl Segment {
                     }
                     (Some(record.pos), len)
                 }
+                // Whole but out of place: it is passed over as one, or its body could be taken for records.
                 Some((_, len)) => (None, len),
                 None => (None, 0),
             };
@@ -324,6 +326,7 @@ impl Segment {
                 None => drop(bad_from.get_or_insert(cursor)),
             }
             cursor = match len {
+                // Behind damage the next record is found by its magic; that a body holds those bytes too is caught by the checksum.
                 0 => window.next_candidate(cursor + 1, to)?,
                 len => cursor + len as u64,
             };
@@ -360,6 +363,7 @@ impl Window<'_> {
         let end = self.start + self.bytes.len() as u64;
         let want = (cursor + need as u64).min(to);
         if cursor < self.start || want > end {
+            // From the cursor on: a walk never goes back, so what is before it is read no more.
             let bytes = need.max(WINDOW_BYTES).min((to - cursor) as usize);
             self.segment.read_at(&mut self.bytes, cursor, bytes)?;
             self.start = cursor;

@@ -3,7 +3,7 @@
 use crate::blobs::Blobs;
 use crate::damage::Damages;
 use crate::files;
-use crate::folder::Folders;
+use crate::folder::LogFolders;
 use crate::keeper_signal::{CHECKPOINT_BYTES, KeeperSignal};
 use crate::known_end::KnownEnd;
 use crate::lock::FolderLock;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// See the module.
 pub(crate) struct Shared {
     pub(crate) options: Options,
-    pub(crate) folders: Folders,
+    pub(crate) folders: LogFolders,
     pub(crate) state: Mutex<State>,
     pub(crate) epoch: u64,
     pub(crate) damages: Damages,

@@ -118,6 +118,7 @@ impl State {
         self.sessions.clear();
         self.small.clear();
         self.small_leaving = Arc::default();
+        // What is dead, and the steps into the segment, are counted anew by the replay.
         for slot in self.slots.values_mut() {
             slot.info.dead = 0;
             slot.info.points.clear();
@@ -127,6 +128,7 @@ impl State {
 
     fn index_get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.index.get(key).map_err(|error| {
+            // Whoever holds the lock next makes the index anew (`Shared::with`); here it would be made under a reader.
             self.index_failed = true;
             StoreError::Unreadable {
                 what: "index".into(),
@@ -173,6 +175,7 @@ impl State {
         let walked = self.index.each(b"s", &mut |key, value| {
             let id = SessionId::from_wire(String::from_utf8_lossy(&key[1..]));
             let meta = SessionMeta::decode(value);
+            // What is in memory is newer than what sled has.
             if meta.exists() && !in_memory.contains_key(&id) {
                 visit(&id, &meta);
             }
@@ -196,6 +199,7 @@ impl State {
 
     /// A small value.
     pub(crate) fn small(&mut self, key: &[u8]) -> Result<Option<Small>, StoreError> {
+        // Three layers, newest first: changes since the last checkpoint, those on their way to sled, sled.
         if let Some(fresh) = self.small.get(key).or_else(|| self.small_leaving.get(key)) {
             return Ok(fresh.clone());
         }
@@ -217,6 +221,7 @@ impl State {
                 source: io::Error::other(error),
             });
         }
+        // Oldest first, so that a later removal takes out what an earlier layer put in.
         for layer in [&*self.small_leaving, &self.small] {
             for (key, value) in layer
                 .range(prefix.clone()..)
@@ -238,6 +243,7 @@ impl State {
             known.dirty = false;
             changes.push((session_key(id.as_str()), Some(known.meta.encode())));
         }
+        // Shared and not moved: readers must find them while sled, outside the lock, takes its time.
         self.small_leaving = Arc::new(std::mem::take(&mut self.small));
         for (key, value) in self.small_leaving.iter() {
             changes.push((key.clone(), value.as_ref().map(Small::encode)));
@@ -262,6 +268,7 @@ impl State {
     /// The checkpoint's changes are in the index.
     pub(crate) fn checkpointed(&mut self) {
         self.small_leaving = Arc::default();
+        // Only what sled has by now may go; the rest would be lost with it.
         if self.sessions.len() > SESSIONS_KEPT_MAX {
             self.sessions.retain(|_, known| known.dirty);
             self.sessions.shrink_to(SESSIONS_KEPT_MAX);

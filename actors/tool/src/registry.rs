@@ -33,7 +33,7 @@ const IDS: [&str; 16] = [
     "suggest",
 ];
 
-/// What the tools need from their surroundings.
+/// What the tools need of the program that they run in.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The name under which `webfetch` introduces itself.

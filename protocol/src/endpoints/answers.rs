@@ -4,6 +4,7 @@ use super::Operation;
 use super::row::{get, post};
 
 pub(super) static ROWS: &[Operation] = &[
+    // Lists beside the events, for a client that comes later or whose event was cut must still be able to answer.
     get("/question", "question.list", "Lists the open questions."),
     post(
         "/question/{requestID}/reply",
@@ -27,12 +28,14 @@ pub(super) static ROWS: &[Operation] = &[
         "Answers a permission request.",
     )
     .optional_body(),
+    // While the request is open: its rules are chosen one by one, and the reply follows.
     post(
         "/permission/{requestID}/always-rules",
         "permission.saveAlwaysRules",
         "Saves chosen rules of a permission request.",
     )
     .optional_body(),
+    // Refused on a daemon without a password, as in the reference: any program of the user could switch it on.
     post(
         "/permission/allow-everything",
         "permission.allowEverything",
@@ -44,6 +47,7 @@ pub(super) static ROWS: &[Operation] = &[
         "network.list",
         "Lists the turns that wait for the network.",
     ),
+    // A wait for the network is answered like a question, so that a person can cut it short.
     post(
         "/network/{requestID}/reply",
         "network.reply",

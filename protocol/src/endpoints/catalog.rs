@@ -4,6 +4,7 @@ use super::Operation;
 use super::row::{delete, get, post, put};
 
 pub(super) static ROWS: &[Operation] = &[
+    // The key goes to a file of its own, never into the configuration, which people commit.
     put(
         "/auth/{providerID}",
         "auth.set",
@@ -18,6 +19,7 @@ pub(super) static ROWS: &[Operation] = &[
     get("/command", "command.list", "Lists the commands."),
     get("/agent", "app.agents", "Lists the agents."),
     get("/skill", "app.skills", "Lists the skills."),
+    // `?refresh=true` is ours: it fetches the list of models first.
     get(
         "/provider",
         "provider.list",
@@ -58,6 +60,7 @@ pub(super) static ROWS: &[Operation] = &[
         "Proposes a commit message.",
     )
     .optional_body(),
+    // A prompt may carry a whole file.
     post(
         "/enhance-prompt",
         "enhancePrompt.enhance",

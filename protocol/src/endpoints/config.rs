@@ -9,12 +9,14 @@ pub(super) static ROWS: &[Operation] = &[
         "config.get",
         "Gets the merged configuration of a directory.",
     ),
+    // The handler checks it, not the contract: a null takes a key away, whatever the key's type is.
     patch(
         "/config",
         "config.update",
         "Changes the project's configuration file.",
     )
     .optional_body(),
+    // Beside the configuration and not in it: clients keep what they get and send it back.
     get(
         "/config/warnings",
         "config.warnings",

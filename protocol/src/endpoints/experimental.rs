@@ -82,6 +82,7 @@ pub(super) static ROWS: &[Operation] = &[
         "worktree.diffFile",
         "Gets the change of one file of a worktree.",
     ),
+    // Of all projects, for a client that is in none; `session.list` is of one.
     get(
         "/experimental/session",
         "experimental.session.list",
@@ -104,6 +105,7 @@ pub(super) static ROWS: &[Operation] = &[
         "Reads a resource of an MCP server.",
     )
     .optional_body(),
+    // For a client's own buttons: no model and no session is asked.
     post(
         "/experimental/mcp/call-tool",
         "mcp.callTool",

@@ -4,6 +4,7 @@ use super::Operation;
 use super::row::{get, post};
 
 pub(super) static ROWS: &[Operation] = &[
+    // Clients ask for the state when they attach; with 501 they would show an error in place of "off".
     get(
         "/memory/status",
         "memory.status",

@@ -4,7 +4,9 @@ use super::Operation;
 use super::row::{get, patch, post};
 
 pub(super) static ROWS: &[Operation] = &[
+    // Clients that have no log of their own; the lines go to ours with their level.
     post("/log", "app.log", "Takes a log line of a client.").optional_body(),
+    // Answers before the log is open: whoever starts a daemon waits for it.
     get(
         "/global/health",
         "global.health",
@@ -28,6 +30,7 @@ pub(super) static ROWS: &[Operation] = &[
     )
     .optional_body(),
     post("/global/dispose", "global.dispose", "Ends all instances."),
+    // Installing programs is the package manager's.
     post(
         "/global/upgrade",
         "global.upgrade",
@@ -55,6 +58,7 @@ pub(super) static ROWS: &[Operation] = &[
         "sync.start",
         "Starts the mirroring of workspaces.",
     ),
+    // Taking events of other daemons is for the day when a session can move; until then 501 says so.
     post(
         "/sync/replay",
         "sync.replay",
@@ -68,6 +72,7 @@ pub(super) static ROWS: &[Operation] = &[
         "Takes a session over from another workspace.",
     )
     .optional_body(),
+    // POST, for the client's positions may be thousands.
     post(
         "/sync/history",
         "sync.history.list",
@@ -91,6 +96,7 @@ pub(super) static ROWS: &[Operation] = &[
         "Tells whether other devices may connect.",
     )
     .absent(r#"{"enabled":false,"connected":false}"#),
+    // Nothing is measured and nothing sent: a success would claim otherwise.
     post(
         "/telemetry/capture",
         "telemetry.capture",
@@ -103,6 +109,7 @@ pub(super) static ROWS: &[Operation] = &[
         "Switches usage events on or off.",
     )
     .optional_body(),
+    // Ours alone: the reference has no socket. It carries what the two streams and the routes do.
     get(
         "/ws",
         "ws.connect",

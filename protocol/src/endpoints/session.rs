@@ -9,6 +9,8 @@ pub(super) static ROWS: &[Operation] = &[
         "session.list",
         "Lists the sessions of the directory's project.",
     ),
+    // An empty body is `{}` throughout: what the shape asks for is then named as missing, as the reference does, instead of a
+    // 400 that says only that there is no JSON.
     post("/session", "session.create", "Makes a session.").optional_body(),
     get(
         "/session/status",
@@ -21,6 +23,7 @@ pub(super) static ROWS: &[Operation] = &[
         "session.delete",
         "Deletes a session and its children.",
     ),
+    // PATCH and not PUT: clients send one field, and whoever changed another meanwhile keeps it.
     patch(
         "/session/{sessionID}",
         "session.update",
@@ -47,6 +50,7 @@ pub(super) static ROWS: &[Operation] = &[
         "session.messages",
         "Lists the messages of a session with their parts.",
     ),
+    // The call lasts as long as the turn. A client that hangs up loses the answer, not the turn.
     post(
         "/session/{sessionID}/message",
         "session.prompt",
@@ -97,6 +101,7 @@ pub(super) static ROWS: &[Operation] = &[
         "Replaces the history by a summary.",
     )
     .optional_body(),
+    // What editors use: the answer comes as events, so a broken connection costs nothing.
     post(
         "/session/{sessionID}/prompt_async",
         "session.prompt_async",
@@ -128,6 +133,7 @@ pub(super) static ROWS: &[Operation] = &[
         "session.unrevert",
         "Undoes the last revert.",
     ),
+    // Older clients answer here; the session in the path is not needed any more and not looked at.
     post(
         "/session/{sessionID}/permissions/{permissionID}",
         "permission.respond",
@@ -139,6 +145,7 @@ pub(super) static ROWS: &[Operation] = &[
         "part.delete",
         "Deletes a part of a message.",
     ),
+    // A part may be a tool's whole output, hence content.
     patch(
         "/session/{sessionID}/message/{messageID}/part/{partID}",
         "part.update",
@@ -146,6 +153,7 @@ pub(super) static ROWS: &[Operation] = &[
     )
     .optional_body()
     .with_content(),
+    // One word and no id, so it must not be taken for a session: fixed segments win over parameters whatever their order.
     post(
         "/session/viewed",
         "session.viewed",
@@ -158,6 +166,7 @@ pub(super) static ROWS: &[Operation] = &[
         "Proposes a branch name for a session.",
     )
     .optional_body(),
+    // Of the extension by its id, and of sessions by its path: the path decides in which table a row stands.
     get(
         "/session/{sessionID}/model-usage",
         "kilocode.sessionModelUsage",

@@ -20,6 +20,7 @@ pub(super) static ROWS: &[Operation] = &[
         "file.status",
         "Lists files that differ from the last commit.",
     ),
+    // Clients ask this first: it tells them which folder the daemon took their directory for.
     get("/path", "path.get", "Tells the folders in use."),
     get("/vcs", "vcs.get", "Tells the branch of the repository."),
     get(
@@ -32,6 +33,7 @@ pub(super) static ROWS: &[Operation] = &[
         "vcs.diff",
         "Gets the changes of the repository file by file.",
     ),
+    // For programs; `vcs.diff` has the same in pieces that a client can fold.
     get(
         "/vcs/diff/raw",
         "vcs.diff.raw",

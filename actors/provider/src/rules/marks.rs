@@ -15,7 +15,7 @@ pub fn ephemeral() -> Value {
 }
 
 /// Marks the last block of `blocks` that may carry one: no reasoning, no empty text and, if there is another, no
-/// description of the surroundings. Returns whether there was one.
+/// description of the environment. Returns whether there was one.
 pub fn mark_last(blocks: &mut [Value]) -> bool {
     let may = |block: &Value| {
         let kind = block

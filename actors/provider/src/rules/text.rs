@@ -49,7 +49,7 @@ pub fn untaken(mime: &str, filename: Option<&str>) -> String {
     format!("[{name} ({mime}) is left out: this model does not take such files. Tell the user so.]")
 }
 
-/// A text part that describes the surroundings; it changes from turn to turn and must not end a cached prefix.
+/// A text part that says where and when the agent works; it changes from turn to turn and must not end a cached prefix.
 pub fn is_environment(text: &str) -> bool {
     text.trim_start().starts_with("<environment_details>")
 }

@@ -36,7 +36,7 @@ const TITLE_CHARS_MAX: usize = 200;
 pub struct Bash;
 
 #[derive(Deserialize, JsonSchema)]
-struct Input {
+struct BashInput {
     /// The command
     command: String,
     /// Milliseconds after which it is ended (default 120000)
@@ -50,7 +50,7 @@ struct Input {
 
 impl Tool for Bash {
     fn spec(&self) -> ToolSpec {
-        schema::spec::<Input>(
+        schema::spec::<BashInput>(
             "bash",
             include_str!("descriptions/bash.md"),
             Access::Executes,
@@ -62,7 +62,7 @@ impl Tool for Bash {
     }
 }
 
-async fn bash(input: Input, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
+async fn bash(input: BashInput, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
     if input.command.len() > COMMAND_BYTES_MAX {
         return Err(ToolError::failed(
             "The command is over 128 KiB. Write it to a file with the write tool and run that file.",
@@ -83,7 +83,7 @@ async fn bash(input: Input, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
 }
 
 /// The folder to run in, checked; whether it may be left is asked together with the rest.
-async fn folder(input: &Input, cx: &ToolCx) -> Result<PathBuf, ToolError> {
+async fn folder(input: &BashInput, cx: &ToolCx) -> Result<PathBuf, ToolError> {
     let Some(wanted) = input.workdir.as_deref().filter(|folder| !folder.is_empty()) else {
         return Ok(cx.directory.clone());
     };
@@ -99,7 +99,7 @@ async fn folder(input: &Input, cx: &ToolCx) -> Result<PathBuf, ToolError> {
 
 /// Asks for what the command needs; gives the names that its searches must leave out.
 async fn permit(
-    input: &Input,
+    input: &BashInput,
     folder: &Path,
     cx: &ToolCx,
 ) -> Result<&'static [&'static str], ToolError> {
@@ -152,7 +152,7 @@ fn told(left_out: &[&str]) -> String {
     )
 }
 
-fn timeout_ms(input: &Input) -> u64 {
+fn timeout_ms(input: &BashInput) -> u64 {
     match input.timeout {
         // The schema allows whole numbers above zero only; a JSON number may still come as 1000.0.
         Some(wanted) if wanted >= 1.0 => wanted as u64,
@@ -161,7 +161,7 @@ fn timeout_ms(input: &Input) -> u64 {
 }
 
 async fn execute(
-    input: &Input,
+    input: &BashInput,
     left_out: &[&str],
     directory: PathBuf,
     timeout_ms: u64,
@@ -233,26 +233,26 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-fn progress(input: &Input, output: String) -> Map<String, Value> {
+fn progress(input: &BashInput, output: String) -> Map<String, Value> {
     let mut metadata = Map::new();
     metadata.insert("output".into(), output.into());
     describe(input, &mut metadata);
     metadata
 }
 
-fn describe(input: &Input, metadata: &mut Map<String, Value>) {
+fn describe(input: &BashInput, metadata: &mut Map<String, Value>) {
     if let Some(description) = &input.description {
         metadata.insert("description".into(), description.clone().into());
     }
 }
 
-fn aborted(input: &Input, kept: Kept) -> ToolError {
+fn aborted(input: &BashInput, kept: Kept) -> ToolError {
     let mut metadata = facts(input, &kept, Value::Null);
     metadata.insert("aborted".into(), true.into());
     ToolError::Aborted { metadata }
 }
 
-fn answer(input: &Input, kept: Kept, exit: Exit, timeout_ms: u64) -> ToolOutput {
+fn answer(input: &BashInput, kept: Kept, exit: Exit, timeout_ms: u64) -> ToolOutput {
     let (code, note) = match exit {
         Exit::Code(0) => (json!(0), None),
         Exit::Code(code) => (
@@ -281,7 +281,7 @@ fn timed_out(timeout_ms: u64) -> String {
     )
 }
 
-fn facts(input: &Input, kept: &Kept, exit: Value) -> Map<String, Value> {
+fn facts(input: &BashInput, kept: &Kept, exit: Value) -> Map<String, Value> {
     let mut metadata = Map::new();
     metadata.insert("output".into(), kept.live.clone().into());
     metadata.insert("exit".into(), exit);
@@ -311,7 +311,7 @@ fn text(kept: Kept, note: Option<String>) -> String {
     text
 }
 
-fn title(input: &Input) -> String {
+fn title(input: &BashInput) -> String {
     let words = input
         .description
         .as_deref()

@@ -18,7 +18,7 @@ const QUESTIONS_MAX: usize = 10;
 pub struct Question;
 
 #[derive(Deserialize, JsonSchema)]
-struct Input {
+struct QuestionInput {
     /// The questions, shown together
     #[schemars(length(max = QUESTIONS_MAX))]
     questions: Vec<Asked>,
@@ -64,7 +64,7 @@ struct Choice {
 
 impl Tool for Question {
     fn spec(&self) -> ToolSpec {
-        schema::spec::<Input>(
+        schema::spec::<QuestionInput>(
             "question",
             include_str!("descriptions/question.md"),
             Access::Session,
@@ -76,7 +76,7 @@ impl Tool for Question {
     }
 }
 
-async fn question(input: Input, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
+async fn question(input: QuestionInput, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
     if input.questions.is_empty() {
         let fault = crate::invalid_arguments("question", "questions has no items");
         return Err(ToolError::failed(fault));

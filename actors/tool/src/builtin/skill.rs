@@ -21,7 +21,7 @@ const SKILL_BYTES_MAX: u64 = 1024 * 1024;
 pub struct Skill;
 
 #[derive(Deserialize, JsonSchema)]
-struct Input {
+struct SkillInput {
     /// The skill's name
     name: String,
 }
@@ -45,7 +45,7 @@ pub fn describe(skills: &[(String, String, PathBuf)]) -> String {
 
 impl Tool for Skill {
     fn spec(&self) -> ToolSpec {
-        schema::spec::<Input>(
+        schema::spec::<SkillInput>(
             "skill",
             include_str!("descriptions/skill.md"),
             Access::Reads,
@@ -57,7 +57,7 @@ impl Tool for Skill {
     }
 }
 
-async fn skill(input: Input, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
+async fn skill(input: SkillInput, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
     let skills = cx.host.skills();
     let name = input.name;
     let Some((_, _, path)) = skills.iter().find(|(known, _, _)| *known == name) else {

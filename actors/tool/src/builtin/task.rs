@@ -21,7 +21,7 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(10);
 pub struct Task;
 
 #[derive(Deserialize, JsonSchema)]
-struct Input {
+struct TaskInput {
     /// Three to five words for the task
     description: String,
     /// Everything the agent needs to know
@@ -52,7 +52,7 @@ pub fn describe(agents: &[TaskAgent]) -> String {
 
 impl Tool for Task {
     fn spec(&self) -> ToolSpec {
-        schema::spec::<Input>(
+        schema::spec::<TaskInput>(
             "task",
             include_str!("descriptions/task.md"),
             Access::Session,
@@ -64,7 +64,7 @@ impl Tool for Task {
     }
 }
 
-async fn task(input: Input, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
+async fn task(input: TaskInput, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
     let agents = cx.host.task_agents();
     if !agents.iter().any(|agent| agent.name == input.subagent_type) {
         let names: Vec<String> = agents.into_iter().map(|agent| agent.name).collect();

@@ -15,7 +15,7 @@ const TODOS_MAX: usize = 500;
 pub struct TodoWrite;
 
 #[derive(Deserialize, JsonSchema)]
-struct Input {
+struct TodowriteInput {
     /// The whole list, in order
     #[schemars(length(max = TODOS_MAX))]
     todos: Vec<Entry>,
@@ -33,7 +33,7 @@ struct Entry {
 
 impl Tool for TodoWrite {
     fn spec(&self) -> ToolSpec {
-        schema::spec::<Input>(
+        schema::spec::<TodowriteInput>(
             "todowrite",
             include_str!("descriptions/todowrite.md"),
             Access::Session,
@@ -45,7 +45,7 @@ impl Tool for TodoWrite {
     }
 }
 
-async fn replace(input: Input, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
+async fn replace(input: TodowriteInput, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
     let open = input.todos.iter().filter(|todo| todo.status != "completed");
     let title = format!("{} todos", open.count());
     let todos: Vec<Value> = input.todos.iter().map(|todo| json!(todo)).collect();

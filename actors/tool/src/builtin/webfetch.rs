@@ -45,7 +45,7 @@ pub struct WebFetch {
 }
 
 #[derive(Deserialize, JsonSchema)]
-struct Input {
+struct WebfetchInput {
     /// The address, with http:// or https://
     url: String,
     /// The form of the answer
@@ -66,7 +66,7 @@ enum Format {
 
 impl Tool for WebFetch {
     fn spec(&self) -> ToolSpec {
-        schema::spec::<Input>(
+        schema::spec::<WebfetchInput>(
             "webfetch",
             include_str!("descriptions/webfetch.md"),
             Access::Reads,
@@ -79,7 +79,11 @@ impl Tool for WebFetch {
     }
 }
 
-async fn webfetch(input: Input, cx: &ToolCx, tool: &WebFetch) -> Result<ToolOutput, ToolError> {
+async fn webfetch(
+    input: WebfetchInput,
+    cx: &ToolCx,
+    tool: &WebFetch,
+) -> Result<ToolOutput, ToolError> {
     let url = fetch::parse(&input.url)?;
     let wait = Duration::from_secs_f64(
         input

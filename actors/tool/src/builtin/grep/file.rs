@@ -25,7 +25,7 @@ pub(super) enum Found {
 pub(super) struct Hits {
     /// All matching lines.
     pub matches: usize,
-    /// The first of them, with their surroundings.
+    /// The first of them, with the lines around them.
     pub lines: Vec<Found>,
     /// Bytes of those.
     pub bytes: usize,
