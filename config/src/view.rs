@@ -16,6 +16,8 @@ pub struct Config {
     pub default_agent: Option<String>,
     /// Whether checkpoints are made; default true.
     pub snapshot: bool,
+    /// What new worktrees get.
+    pub worktree: Worktree,
     /// What to do with a turn that a crash cut off.
     pub resume: Resume,
     /// The rules of `tools` and `permission`, in written order.
@@ -38,6 +40,19 @@ pub struct Config {
     pub disabled_providers: Vec<String>,
     /// If given, only these providers are on.
     pub enabled_providers: Option<Vec<String>>,
+}
+
+/// What new worktrees get.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Worktree {
+    /// Patterns of files of the top folder that are copied; default `.env*`.
+    pub copy: Option<Vec<String>>,
+    /// Ignored folders that are shared, such as `node_modules`.
+    pub folders: Vec<String>,
+    /// Share them by hard links where the file system has no reflinks.
+    pub hardlink: bool,
+    /// Seconds that set-up scripts may take.
+    pub setup_timeout_s: Option<u64>,
 }
 
 /// What to do with a turn that a crash cut off.
@@ -110,6 +125,7 @@ impl Config {
                 .get("snapshot")
                 .and_then(Value::as_bool)
                 .unwrap_or(true),
+            worktree: worktree(merged.get("worktree")),
             resume: resume(merged),
             permission: rules,
             agents: agents(merged),
@@ -168,6 +184,16 @@ fn resume(merged: &Value) -> Resume {
         Some("auto") => Resume::Auto,
         Some("off") => Resume::Off,
         _ => Resume::Ask,
+    }
+}
+
+fn worktree(value: Option<&Value>) -> Worktree {
+    let field = |key: &str| value.and_then(|value| value.get(key));
+    Worktree {
+        copy: field("copy").map(|list| texts(Some(list))),
+        folders: texts(field("folders")),
+        hardlink: field("link").and_then(Value::as_str) == Some("hardlink"),
+        setup_timeout_s: field("setup_timeout").and_then(Value::as_u64),
     }
 }
 

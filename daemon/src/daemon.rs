@@ -9,6 +9,7 @@ use kilo_protocol::event::{Disposed, Event, Indexing, IndexingStatus, Nothing};
 use kilo_protocol::{Fault, SessionId};
 use kilo_session::Engine;
 use kilo_terminal::{Terminals, Tickets};
+use kilo_worktree::Trees;
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -44,6 +45,7 @@ pub struct Daemon {
     /// Made with the first one.
     pub(crate) terminals: OnceLock<Terminals>,
     pub(crate) tickets: Arc<Tickets>,
+    pub(crate) trees: Trees,
 }
 
 impl Daemon {
@@ -80,6 +82,14 @@ impl Daemon {
     pub fn end_terminals(&self, directory: &str) {
         if let Some(all) = self.terminals.get() {
             all.remove_all(directory);
+        }
+    }
+
+    /// The engine, if the log is open.
+    pub fn ready(&self) -> Option<Arc<Engine>> {
+        match &*self.readiness.borrow() {
+            Readiness::Ready(engine) => Some(Arc::clone(engine)),
+            _ => None,
         }
     }
 

@@ -12,6 +12,7 @@ mod groups;
 pub mod parent;
 mod paths;
 mod toolbox;
+mod trees;
 pub mod wire;
 
 pub use wire::{Options, Running, StartError, start};

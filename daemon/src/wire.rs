@@ -7,6 +7,7 @@ use crate::daemon::{Daemon, Readiness};
 use crate::folders::{EngineFolders, Instances};
 use crate::groups;
 use crate::paths::private_folder;
+use crate::trees::Ported;
 use kilo_config::{Environment, Paths};
 use kilo_edge::{
     BindError, Bound, Door, EdgeOptions, IsOwn, Pass, Secret, bind, is_own_socket, token_file,
@@ -420,6 +421,11 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         document: OnceLock::new(),
         terminals: OnceLock::new(),
         tickets: Arc::clone(&context.tickets),
+        trees: kilo_worktree::Trees::new(
+            context.paths.worktrees.clone(),
+            Arc::new(context.sandbox.clone()),
+            Arc::new(SystemClock),
+        ),
     }
 }
 
@@ -455,7 +461,8 @@ impl Opening {
             tracing::error!(%file, bytes, what = damage.what, "part of the session log is damaged and was set aside");
         }
         let journal = Journal::new(Arc::new(store), Bus::default());
-        let sandbox: Arc<dyn Sandbox> = Arc::new(context.sandbox);
+        let sandbox: Arc<dyn Sandbox> =
+            Arc::new(Ported::new(Arc::new(context.sandbox), daemon.trees.clone()));
         let models = kilo_provider::Client::new(kilo_provider::ClientOptions {
             version: kilo_protocol::VERSION.into(),
         })

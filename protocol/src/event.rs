@@ -7,6 +7,7 @@ use crate::model::{
     QuestionRequest, Session, Status, Todo, TurnError,
 };
 use crate::terminal::{TerminalChanged, TerminalExited, TerminalGone};
+use crate::worktree::{WorktreeFailed, WorktreeNamed, WorktreeOutput};
 use crate::{EventId, MessageId, Millis, PartId, PermissionId, ProjectId, QuestionId, SessionId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -187,6 +188,14 @@ events! { 'a:
     "server.instance.disposed" InstanceDisposed(Disposed<'a>);
     /// All instances ended.
     "global.disposed" GlobalDisposed(Nothing);
+    /// A worktree's files are all there.
+    "worktree.ready" WorktreeReady(WorktreeNamed<'a>);
+    /// A worktree, or its set-up, came to nothing.
+    "worktree.failed" WorktreeFailed(WorktreeFailed<'a>);
+    /// A worktree's set-up scripts ended well.
+    "worktree.setup.ready" WorktreeSetUp(WorktreeNamed<'a>);
+    /// A set-up script says something.
+    "x.worktree.output" WorktreeOutput(WorktreeOutput<'a>);
     /// The user's own configuration changed.
     "global.config.updated" GlobalConfigUpdated(Nothing);
 }

@@ -17,6 +17,7 @@ pub mod requests;
 pub mod secrets;
 mod shapes;
 pub mod terminal;
+pub mod worktree;
 
 pub use clock::Millis;
 pub use event::{Event, Frame, Received};

@@ -10,6 +10,7 @@ mod prompt;
 mod server;
 mod session;
 mod workspace;
+mod worktree;
 
 pub use answers::{
     AllowEverything, PermissionAnswer, ReplyPermission, ReplyQuestion, RespondPermission, SaveRules,
@@ -20,6 +21,7 @@ pub use prompt::{InputPart, InputPartBody, Prompt, RunCommand, Shell};
 pub use server::{History, LogLevel, LogLine};
 pub use session::{Drain, Fork, NewSession, Revert, Summarize, UpdateSession, UpdateTime};
 pub use workspace::{ApplyPatch, UpdateProject};
+pub use worktree::{CreateWorktree, NamedWorktree};
 
 use serde::Serialize;
 

@@ -67,6 +67,7 @@ const IN_TESTS: &[(&str, &str)] = &[
     ("actors/tool", "files"),
     ("actors/format", "sandbox"),
     ("actors/terminal", "sandbox"),
+    ("actors/worktree", "sandbox"),
     ("actors/session", "store"),
     ("daemon", "tests"),
 ];

@@ -1,5 +1,5 @@
 //! What the engine knows about a folder's files: checkpoints and undo, the project it belongs to, its version control,
-//! its listing and search.
+//! its listing and search; and the worktrees that agents work in ([`trees`]).
 //!
 //! It must never know actix, HTTP, sessions or a provider. Start at [`snapshot::GitCheckpoints`] (the one part with
 //! state); [`project`], [`vcs`], [`files`] and [`find`] are plain functions that block: callers move them to blocking
@@ -14,7 +14,9 @@ pub mod files;
 pub mod find;
 pub mod project;
 pub mod snapshot;
+pub mod trees;
 pub mod vcs;
 
 pub use project::{ProjectFacts, Projects};
 pub use snapshot::{GitCheckpoints, Limits, PruneReport};
+pub use trees::Trees;

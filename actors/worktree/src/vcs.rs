@@ -341,7 +341,7 @@ fn branch_base<'repo>(
     }
 }
 
-fn since<'repo>(repo: &'repo Repository, base: &str) -> Result<Tree<'repo>, VcsError> {
+pub(crate) fn since<'repo>(repo: &'repo Repository, base: &str) -> Result<Tree<'repo>, VcsError> {
     let unknown = |_| VcsError::UnknownCommit(base.to_owned());
     let tip = repo
         .revparse_single(base)

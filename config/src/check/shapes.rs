@@ -30,6 +30,7 @@ pub(super) const ROOT: Fields = &[
     ("references", REFERENCES),
     ("watcher", Shape::Fields(&[("ignore", TEXTS)])),
     ("snapshot", Flag),
+    ("worktree", Shape::Fields(WORKTREE)),
     (
         "session",
         Shape::Fields(&[("resume", OneOf(&["auto", "ask", "off"]))]),
@@ -85,6 +86,13 @@ pub(super) const ROOT: Fields = &[
     ("mcp_tool_display", Any),
     ("reasoning_display", Any),
     ("terminal_command_display", Any),
+];
+
+const WORKTREE: Fields = &[
+    ("copy", TEXTS),
+    ("folders", TEXTS),
+    ("link", OneOf(&["reflink", "hardlink"])),
+    ("setup_timeout", Integer(1)),
 ];
 
 const SERVER: Fields = &[

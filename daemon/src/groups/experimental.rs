@@ -1,4 +1,6 @@
-//! Routes that may still change: the tools, and the sessions of all projects.
+//! Routes that may still change: the tools, worktrees, and the sessions of all projects.
+
+mod worktree;
 
 use super::session::filter;
 use super::{Answer, routes};
@@ -12,6 +14,13 @@ routes! {
     "tool.list" => tools;
     "tool.ids" => tool_ids;
     "experimental.session.list" => sessions;
+    "worktree.list" => worktree::list;
+    "worktree.create" => worktree::create;
+    "worktree.remove" => worktree::remove;
+    "worktree.reset" => worktree::reset;
+    "worktree.diff" => worktree::diff;
+    "worktree.diffSummary" => worktree::summary;
+    "worktree.diffFile" => worktree::file;
 }
 
 async fn tool_ids(daemon: Arc<Daemon>, request: Request) -> Answer {

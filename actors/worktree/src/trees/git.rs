@@ -1,0 +1,82 @@
+//! The git program, run through the sandbox port: for the checkout of many files, where it is faster than libgit2 and knows
+//! filters, sparse checkouts and extensions.
+
+use super::error::TreeError;
+use bytes::Bytes;
+use kilo_ports::sandbox::{Exit, ProcessSpec, Sandbox};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// How long one call of git may take (10 minutes).
+const TIMEOUT_MS: u64 = 600_000;
+/// What is kept of an output: its end, where git says what went wrong.
+const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+
+/// The git program.
+pub(super) struct Git(pub Arc<dyn Sandbox>);
+
+impl Git {
+    /// Runs `git WORDS` in `directory` and gives its output.
+    ///
+    /// # Errors
+    /// [`TreeError::Program`] with what git said.
+    pub async fn run(&self, directory: &Path, words: &[&str]) -> Result<String, TreeError> {
+        let spec = ProcessSpec {
+            program: "git".into(),
+            args: words.iter().map(|word| (*word).to_owned()).collect(),
+            directory: directory.to_path_buf(),
+            env: [
+                ("LC_ALL", "C"),
+                ("GIT_TERMINAL_PROMPT", "0"),
+                ("GIT_ADVICE", "0"),
+            ]
+            .map(|(name, value)| (name.into(), value.into()))
+            .into(),
+            timeout_ms: Some(TIMEOUT_MS),
+            stdin: None,
+        };
+        let (send, receive) = mpsc::channel(16);
+        let running = self.0.run(spec, send, CancellationToken::new());
+        let (exit, output) = tokio::join!(running, collect(receive, |_| {}));
+        let word = words.iter().find(|word| !word.starts_with('-'));
+        let failed =
+            |why: String| TreeError::Program(format!("git {}: {why}", word.unwrap_or(&"")));
+        match exit {
+            Ok(Exit::Code(0)) => Ok(output),
+            Ok(Exit::Code(code)) if output.trim().is_empty() => {
+                Err(failed(format!("it ended with {code}")))
+            }
+            Ok(Exit::Code(_)) => Err(failed(said(&output))),
+            Ok(other) => Err(failed(format!("it was ended ({other:?})"))),
+            Err(error) => Err(failed(format!("is git installed? {error}"))),
+        }
+    }
+}
+
+/// The lines in which git says what went wrong, without those that report progress.
+fn said(output: &str) -> String {
+    let is_telling = |line: &&str| {
+        let line = line.trim();
+        !line.is_empty() && !line.starts_with("Preparing worktree") && !line.starts_with("hint:")
+    };
+    let lines: Vec<&str> = output.lines().filter(is_telling).collect();
+    lines[lines.len().saturating_sub(6)..].join("; ")
+}
+
+/// Reads an output to its end; `each` sees every piece, the end of it is given back.
+pub(super) async fn collect(
+    mut pieces: mpsc::Receiver<Bytes>,
+    mut each: impl FnMut(&str),
+) -> String {
+    let mut kept = Vec::new();
+    while let Some(piece) = pieces.recv().await {
+        each(&String::from_utf8_lossy(&piece));
+        kept.extend_from_slice(&piece);
+        if kept.len() > 2 * OUTPUT_BYTES_MAX {
+            kept.drain(..kept.len() - OUTPUT_BYTES_MAX);
+        }
+    }
+    String::from_utf8_lossy(&kept).into_owned()
+}

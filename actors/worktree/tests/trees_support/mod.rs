@@ -1,0 +1,207 @@
+//! A repository with worktrees, run by the real git program in the real sandbox.
+#![allow(dead_code, reason = "each test target uses a part")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use crate::support::Project;
+use kilo_ports::clock::Clock;
+use kilo_ports::fakes::FakeClock;
+use kilo_ports::sandbox::{ProcessSpec, Sandbox};
+use kilo_sandbox::{ProcessSandbox, Settings};
+use kilo_worktree::Trees;
+use kilo_worktree::trees::{
+    Answer, Copies, GoesOn, Kept, Landed, Listed, NewTree, Order, Place, Removed, Tree, TreeError,
+};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+pub struct Yard {
+    pub project: Project,
+    pub trees: Trees,
+    pub clock: Arc<FakeClock>,
+    sandbox: Arc<dyn Sandbox>,
+}
+
+pub fn forced() -> Answer {
+    Answer {
+        force: true,
+        users: Vec::new(),
+    }
+}
+
+impl Yard {
+    /// A repository with a few files, `.env*`, `secrets` and `heavy` ignored.
+    pub fn new() -> Self {
+        let yard = Self::empty();
+        for (path, text) in [
+            ("a.txt", "a\n"),
+            ("gone.txt", "gone\n"),
+            (
+                ".gitignore",
+                ".env*\nsecrets/\nheavy/\n.kilo/\n.worktreeinclude\n",
+            ),
+        ] {
+            yard.project.write(path, text);
+        }
+        yard.project.commit("first");
+        yard
+    }
+
+    /// One without a commit.
+    pub fn empty() -> Self {
+        let project = Project::empty();
+        let config = "[user]\n\tname = t\n\temail = t@example.com\n";
+        let mut file = fs::read_to_string(project.root.join(".git/config")).unwrap();
+        file.push_str(config);
+        fs::write(project.root.join(".git/config"), file).unwrap();
+        let clock = Arc::new(FakeClock::at(1_700_000_000_000));
+        let home = project.root.with_file_name("home");
+        fs::create_dir_all(&home).unwrap();
+        let settings = Settings::new([
+            ("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into()),
+            ("HOME".into(), home.into()),
+            ("GIT_CONFIG_NOSYSTEM".into(), "1".into()),
+        ]);
+        let sandbox: Arc<dyn Sandbox> = Arc::new(ProcessSandbox::new(settings).unwrap());
+        let root = project.data.join("worktree");
+        let trees = Trees::new(
+            root,
+            Arc::clone(&sandbox),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+        );
+        Self {
+            project,
+            trees,
+            clock,
+            sandbox,
+        }
+    }
+
+    /// As the next process sees it.
+    pub fn again(&self) -> Yarded<'_> {
+        self.ending(None)
+    }
+
+    /// A process that ends where `goes_on` says.
+    pub fn ending(&self, goes_on: Option<GoesOn>) -> Yarded<'_> {
+        let root = self.project.data.join("worktree");
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let trees = Trees::ending(root, Arc::clone(&self.sandbox), clock, goes_on);
+        Yarded { yard: self, trees }
+    }
+
+    pub async fn place(&self) -> Place {
+        self.trees
+            .place("project", &self.project.root)
+            .await
+            .unwrap()
+    }
+
+    pub fn named(&self, name: &str) -> NewTree {
+        NewTree {
+            name: Some(name.into()),
+            ..NewTree::default()
+        }
+    }
+
+    pub async fn make(&self, name: &str) -> Tree {
+        self.make_of(self.named(name)).await.unwrap()
+    }
+
+    pub async fn make_of(&self, new: NewTree) -> Result<Tree, TreeError> {
+        self.make_with(new, Copies::default()).await
+    }
+
+    pub async fn make_with(&self, new: NewTree, copies: Copies) -> Result<Tree, TreeError> {
+        let place = self.place().await;
+        let tree = self.trees.create(&place, new.clone()).await?;
+        self.trees.fill(&place, tree, &new, copies).await
+    }
+
+    pub async fn list(&self) -> Vec<Listed> {
+        self.trees.list(&self.place().await, false).await.unwrap()
+    }
+
+    pub async fn kept(&self) -> Vec<Kept> {
+        self.trees.kept(&self.place().await).await.unwrap()
+    }
+
+    pub async fn remove(&self, tree: &Tree, answer: Answer) -> Result<Removed, TreeError> {
+        let place = self.place().await;
+        self.trees.remove(&place, &tree.directory, answer).await
+    }
+
+    pub async fn restore(&self, what: &str) -> Result<Tree, TreeError> {
+        self.trees.restore(&self.place().await, what).await
+    }
+
+    pub async fn apply(&self, tree: &Tree, order: Order) -> Result<Landed, TreeError> {
+        self.trees
+            .apply(&self.place().await, &tree.directory, order)
+            .await
+    }
+
+    pub fn read(&self, tree: &Tree, file: &str) -> String {
+        fs::read_to_string(tree.directory.join(file)).unwrap()
+    }
+
+    /// Runs git as a user would.
+    pub fn git(&self, directory: &Path, words: &[&str]) -> String {
+        let spec = ProcessSpec {
+            program: "git".into(),
+            args: words.iter().map(|word| (*word).to_owned()).collect(),
+            directory: directory.to_path_buf(),
+            env: Vec::new(),
+            timeout_ms: Some(60_000),
+            stdin: None,
+        };
+        let (send, mut receive) = mpsc::channel(1_024);
+        let sandbox = Arc::clone(&self.sandbox);
+        let running = async move {
+            let exit = sandbox
+                .run(spec, send, CancellationToken::new())
+                .await
+                .unwrap();
+            let mut output = Vec::new();
+            while let Some(piece) = receive.recv().await {
+                output.extend_from_slice(&piece);
+            }
+            (exit, String::from_utf8(output).unwrap())
+        };
+        let runtime = || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap()
+        };
+        let (exit, output) =
+            std::thread::scope(|scope| scope.spawn(|| runtime().block_on(running)).join().unwrap());
+        assert_eq!(
+            exit,
+            kilo_ports::sandbox::Exit::Code(0),
+            "{words:?}: {output}"
+        );
+        output
+    }
+}
+
+/// The same worktrees in the hands of another process.
+pub struct Yarded<'a> {
+    yard: &'a Yard,
+    pub trees: Trees,
+}
+
+impl Yarded<'_> {
+    pub async fn kept(&self) -> Vec<Kept> {
+        self.trees.kept(&self.yard.place().await).await.unwrap()
+    }
+
+    pub async fn list(&self) -> Vec<Listed> {
+        self.trees
+            .list(&self.yard.place().await, false)
+            .await
+            .unwrap()
+    }
+}

@@ -1,0 +1,242 @@
+//! Worktrees, as far as they are the daemon's: whose project a folder is, what its configuration says, who works in one,
+//! and the events that tell of them.
+
+mod fault;
+mod ported;
+
+pub use fault::of_wire;
+pub use ported::Ported;
+
+use crate::daemon::Daemon;
+use kilo_protocol::worktree::{WorktreeFailed, WorktreeNamed, WorktreeOutput};
+use kilo_protocol::{Event, Fault};
+use kilo_worktree::trees::{Copies, NewTree, Place, Script, Setup, Share, Tree, TreeError};
+use serde_json::Value;
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+
+/// How long set-up scripts may take unless the configuration says otherwise (5 minutes).
+const SETUP_MS: u64 = 300_000;
+/// Titles of servers that serve many folders, and go by themselves when nobody needs them.
+const POOLED: [&str; 3] = ["mcp ", "lsp ", "language server"];
+
+#[expect(dead_code, reason = "the routes of ours come next")]
+/// A worktree whose files are still being written.
+pub struct Begun {
+    /// Where it was asked for.
+    pub place: Place,
+    /// What is known of it already.
+    pub tree: Tree,
+    /// Its files, then its set-up; ends with how it is then.
+    pub rest: JoinHandle<Result<Tree, TreeError>>,
+}
+
+/// What of the configuration is about worktrees.
+struct Settings {
+    copies: Copies,
+    setup_ms: u64,
+}
+
+/// The repository around a directory.
+pub async fn place(daemon: &Arc<Daemon>, directory: &str) -> Result<Place, TreeError> {
+    let project = match daemon.folders.instance(directory).await {
+        Ok(instance) => instance.facts.project_id,
+        Err(fault) => return Err(TreeError::Broken(fault.message)),
+    };
+    let (trees, directory) = (daemon.trees.clone(), directory.to_owned());
+    on_pool(daemon, async move {
+        trees.place(&project, Path::new(&directory)).await
+    })
+    .await
+}
+
+/// Runs what works on worktrees on the pool, to its end whoever waits for it.
+pub async fn on_pool<T: Send + 'static>(
+    daemon: &Daemon,
+    work: impl Future<Output = Result<T, TreeError>> + Send + 'static,
+) -> Result<T, TreeError> {
+    let done = daemon.handle.spawn(work).await;
+    done.map_err(|error| TreeError::Broken(error.to_string()))?
+}
+
+/// Begins a worktree: its name, branch and folder are there when this returns, the rest comes by itself and is told of by
+/// events.
+pub async fn begin(
+    daemon: &Arc<Daemon>,
+    directory: &str,
+    new: NewTree,
+    start_command: Option<String>,
+) -> Result<Begun, TreeError> {
+    let place = place(daemon, directory).await?;
+    let (trees, here, wanted) = (daemon.trees.clone(), place.clone(), new.clone());
+    let tree = on_pool(daemon, async move { trees.create(&here, wanted).await }).await?;
+    let settings = settings(daemon, directory).await;
+    let (owned, here, begun) = (Arc::clone(daemon), place.clone(), tree.clone());
+    let rest = daemon.handle.spawn(async move {
+        let tree = fill(&owned, &here, begun, &new, settings.copies).await?;
+        set_up(&owned, &here, tree, start_command, settings.setup_ms).await
+    });
+    Ok(Begun { place, tree, rest })
+}
+
+/// Writes the files and tells how that went.
+async fn fill(
+    daemon: &Daemon,
+    place: &Place,
+    tree: Tree,
+    new: &NewTree,
+    copies: Copies,
+) -> Result<Tree, TreeError> {
+    let filled = daemon.trees.fill(place, tree.clone(), new, copies).await;
+    match &filled {
+        Ok(tree) => {
+            announce(daemon, tree, &Event::WorktreeReady(named(tree))).await;
+        }
+        Err(error) => {
+            let message = error.to_string().into();
+            let failed = Event::WorktreeFailed(WorktreeFailed { message });
+            announce(daemon, &tree, &failed).await;
+        }
+    }
+    filled
+}
+
+/// Runs the project's script, the command that its clients stored with it, and the one of the request.
+async fn set_up(
+    daemon: &Arc<Daemon>,
+    place: &Place,
+    tree: Tree,
+    start_command: Option<String>,
+    timeout_ms: u64,
+) -> Result<Tree, TreeError> {
+    let mut scripts: Vec<Script> = daemon.trees.script(place).await.into_iter().collect();
+    let stored = project_command(daemon, &place.project).await;
+    let commands = stored.into_iter().chain(start_command);
+    scripts.extend(
+        commands
+            .filter(|text| !text.trim().is_empty())
+            .map(|text| Script::shell(&text)),
+    );
+    if scripts.is_empty() {
+        return Ok(tree);
+    }
+    let told = Told::of(daemon, &tree);
+    let said = |text: &str| {
+        told.tell(&Event::WorktreeOutput(WorktreeOutput {
+            name: Cow::Borrowed(&told.name),
+            text: Cow::Borrowed(text),
+        }));
+    };
+    let tree = daemon
+        .trees
+        .set_up(place, tree, &scripts, timeout_ms, &said)
+        .await?;
+    match &tree.setup {
+        Setup::Failed { message } => {
+            let name = &tree.name;
+            let message =
+                format!("the set-up script of {name} failed, the worktree is kept: {message}");
+            let message = message.into();
+            told.tell(&Event::WorktreeFailed(WorktreeFailed { message }));
+        }
+        _ => told.tell(&Event::WorktreeSetUp(named(&tree))),
+    }
+    Ok(tree)
+}
+
+fn named(tree: &Tree) -> WorktreeNamed<'_> {
+    WorktreeNamed {
+        name: Cow::Borrowed(&tree.name),
+        branch: tree.branch.as_deref().map(Cow::Borrowed),
+    }
+}
+
+/// Tells of a worktree on the streams of its folder.
+struct Told {
+    engine: Option<Arc<kilo_session::Engine>>,
+    directory: String,
+    name: String,
+}
+
+impl Told {
+    fn of(daemon: &Daemon, tree: &Tree) -> Self {
+        Self {
+            engine: daemon.ready(),
+            directory: tree.directory.display().to_string(),
+            name: tree.name.clone(),
+        }
+    }
+
+    fn tell(&self, event: &Event<'_>) {
+        if let Some(engine) = &self.engine {
+            engine.core().publish(Some(&self.directory), event);
+        }
+    }
+}
+
+async fn announce(daemon: &Daemon, tree: &Tree, event: &Event<'_>) {
+    // the log is open when requests are answered, but for those that need no session
+    let _ = daemon.engine().await;
+    Told::of(daemon, tree).tell(event);
+}
+
+/// The command that clients stored with a project for new worktrees.
+async fn project_command(daemon: &Daemon, project: &str) -> Option<String> {
+    let engine = daemon.engine().await.ok()?;
+    let stored = engine.core().ledger.store().get("project", project)?;
+    let project: Value = serde_json::from_slice(&stored).ok()?;
+    let start = project.pointer("/commands/start")?.as_str()?;
+    Some(start.to_owned())
+}
+
+async fn settings(daemon: &Arc<Daemon>, directory: &str) -> Settings {
+    let instance = daemon.folders.instance(directory).await.ok();
+    let config = instance.map(|instance| instance.folder.loaded.config.worktree.clone());
+    let config = config.unwrap_or_default();
+    let default = Copies::default();
+    Settings {
+        copies: Copies {
+            files: config.copy.unwrap_or(default.files),
+            folders: config.folders,
+            share: match config.hardlink {
+                true => Share::Hardlink,
+                false => Share::Reflink,
+            },
+        },
+        setup_ms: config
+            .setup_timeout_s
+            .map_or(SETUP_MS, |seconds| seconds * 1_000),
+    }
+}
+
+/// Who works in a folder now: sessions that run a turn, and processes of any session.
+pub async fn users(daemon: &Daemon, directory: &Path) -> Vec<String> {
+    let Ok(engine) = daemon.engine().await else {
+        return Vec::new();
+    };
+    let mut users: Vec<String> = engine
+        .queries()
+        .statuses()
+        .into_iter()
+        .filter(|(_, at, _)| Path::new(&**at).starts_with(directory))
+        .map(|(session, ..)| format!("session {session}"))
+        .collect();
+    for process in engine.core().ports.sandbox.running().await {
+        let is_pooled = POOLED.iter().any(|title| process.title.starts_with(title));
+        if process.directory.starts_with(directory) && !is_pooled {
+            let mut title = process.title;
+            if let Some((end, _)) = title.char_indices().nth(80) {
+                title.truncate(end);
+            }
+            users.push(format!("process {} ({title})", process.pid));
+        }
+    }
+    users
+}
+
+/// Ends what the daemon holds for a folder.
+pub async fn dispose(daemon: &Daemon, directory: &Path) -> Result<(), Fault> {
+    daemon.dispose(&directory.display().to_string()).await
+}

@@ -1,0 +1,30 @@
+//! What events tell of worktrees.
+
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// A worktree that is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorktreeNamed<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// Its branch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<Cow<'a, str>>,
+}
+
+/// Why a worktree, or its set-up, came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorktreeFailed<'a> {
+    /// The reason, for people.
+    pub message: Cow<'a, str>,
+}
+
+/// A piece of what a set-up script says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorktreeOutput<'a> {
+    /// The worktree's name.
+    pub name: Cow<'a, str>,
+    /// The piece.
+    pub text: Cow<'a, str>,
+}
