@@ -2,9 +2,12 @@
 
 use crate::call::facts;
 use serde_json::{Map, Value};
-use similar::{ChangeTag, DiffOp, TextDiff};
+use similar::algorithms::{Capture, Compact, Replace, myers};
+use similar::{DiffOp, DiffTag};
+use std::collections::HashMap;
 use std::fmt::Write;
-use std::time::Duration;
+use std::ops::Range;
+use std::time::{Duration, Instant};
 
 /// Unchanged lines around a change.
 const CONTEXT_LINES: usize = 4;
@@ -33,16 +36,21 @@ impl Change {
             file: file.into(),
             ..Self::default()
         };
-        let diff = TextDiff::configure().timeout(TIME_MAX).diff_lines(old, new);
-        let shown = old.len().max(new.len()) <= SHOWN_CHARS_MAX;
-        if shown {
-            change.patch = format!(
-                "Index: {file}\n{}\n--- {file}\n+++ {file}\n",
-                "=".repeat(67)
-            );
+        let lines = Lines::of(old, new);
+        let ops = lines.compare();
+        for op in ops.ops().iter().filter(|op| op.tag() != DiffTag::Equal) {
+            change.deletions += op.old_range().len() as u64;
+            change.additions += op.new_range().len() as u64;
         }
-        for group in diff.grouped_ops(CONTEXT_LINES) {
-            change.add_hunk(&diff, &group, shown);
+        if old.len().max(new.len()) > SHOWN_CHARS_MAX {
+            return change;
+        }
+        change.patch = format!(
+            "Index: {file}\n{}\n--- {file}\n+++ {file}\n",
+            "=".repeat(67)
+        );
+        for group in ops.into_grouped_ops(CONTEXT_LINES) {
+            change.add_hunk(&lines, &group);
         }
         change
     }
@@ -66,35 +74,70 @@ impl Change {
         ])
     }
 
-    fn add_hunk(&mut self, diff: &TextDiff<'_, '_, str>, group: &[DiffOp], shown: bool) {
+    fn add_hunk(&mut self, lines: &Lines<'_>, group: &[DiffOp]) {
         let (Some(first), Some(last)) = (group.first(), group.last()) else {
             return;
         };
-        if shown {
-            let old = range(first.old_range().start, last.old_range().end);
-            let new = range(first.new_range().start, last.new_range().end);
-            let _ = writeln!(self.patch, "@@ -{old} +{new} @@");
-        }
-        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-            let sign = match change.tag() {
-                ChangeTag::Delete => '-',
-                ChangeTag::Insert => '+',
-                ChangeTag::Equal => ' ',
-            };
-            self.deletions += u64::from(sign == '-');
-            self.additions += u64::from(sign == '+');
-            if shown {
-                self.add_line(sign, change.value());
+        let old = range(first.old_range().start, last.old_range().end);
+        let new = range(first.new_range().start, last.new_range().end);
+        let _ = writeln!(self.patch, "@@ -{old} +{new} @@");
+        for op in group {
+            if op.tag() == DiffTag::Equal {
+                self.add_lines(' ', &lines.old, op.old_range());
+            } else {
+                self.add_lines('-', &lines.old, op.old_range());
+                self.add_lines('+', &lines.new, op.new_range());
             }
         }
     }
 
-    fn add_line(&mut self, sign: char, line: &str) {
-        self.patch.push(sign);
-        self.patch.push_str(line);
-        if !line.ends_with('\n') {
-            self.patch.push_str("\n\\ No newline at end of file\n");
+    fn add_lines(&mut self, sign: char, side: &Side<'_>, range: Range<usize>) {
+        for line in &side.lines[range] {
+            self.patch.push(sign);
+            self.patch.push_str(line);
+            if !line.ends_with('\n') {
+                self.patch.push_str("\n\\ No newline at end of file\n");
+            }
         }
+    }
+}
+
+/// A text's lines, and for each a number that equal lines share.
+struct Side<'a> {
+    lines: Vec<&'a str>,
+    numbers: Vec<u32>,
+}
+
+/// Both texts as numbers: the algorithm is compiled once, for those, and compares no text twice.
+struct Lines<'a> {
+    old: Side<'a>,
+    new: Side<'a>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(old: &'a str, new: &'a str) -> Self {
+        let mut known: HashMap<&'a str, u32> = HashMap::new();
+        let mut side = |text: &'a str| {
+            let lines: Vec<&str> = text.split_inclusive('\n').collect();
+            let numbers = lines.iter().map(|line| {
+                let next = known.len() as u32;
+                *known.entry(line).or_insert(next)
+            });
+            let numbers = numbers.collect();
+            Side { lines, numbers }
+        };
+        let (old, new) = (side(old), side(new));
+        Self { old, new }
+    }
+
+    fn compare(&self) -> Capture {
+        let (old, new) = (&self.old.numbers[..], &self.new.numbers[..]);
+        let mut found = Compact::new(Replace::new(Capture::new()), old, new);
+        let deadline = Instant::now() + TIME_MAX;
+        let (all_old, all_new) = (0..old.len(), 0..new.len());
+        // What is captured cannot fail.
+        let _ = myers::diff_deadline(&mut found, old, all_old, new, all_new, Some(deadline));
+        found.into_inner().into_inner()
     }
 }
 
@@ -155,5 +198,100 @@ mod tests {
             (change.patch.as_str(), change.additions, change.deletions),
             ("", 2, 0)
         );
+    }
+
+    /// A diff that looks for the shortest way would take minutes here.
+    #[test]
+    fn texts_with_nothing_in_common_are_compared_soon() {
+        let lines = |salt: usize| -> String {
+            (0..40_000)
+                .map(|line| format!("{} {}\n", line * 7919 % 40_009, line % 5 * salt))
+                .collect()
+        };
+        let change = Change::between("f", &lines(1), &lines(3));
+        assert!(change.additions > 30_000, "{}", change.additions);
+        assert_eq!(change.additions, change.deletions);
+    }
+
+    #[test]
+    fn changes_close_together_share_their_context() {
+        let old: String = (1..=30).map(|line| format!("{line}\n")).collect();
+        let near = old
+            .replace("\n10\n", "\nten\n")
+            .replace("\n19\n", "\nnineteen\n");
+        let far = old
+            .replace("\n10\n", "\nten\n")
+            .replace("\n20\n", "\ntwenty\n");
+        let heads = |new: &str| -> Vec<String> {
+            let patch = Change::between("f", &old, new).patch;
+            patch
+                .lines()
+                .filter(|line| line.starts_with("@@"))
+                .map(str::to_string)
+                .collect()
+        };
+        assert_eq!(heads(&near), ["@@ -6,18 +6,18 @@"]);
+        assert_eq!(heads(&far), ["@@ -6,9 +6,9 @@", "@@ -16,9 +16,9 @@"]);
+    }
+
+    /// Whatever is shown turns the one text into the other.
+    #[test]
+    fn a_change_leads_from_the_old_text_to_the_new() {
+        let mut seed = 7_u64;
+        let mut next = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) % below
+        };
+        for _ in 0..300 {
+            let old: Vec<u64> = (0..next(60)).map(|_| next(12)).collect();
+            let mut new = old.clone();
+            for _ in 0..next(8) {
+                let at = next(new.len() as u64 + 1) as usize;
+                match next(2) {
+                    0 => new.insert(at, next(14)),
+                    _ if at < new.len() => drop(new.remove(at)),
+                    _ => {}
+                }
+            }
+            let text = |lines: &[u64], end: &str| {
+                let text: Vec<String> = lines.iter().map(u64::to_string).collect();
+                text.join("\n") + end
+            };
+            let ends = ["", "\n"];
+            let old = text(&old, ends[next(2) as usize]);
+            let new = text(&new, ends[next(2) as usize]);
+            assert_eq!(patched(&old, &Change::between("f", &old, &new).patch), new);
+        }
+    }
+
+    fn patched(old: &str, patch: &str) -> String {
+        let old: Vec<&str> = old.split_inclusive('\n').collect();
+        let (mut out, mut at, mut taken_away) = (String::new(), 0, false);
+        for line in patch.lines().skip(4) {
+            if let Some(head) = line.strip_prefix("@@ -") {
+                let (start, count) = head.split_once(' ').unwrap().0.split_once(',').unwrap();
+                let start: usize = start.parse().unwrap();
+                let start = if count == "0" { start } else { start - 1 };
+                out.extend(old[at..start].iter().copied());
+                at = start;
+            } else if line.starts_with('\\') {
+                if !taken_away {
+                    out.pop();
+                }
+            } else {
+                let (sign, rest) = line.split_at(1);
+                taken_away = sign == "-";
+                if sign != "+" {
+                    assert_eq!(old[at].trim_end_matches('\n'), rest);
+                    at += 1;
+                }
+                if sign != "-" {
+                    out.push_str(rest);
+                    out.push('\n');
+                }
+            }
+        }
+        out.extend(old[at..].iter().copied());
+        out
     }
 }

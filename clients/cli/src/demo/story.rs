@@ -13,7 +13,8 @@ use anyhow::{Context as _, ensure};
 use kilo_client::{Client, NewSession, Prompt};
 use kilo_protocol::MessageId;
 use kilo_protocol::model::{MessageWithParts, PartBody, Session, ToolState};
-use similar::TextDiff;
+use similar::DiffTag;
+use similar::algorithms::{Capture, Replace, myers};
 
 /// Plays all scenes.
 ///
@@ -211,9 +212,21 @@ async fn undo(
 }
 
 fn changes(stage: &Stage, before: &str, after: &str) {
-    let patch = TextDiff::from_lines(before, after)
-        .unified_diff()
-        .to_string();
+    let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
+    let mut found = Replace::new(Capture::new());
+    // What is captured cannot fail.
+    let _ = myers::diff(&mut found, &old, 0..old.len(), &new, 0..new.len());
+    let mut patch = String::from("@@\n");
+    for op in found.into_inner().ops() {
+        let (gone, come) = match op.tag() {
+            DiffTag::Equal => continue,
+            _ => (&old[op.old_range()], &new[op.new_range()]),
+        };
+        gone.iter()
+            .for_each(|line| patch.push_str(&format!("-{line}\n")));
+        come.iter()
+            .for_each(|line| patch.push_str(&format!("+{line}\n")));
+    }
     for row in diff::short(&patch, 8, stage.terminal) {
         line(&row);
     }
