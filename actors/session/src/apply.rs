@@ -97,6 +97,11 @@ pub fn apply(state: &mut State, logged: &Logged) {
                 }
             }
         }
+        Record::CallProgressed(progress) => {
+            if let Some(part) = state.part_mut(&progress.message, &progress.part) {
+                progress.apply(part);
+            }
+        }
         Record::PartRemoved(message, part) => {
             if let Some(entry) = state.entry_mut(message) {
                 entry.parts.retain(|candidate| candidate.id != *part);

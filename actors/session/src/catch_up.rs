@@ -8,15 +8,16 @@ use crate::project::{Address, Known, frames};
 use crate::record::{Logged, Record};
 use crate::state::VIEW_FORMAT;
 use kilo_ports::store::{SavedView, Seq, StoreError, Stored, Unreadable};
-use kilo_protocol::model::FileDiff;
-use kilo_protocol::{Frame, SessionId};
+use kilo_protocol::model::{FileDiff, Part};
+use kilo_protocol::{Frame, MessageId, PartId, SessionId};
 use serde::Deserialize;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 /// Bytes of patches that one reading keeps; what is forgotten is looked up again.
 const KEPT_BYTES_MAX: usize = 16 << 20;
+/// Sessions that one reading keeps.
+const KEPT_MAX: usize = 64;
 
 /// One reading of the log, from some position on and in its order. Blocks on the disk.
 pub struct CatchUp {
@@ -28,9 +29,11 @@ pub struct CatchUp {
 #[derive(Default)]
 struct Folded {
     diff: Vec<FileDiff>,
+    /// The parts of running calls.
+    running: HashMap<PartId, Part>,
 }
 
-/// The same of a stored view.
+/// The same of a stored view. Views are made between turns: no call runs in them.
 #[derive(Deserialize)]
 struct Viewed {
     diff: Vec<FileDiff>,
@@ -65,10 +68,8 @@ impl CatchUp {
             return Ok(Vec::new());
         };
         let none = Folded::default();
-        let known = match needs_known(&logged.record) {
-            true => self.folded(stored, logged)?,
-            false => &none,
-        };
+        self.fold(stored, logged)?;
+        let known = self.sessions.get(&stored.session).unwrap_or(&none);
         let mut frames = frames(&address, known, logged);
         if let Some(last) = frames.last_mut() {
             last.pos = Some(stored.pos);
@@ -88,26 +89,28 @@ impl CatchUp {
         })
     }
 
-    /// What is known of the record's session once it is applied.
-    fn folded(&mut self, stored: &Stored, logged: &Logged) -> Result<&Folded, StoreError> {
-        if !self.sessions.contains_key(&stored.session) {
-            let bytes: usize = self.sessions.values().map(Folded::bytes).sum();
-            if bytes > KEPT_BYTES_MAX {
-                self.sessions.clear();
-            }
+    /// Takes a record into what is known of its session, which begins with the first record that needs it.
+    fn fold(&mut self, stored: &Stored, logged: &Logged) -> Result<(), StoreError> {
+        if let Some(known) = self.sessions.get_mut(&stored.session) {
+            known.apply(&logged.record);
+            return Ok(());
         }
-        let folded = match self.sessions.entry(stored.session.clone()) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(before(&self.core, &stored.session, stored.seq)?),
-        };
+        if !says_only_what_changed(&logged.record) {
+            return Ok(());
+        }
+        let bytes: usize = self.sessions.values().map(Folded::bytes).sum();
+        if bytes > KEPT_BYTES_MAX || self.sessions.len() >= KEPT_MAX {
+            self.sessions.clear();
+        }
+        let mut folded = before(&self.core, &stored.session, stored.seq)?;
         folded.apply(&logged.record);
-        Ok(folded)
+        self.sessions.insert(stored.session.clone(), folded);
+        Ok(())
     }
 }
 
-/// Its event shows more than it says.
-fn needs_known(record: &Record) -> bool {
-    matches!(record, Record::DiffChanged(_) | Record::DiffMerged(_))
+fn says_only_what_changed(record: &Record) -> bool {
+    matches!(record, Record::DiffMerged(_) | Record::CallProgressed(_))
 }
 
 /// What a session's log has before the record with this number.
@@ -135,7 +138,10 @@ fn read_view(view: &SavedView) -> Option<Folded> {
         return None;
     }
     let Viewed { diff } = serde_json::from_slice(&view.body).ok()?;
-    Some(Folded { diff })
+    Some(Folded {
+        diff,
+        ..Folded::default()
+    })
 }
 
 impl Folded {
@@ -143,6 +149,18 @@ impl Folded {
         match record {
             Record::DiffChanged(diff) => self.diff = diff.clone(),
             Record::DiffMerged(merge) => merge.apply(&mut self.diff),
+            Record::PartUpdated(part, _) if record.running_call().is_some() => {
+                self.running.insert(part.id.clone(), part.as_ref().clone());
+            }
+            Record::PartUpdated(part, _) => {
+                self.running.remove(&part.id);
+            }
+            Record::CallProgressed(progress) => {
+                if let Some(part) = self.running.get_mut(&progress.part) {
+                    progress.apply(part);
+                }
+            }
+            Record::TurnClosed(_) => self.running.clear(),
             _ => {}
         }
     }
@@ -158,5 +176,9 @@ impl Folded {
 impl Known for Folded {
     fn diff(&self) -> &[FileDiff] {
         &self.diff
+    }
+
+    fn running(&self, _: &MessageId, part: &PartId) -> Option<&Part> {
+        self.running.get(part)
     }
 }

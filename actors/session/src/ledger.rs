@@ -143,8 +143,7 @@ fn outgoing(address: &Address, after: &State, logged: &Logged) -> Outgoing {
         }
         // The head says "open" to whoever reads it after a crash; clients hear nothing of it.
         Record::UndoBegan(_) => (RecordKind::Head, Some(head_bytes(&after.info, open))),
-        Record::PartDelta(_) => (RecordKind::Transient, None),
-        record if record.running_call().is_some() => (RecordKind::Transient, None),
+        record if record.is_superseded() => (RecordKind::Transient, None),
         _ => (RecordKind::Plain, None),
     };
     Outgoing {

@@ -23,6 +23,7 @@ pub mod ledger;
 pub mod machine;
 pub mod message;
 pub mod prepare;
+pub mod progress;
 pub mod project;
 pub mod queries;
 pub mod record;

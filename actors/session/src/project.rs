@@ -12,8 +12,8 @@ use kilo_protocol::event::{
     PartGone, PartInfo, PermissionReplied, QuestionClosed, QuestionReplied, Queue, SessionInfo,
     SessionOnly, StatusInfo, Todos, TurnClosed,
 };
-use kilo_protocol::model::{FileDiff, Session};
-use kilo_protocol::{Frame, ProjectId, QuestionId, SessionId};
+use kilo_protocol::model::{FileDiff, Part, Session};
+use kilo_protocol::{Frame, MessageId, PartId, ProjectId, QuestionId, SessionId};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::io::Write;
@@ -46,11 +46,18 @@ impl Address {
 pub trait Known {
     /// What the session changed in its files.
     fn diff(&self) -> &[FileDiff];
+
+    /// A part of a message, if it is there and a running call's.
+    fn running(&self, message: &MessageId, part: &PartId) -> Option<&Part>;
 }
 
 impl Known for State {
     fn diff(&self) -> &[FileDiff] {
         &self.diff
+    }
+
+    fn running(&self, message: &MessageId, part: &PartId) -> Option<&Part> {
+        self.part(message, part).map(AsRef::as_ref)
     }
 }
 
@@ -144,6 +151,12 @@ fn event<'a>(address: &'a Address, known: &'a dyn Known, record: &'a Record) -> 
             part: Cow::Borrowed(part),
             time: *at,
         }),
+        // Of one that is not known any more, the log has the end.
+        Record::CallProgressed(progress) => Event::PartUpdated(PartInfo {
+            session_id: session_id(),
+            part: Cow::Borrowed(known.running(&progress.message, &progress.part)?),
+            time: progress.at,
+        }),
         Record::PartDelta(delta) => Event::PartDelta(PartDelta {
             session_id: session_id(),
             message_id: Cow::Borrowed(&delta.message),
@@ -235,8 +248,8 @@ mod tests {
     use super::*;
     use crate::record::{CloseReason, Delta};
     use crate::samples;
+    use kilo_protocol::EventId;
     use kilo_protocol::model::{FileChangeKind, Status, TurnError};
-    use kilo_protocol::{EventId, MessageId, PartId};
     use serde_json::json;
 
     fn address() -> Address {

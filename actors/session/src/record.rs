@@ -3,6 +3,7 @@
 //! JSON, externally tagged and short-named; a name never changes its meaning. Old shapes are upgraded while reading
 //! (`#[serde(default)]`), never rewritten in place.
 
+use crate::progress::Progress;
 use kilo_ports::checkpoint::FileChange;
 use kilo_protocol::model::{
     FileChangeKind, FileDiff, Message, NetworkRequest, Part, PermissionRequest, QuestionRequest,
@@ -52,6 +53,9 @@ pub enum Record {
     /// Text was added to a part.
     #[serde(rename = "d")]
     PartDelta(Delta),
+    /// A running call shows more.
+    #[serde(rename = "live")]
+    CallProgressed(Box<Progress>),
     /// A part is gone.
     #[serde(rename = "part-")]
     PartRemoved(MessageId, PartId),
@@ -267,8 +271,15 @@ impl Record {
                 | Self::MessageUpdated(_)
                 | Self::MessageRemoved(_)
                 | Self::PartUpdated(..)
+                | Self::CallProgressed(_)
                 | Self::PartRemoved(..)
         )
+    }
+
+    /// A later record has all of it: the whole part, or the call's end.
+    pub fn is_superseded(&self) -> bool {
+        matches!(self, Self::PartDelta(_) | Self::CallProgressed(_))
+            || self.running_call().is_some()
     }
 
     /// The call that a record of a tool part is about, if the part is still running (superseded by its end).

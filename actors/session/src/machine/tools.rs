@@ -2,11 +2,12 @@
 
 use super::{Cx, Machine};
 use crate::input::{Effect, ToolRun};
+use crate::progress::Progress;
 use crate::record::Record;
 use kilo_ports::checkpoint::FileChange;
 use kilo_ports::tool::{ToolError, ToolOutput};
 use kilo_protocol::CallId;
-use kilo_protocol::model::{PartBody, Span, ToolSpan, ToolState, TurnError};
+use kilo_protocol::model::{Part, PartBody, Span, ToolSpan, ToolState, TurnError};
 use kilo_runtime::limits::FRUITLESS_CALLS_MAX;
 use serde_json::{Map, Value, json};
 
@@ -213,19 +214,19 @@ impl Machine {
         })
     }
 
+    /// A call's part.
+    fn call_part(&self, id: &CallId) -> Option<&Part> {
+        let run = self.run.as_ref()?;
+        let call = run.calls.iter().find(|call| call.id == *id)?;
+        let part = self.state.part(run.answer.as_ref()?, &call.part)?;
+        Some(part.as_ref())
+    }
+
     /// Records a call's part in a new state.
     fn set_call(&mut self, cx: &mut Cx, id: &CallId, state: ToolState) {
-        let Some(run) = &self.run else { return };
-        let Some(answer) = run.answer.clone() else {
+        let Some(mut part) = self.call_part(id).cloned() else {
             return;
         };
-        let Some(call) = run.calls.iter().find(|call| call.id == *id) else {
-            return;
-        };
-        let Some(part) = self.state.part(&answer, &call.part) else {
-            return;
-        };
-        let mut part = part.as_ref().clone();
         if let PartBody::Tool(tool) = &mut part.body {
             tool.state = state;
         }
@@ -249,30 +250,13 @@ impl Machine {
         title: Option<String>,
         metadata: Map<String, Value>,
     ) {
-        let Some(ToolState::Running {
-            input,
-            title: old_title,
-            metadata: old,
-            time,
-        }) = self.call_state(id)
-        else {
-            return;
-        };
-        let mut merged = old.clone().unwrap_or_default();
-        merged.extend(metadata);
-        self.approve_into(id, &mut merged);
-        let (input, time) = (input.clone(), time.clone());
-        let title = title.or_else(|| old_title.clone());
-        self.set_call(
-            cx,
-            id,
-            ToolState::Running {
-                input,
-                title,
-                metadata: Some(merged),
-                time,
-            },
-        );
+        let mut fields = metadata;
+        self.approve_into(id, &mut fields);
+        let running = self.call_part(id);
+        let progress = running.and_then(|part| Progress::of(part, title, fields, cx.now));
+        if let Some(progress) = progress {
+            cx.record(&mut self.state, Record::CallProgressed(Box::new(progress)));
+        }
     }
 
     fn approve_into(&self, id: &CallId, metadata: &mut Map<String, Value>) {

@@ -1,7 +1,7 @@
 //! A client that was away is shown what one that stayed has seen, byte for byte, wherever it goes on.
 
 use crate::chance::Chance;
-use crate::world::{World, run};
+use crate::world::{World, answer_with_calls, run};
 use bytes::Bytes;
 use kilo_protocol::model::FileDiff;
 use kilo_protocol::{MessageId, SessionId};
@@ -77,8 +77,11 @@ fn whoever_comes_back_is_shown_what_was_shown_live() {
         let sessions = [world.session().await, world.session().await];
         for _ in 0..100 {
             let session = chance.pick(&sessions);
-            match chance.below(4) {
-                0 => drop(world.prompt(&session, "go").await),
+            match chance.below(3) {
+                0 => {
+                    world.model.answer(answer_with_calls(2, "show"));
+                    world.prompt(&session, "go").await;
+                }
                 _ => diff(&world, &session, &mut chance).await,
             }
             take_live(&mut live, &mut seen);
@@ -92,6 +95,8 @@ fn whoever_comes_back_is_shown_what_was_shown_live() {
             2,
             "there are views that some readers are behind of"
         );
+        let progress = |record: &&Bytes| record.windows(7).any(|text| text == b"\"field2");
+        assert!(seen.iter().map(|(_, json)| json).filter(progress).count() > 200);
         let newest = world.engine.core().ledger.store().newest();
         for _ in 0..20 {
             let after = begin + chance.below((newest - begin) as usize) as u64;

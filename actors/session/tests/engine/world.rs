@@ -10,6 +10,7 @@ use kilo_ports::tool::{Access, Ask, Tool, ToolCx, ToolError, ToolOutput, ToolSou
 use kilo_protocol::model::{ModelRef, PartBody};
 use kilo_protocol::requests::{InputPart, NewSession, Prompt};
 use kilo_protocol::{Fault, Millis, SessionId};
+use kilo_runtime::limits::PROGRESS_EVERY;
 use kilo_runtime::{Bus, Journal, Placement};
 use kilo_session::folder::{Folder, Folders, Models, Toolbox};
 use kilo_session::{Engine, Ports};
@@ -166,19 +167,20 @@ impl Tools {
 
 impl Toolbox for Tools {
     fn ids(&self) -> Vec<String> {
-        vec!["read".into(), "remote".into()]
+        vec!["read".into(), "remote".into(), "show".into()]
     }
 
     fn get(&self, name: &str) -> Option<Arc<dyn Tool>> {
         match name {
             "read" => Some(self.read()),
             "remote" => Some(Arc::new(Remote)),
+            "show" => Some(Arc::new(Show)),
             _ => None,
         }
     }
 
     fn offered(&self, _: &str) -> Vec<Arc<dyn Tool>> {
-        vec![self.read(), Arc::new(Remote)]
+        vec![self.read(), Arc::new(Remote), Arc::new(Show)]
     }
 
     fn check(&self, _: &str, input: Value) -> Result<Value, String> {
@@ -211,6 +213,37 @@ impl Tool for Remote {
                 ..Ask::default()
             };
             cx.host.ask(&cx.call, ask).await?;
+            Ok(ToolOutput::default())
+        })
+    }
+}
+
+/// Shows the end of a growing output, and other things that it knows.
+struct Show;
+
+impl Tool for Show {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: "show".into(),
+            description: "Shows.".into(),
+            parameters: Arc::new(json!({"type": "object"})),
+            access: Access::Session,
+            source: Default::default(),
+        }
+    }
+
+    fn run(&self, _: Value, cx: ToolCx) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+        Box::pin(async move {
+            let mut output = String::new();
+            for look in 0..12 {
+                output.push_str(&format!("line {look}\n"));
+                let shown = &output[output.len().saturating_sub(40)..];
+                let mut metadata = Map::from_iter([("output".into(), shown.into())]);
+                metadata.insert(format!("field{}", look % 3), look.into());
+                let title = (look % 4 == 0).then(|| format!("Look {look}"));
+                cx.host.progress(&cx.call, title, metadata);
+                tokio::time::sleep(PROGRESS_EVERY * 2).await;
+            }
             Ok(ToolOutput::default())
         })
     }

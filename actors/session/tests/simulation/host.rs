@@ -90,7 +90,8 @@ impl Job {
 
     fn begins(&mut self, chance: &mut Chance, saved: &[Rule]) -> Option<(Input, bool)> {
         if chance.percent(20) {
-            let known = Map::from_iter([("output".to_string(), "so far".into())]);
+            let output = chance.pick(&["so far", "so far and on", "and on and on", ""]);
+            let known = Map::from_iter([("output".to_string(), output.into())]);
             return Some((
                 Input::Progress(self.stamp, self.run.call.clone(), None, known),
                 false,

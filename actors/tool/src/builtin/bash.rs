@@ -190,7 +190,8 @@ async fn execute(
                 live.add(chunk.len(), Instant::now());
             }
             exit = &mut running, if ended.is_none() => ended = Some(exit),
-            () = until(live.due()) => {}
+            // What is left when it has ended comes with the answer.
+            () = until(live.due()), if ended.is_none() => {}
         }
         let now = Instant::now();
         if ended.is_none()

@@ -4,7 +4,8 @@ use super::bench::Bench;
 use crate::input::Input;
 use crate::record::{Logged, Record};
 use kilo_protocol::MessageId;
-use kilo_protocol::model::FileDiff;
+use kilo_protocol::model::{FileDiff, ToolState};
+use serde_json::{Map, Value, json};
 
 fn file(number: usize, version: usize) -> FileDiff {
     FileDiff {
@@ -54,6 +55,56 @@ fn a_turn_stores_the_files_that_it_changed() {
 
 fn bytes_of_one(files: &[FileDiff]) -> usize {
     serde_json::to_vec(&files[0]).expect("JSON").len()
+}
+
+/// Output of which the last 30,000 bytes are shown, so many bytes further each time. Gives what that stores, and how often
+/// it is shown.
+fn stored_of_a_call_that_shows(step: usize, written: usize) -> (usize, usize) {
+    const SHOWN: usize = 30_000;
+    let mut bench = Bench::new();
+    let input = json!({"command": "x".repeat(50_000)});
+    bench.play(&format!(
+        "prompt 'go'\ncall c1 bash {input}\nfinish tool-calls"
+    ));
+    let text: String = (0..written / 7)
+        .map(|line| format!("{line:06}\n"))
+        .collect();
+    let (stamp, call) = (bench.stamp, bench.names.call_id("c1"));
+    let (mut stored, mut ticks) = (0, 0);
+    for end in (step..text.len()).step_by(step) {
+        let output = &text[end.saturating_sub(SHOWN)..end];
+        let shown = Map::from_iter([("output".to_string(), output.into())]);
+        let input = Input::Progress(stamp, call.clone(), None, shown);
+        let decision = bench.machine.handle(input, bench.now, &bench.ids);
+        stored += bytes(&decision.records);
+        bench.log.extend(decision.records);
+        ticks += 1;
+        let message = MessageId::from_wire(bench.names.long("m2"));
+        let (_, call) = bench.machine.state.calls(&message).next().expect("a call");
+        let ToolState::Running { metadata, .. } = &call.state else {
+            panic!("{:?}", call.state);
+        };
+        let known = metadata
+            .as_ref()
+            .and_then(|metadata| metadata.get("output"));
+        assert!(known.and_then(Value::as_str) == Some(output));
+    }
+    bench.assert_replay();
+    (stored, ticks)
+}
+
+#[test]
+fn live_output_stores_what_came_and_not_what_is_shown() {
+    for (step, written) in [(700, 300_000), (7_000, 3_000_000), (70_000, 3_000_000)] {
+        let (stored, ticks) = stored_of_a_call_that_shows(step, written);
+        // Of each look what is new in it, at most all that it shows; the line ends take two bytes in JSON.
+        let new = ticks * step.min(30_000);
+        let most = new + new / 7 + ticks * 250;
+        assert!(
+            stored <= most,
+            "{step}: {stored} of {most} bytes, {ticks} times"
+        );
+    }
 }
 
 #[test]

@@ -78,6 +78,12 @@ impl Names {
             },
             Record::MessageRemoved(message) => format!("message {} removed", self.of(message)),
             Record::PartUpdated(part, _) => self.part(part),
+            Record::CallProgressed(progress) => {
+                let (part, message) = (self.of(&progress.part), self.of(&progress.message));
+                let title = progress.title.as_ref();
+                let title = title.map(|title| format!(" '{title}'"));
+                format!("part {message}.{part} goes on{}", title.unwrap_or_default())
+            }
             Record::PartDelta(delta) => format!("delta {} '{}'", self.of(&delta.part), delta.text),
             Record::PartRemoved(_, part) => format!("part {} removed", self.of(part)),
             Record::TurnOpened(turn) => format!("turn opened {}", self.turn(turn)),

@@ -30,7 +30,7 @@ fn a_call_runs_and_its_output_goes_back_to_the_model() {
             effect run_tool c1 bash {"command":"ls"}
             - finish tool-calls
             - progress c1 'Listing'
-            record part m2.p4 call c1 bash running 'Listing'
+            record part m2.p4 goes on 'Listing'
             - done c1 'a.txt'
             record part m2.p4 call c1 bash completed 'a.txt'
             record part m2.p5 step-finish tool-calls h0

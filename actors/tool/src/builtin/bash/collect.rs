@@ -113,9 +113,10 @@ impl Collector {
         }
     }
 
-    /// The last part so far, of so many bytes at most.
+    /// The last part so far, of so many bytes at most. A character of which only a part is here comes when it is whole:
+    /// what is shown goes on where it was shown before.
     pub fn live(&self, bytes_max: usize) -> String {
-        let text = self.text();
+        let text = self.text(self.last.len() - self.begun());
         let start = text.ceil_char_boundary(text.len().saturating_sub(bytes_max));
         text.get(start..).unwrap_or_default().to_owned()
     }
@@ -127,7 +128,7 @@ impl Collector {
         {
             self.give_up(&error);
         }
-        let text = self.text();
+        let text = self.text(self.last.len());
         let live = cut::last_chars(&text, LIVE_CHARS_MAX).to_owned();
         let long = self.is_long();
         let tail = if long {
@@ -163,10 +164,25 @@ impl Collector {
         self.last.extend(kept);
     }
 
-    /// The bytes at hand as text; a character that the window cuts in two is left out.
-    fn text(&self) -> String {
-        let bytes: Vec<u8> = self.last.iter().copied().collect();
-        let cut_off = self.bytes > bytes.len() as u64;
+    /// Bytes of the last character if its end has not come yet.
+    fn begun(&self) -> usize {
+        for (behind, byte) in self.last.iter().rev().take(3).enumerate() {
+            let whole = match byte {
+                0b1000_0000..=0b1011_1111 => continue,
+                0b1100_0000..=0b1101_1111 => 2,
+                0b1110_0000..=0b1110_1111 => 3,
+                0b1111_0000..=0b1111_0111 => 4,
+                _ => return 0,
+            };
+            return if behind + 1 < whole { behind + 1 } else { 0 };
+        }
+        0
+    }
+
+    /// The first of the bytes at hand as text; a character that the window cuts in two is left out.
+    fn text(&self, bytes: usize) -> String {
+        let bytes: Vec<u8> = self.last.iter().take(bytes).copied().collect();
+        let cut_off = self.bytes > self.last.len() as u64;
         let continued = |byte: &&u8| **byte & 0b1100_0000 == 0b1000_0000;
         let skipped = if cut_off {
             bytes.iter().take(3).take_while(continued).count()

@@ -1,7 +1,8 @@
 //! How much of a running command's output is shown, and when.
 //!
-//! Everything shown is recorded, and each time whole. So a command may not show its last 30,000 bytes ten times a second
-//! because a few bytes were added: what is shown, all in all, is bounded by what the command wrote.
+//! The log keeps of each look only what is new in it, but every client gets all of it. So a command may not show its last
+//! 30,000 bytes ten times a second because a few bytes were added: what is shown, all in all, is bounded by what the
+//! command wrote.
 
 use std::time::Duration;
 use tokio::time::Instant;

@@ -181,6 +181,24 @@ async fn what_is_shown_while_it_runs_is_in_proportion_to_the_output() {
     assert_eq!(output.metadata["output"].as_str().unwrap().len(), 30_000);
 }
 
+/// The log keeps what comes behind the old end: a mark in place of half a character would stand in the way of that.
+#[tokio::test]
+async fn what_is_shown_while_it_runs_goes_on_with_whole_characters() {
+    let stage = stage();
+    let command = r"printf 'a\xe2\x82'; while [ ! -f go ]; do sleep 0.01; done; \
+                    printf '\xacb\xff\xf0'; while [ ! -f on ]; do sleep 0.01; done";
+    let running = tokio::spawn(Bash.run(json!({"command": command}), stage.cx.clone()));
+    shown(&stage.host, "a").await;
+    stage.write("go", "");
+    shown(&stage.host, "a€b\u{fffd}").await;
+    stage.write("on", "");
+    let output = running.await.unwrap().unwrap();
+    assert_eq!(
+        output.output, "a€b\u{fffd}\u{fffd}",
+        "the end is what it is"
+    );
+}
+
 #[tokio::test]
 async fn a_timeout_is_an_answer() {
     let stage = stage();
