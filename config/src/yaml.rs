@@ -26,7 +26,13 @@ pub(crate) fn fields(text: &str) -> Result<Map<String, Value>, String> {
 }
 
 fn read(text: &str) -> Result<Value, String> {
-    serde_saphyr::from_str_with_options(text, dialect()).map_err(|error| error.to_string())
+    serde_saphyr::from_str_with_options(text, dialect()).map_err(|error| for_people(&error))
+}
+
+/// The library's sentence without its advice to programmers.
+fn for_people(error: &serde_saphyr::Error) -> String {
+    const ADVICE: &str = ", set DuplicateKeyPolicy in Options if acceptable";
+    error.to_string().replace(ADVICE, "")
 }
 
 /// YAML 1.2, each field once: of two with one name, the one that forbids could be the one that is lost.
@@ -242,6 +248,11 @@ mod tests {
             assert!(fields(text).is_err(), "{text}: {:?}", fields(text));
         }
         assert!(fields("a: 1\n\tb: 2\nc: [").unwrap_err().contains("line"));
+        let twice = fields("a: 1\na: 2").unwrap_err();
+        assert!(
+            twice.contains("duplicate") && !twice.contains("Options"),
+            "{twice}"
+        );
     }
 
     #[test]

@@ -71,6 +71,7 @@ impl Damages {
     pub(crate) fn open(folder: &Path) -> Self {
         let stored = fs::read(folder.join("reports.json")).ok();
         let reports = stored
+            // Reports that cannot be read are no reason not to start; damage that is still there is found anew.
             .and_then(|body| serde_json::from_slice(&body).ok())
             .unwrap_or_default();
         Self {
@@ -106,6 +107,7 @@ impl Damages {
                 && report.file == broken.file
                 && report.offset == broken.offset
         };
+        // Later starts may know more of whose it was.
         if let Some(known) = reports.iter_mut().find(same) {
             let mut sessions: BTreeSet<_> = known.sessions.drain(..).collect();
             sessions.extend(broken.sessions);
@@ -127,6 +129,7 @@ impl Damages {
             read: false,
             fleeting: false,
         });
+        // A disk that fails makes reports without end; the newest say what it does now.
         if reports.len() > REPORTS_MAX {
             reports.remove(0);
         }
@@ -195,6 +198,7 @@ impl Damages {
     /// Writes the reports down.
     pub(crate) fn keep(&self) {
         let reports = self.reports.lock();
+        // Under the lock, so that two threads do not write an older list over a newer one.
         let lasting: Vec<&Report> = reports.iter().filter(|report| !report.fleeting).collect();
         let body = serde_json::to_vec_pretty(&lasting).map_err(io::Error::from);
         let saved = body.and_then(|body| {
@@ -213,5 +217,6 @@ fn copy_range(segment: &Segment, offset: u64, bytes: u64, path: &Path) -> io::Re
     from.seek(SeekFrom::Start(offset))?;
     let mut to = files::create(path)?;
     io::copy(&mut from.take(bytes), &mut to)?;
+    // The rewriting removes the original after this.
     to.sync_all()
 }

@@ -87,6 +87,7 @@ impl SessionMeta {
             bytes: reader.u64(),
         });
         let mut chains = Vec::new();
+        // To the end of the entry: their number is not stored.
         while reader.at + 24 <= bytes.len() {
             let spot = reader.spot();
             let (bytes, transient) = (reader.u64(), reader.u64());
@@ -137,6 +138,7 @@ impl SegmentInfo {
         if self
             .points
             .last()
+            // One in 128 KiB: a reader reads at most that much for nothing, and 64 MiB of log cost 6 KiB of points.
             .is_none_or(|(_, at)| offset >= at + POINT_BYTES)
         {
             self.points.push((pos, offset));

@@ -52,6 +52,7 @@ pub(crate) fn open(
     let known_end = KnownEnd::read(&folders.state_file());
     let index = open_index(folders);
     let catalog = catalog(&index);
+    // Listed with the index's help: of two generations it says which one it knows.
     let mut files = listing::list(folders, &catalog)?;
     let whole = index.is_whole();
     let mark = index.mark().filter(|mark| {
@@ -65,6 +66,7 @@ pub(crate) fn open(
             ..Past::default()
         }
     } else {
+        // Only where the quick path is closed: to read every header would slow down each start.
         broken = listing::put_in_order(folders)?;
         files = listing::list(folders, &catalog)?;
         Past::of(&index, catalog, whole)
@@ -88,6 +90,7 @@ pub(crate) fn open(
     };
     state.number_max = witnesses.number_max();
     broken.extend(witnesses.missing());
+    // With a mark the index vouches for all that is before it.
     if mark.is_none() {
         broken.extend(witnesses.unwitnessed());
     }
@@ -95,6 +98,7 @@ pub(crate) fn open(
     if let Some(mark) = mark {
         (state.newest, state.live_sessions) = (mark.newest, mark.live_sessions);
     }
+    // What a replay reported before the index failed comes again with the second one.
     let known = broken.len();
     if let Err(error) = replay(&mut state, from, &mut broken) {
         if !state.index_failed {
@@ -104,6 +108,7 @@ pub(crate) fn open(
         rebuild_in_memory(&mut state, &mut broken)?;
     }
     broken.extend(witnesses.gaps(&state, &broken));
+    // The bytes that would say whose they were are what is lost; the old index may still know.
     blame_past(&mut broken, &past.sessions);
     if past.whole {
         blame_lost_sessions(&mut state, &past.sessions, &folders.log, &mut broken)?;
@@ -143,6 +148,7 @@ fn finish(
             broken_segments.insert(number);
         }
         let segment = state.slots.get(&number).map(|slot| slot.segment.clone());
+        // Known damage must not change the epoch again: every client would read everything anew at every start.
         let is_new = damages.add(range, segment.as_deref());
         (any_new, tail_lost) = (any_new | is_new, tail_lost | (is_new && at_end));
     }
@@ -244,6 +250,7 @@ fn catalog(index: &Index) -> BTreeMap<u32, SegmentInfo> {
 fn agrees(mark: &Mark, catalog: &BTreeMap<u32, SegmentInfo>, files: &Files) -> bool {
     let same = |(number, info): (&u32, &SegmentInfo)| {
         files.get(number).is_some_and(|(generation, bytes)| {
+            // The mark's own segment may have grown since; all before it are closed.
             let length = if *number == mark.segment {
                 *bytes >= info.file_bytes
             } else {
@@ -311,6 +318,7 @@ fn add_slots(
             refuse_newer(&segment)?;
             info.generation = *generation;
             info.version = segment.version;
+            // The replay moves it to the end of the last whole record.
             info.len = HEADER_BYTES.min(*bytes);
             info.last_pos = info.first_pos.saturating_sub(1);
             state.newest = state.newest.max(info.last_pos);

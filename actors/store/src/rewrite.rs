@@ -44,9 +44,11 @@ struct Rewriting {
 impl Shared {
     /// Rewrites the segments that are worth it; returns how many. Called by the keeper, and by whoever cannot wait.
     pub(crate) fn rewrite_segments(&self) -> Result<u64, StoreError> {
+        // Two rewritings would give one segment the same next generation.
         let _one = self.maintenance.lock();
         let mut rewritten = 0;
         for number in self.worth_rewriting() {
+            // Between two segments only: one that was begun costs less to finish than to begin again.
             if self.keeper.is_stopped() {
                 break;
             }
@@ -61,6 +63,7 @@ impl Shared {
         let closed = state
             .slots
             .iter()
+            // The active one takes appends while it would be copied.
             .filter(|(number, _)| Some(**number) != state.active);
         let worth = closed
             .filter(|(number, slot)| slot.info.dead * 2 > slot.info.len || broken.contains(number));
@@ -91,6 +94,7 @@ impl Shared {
         new.positions = old.positions;
         let mut work = Rewriting::new(new, info.first_pos, self.options.disk.clone());
         let copied = self.copy_live(&old, end, &mut work);
+        // The figures of dead bytes are estimates; what came out is looked at before anything is replaced.
         let is_worth = is_broken || work.info.len * 2 < end.max(1);
         if !matches!(copied, Ok(true)) || !is_worth {
             let _ = fs::remove_file(&work.segment.path);
@@ -101,6 +105,7 @@ impl Shared {
         let finished = work
             .segment
             .seal(work.info.len)
+            // Bytes before the name, the name before the index: at no moment does a name stand for what is not on the disk.
             .and_then(|()| work.disk.sync(work.segment.file()?))
             .and_then(|()| {
                 fs::rename(&work.segment.path, &path)?;
@@ -112,6 +117,7 @@ impl Shared {
         }
         work.segment = work.segment.renamed(path);
         self.put_in_place(number, work)?;
+        // Only an index on the disk that knows the new generation makes the old one needless.
         self.checkpoint_in_turn()?;
         self.broken_segments.lock().remove(&number);
         if let Err(error) = fs::remove_file(&old.path) {
@@ -211,6 +217,7 @@ impl Shared {
             }
         };
         let live = match record.kind {
+            // It has to outlive records of the session in segments that are rewritten later.
             Kind::Tombstone => true,
             _ if keep.deleted => false,
             Kind::View => {
@@ -250,6 +257,7 @@ impl Shared {
                 // Loads every entry first, so that nothing below can fail half-way.
                 state.known(id)?;
             }
+            // Appends went on meanwhile, so entries are changed where they stand and not replaced by what was read before.
             for id in keeps.keys() {
                 let chain = chains.get(id).copied();
                 state.change(id, |meta| {
@@ -328,6 +336,7 @@ impl Rewriting {
     ) -> Result<(), StoreError> {
         let offset = self.info.len as u32;
         let bytes = record.bytes() as u64;
+        // Distances are of the old file; what lay between two records is gone.
         record.back = 0;
         if let Some(id) = id.filter(|_| record.kind.is_entry()) {
             let first = Chain {

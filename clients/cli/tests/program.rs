@@ -268,3 +268,33 @@ fn a_broken_configuration_is_named_and_stops_an_unattended_run() {
         all(&check)
     );
 }
+
+/// Two silent processes: the background daemon of the state file, and the one that holds the data folder. Their waits do not
+/// add up.
+#[test]
+fn silent_processes_hold_a_command_for_five_seconds_in_all() {
+    let home = home();
+    // Connections are taken by the system, and nobody answers them.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
+    let pid = std::process::id();
+    let state =
+        serde_json::json!({"pid": pid, "url": url, "version": "0", "started": 0, "log": "/x"});
+    write(
+        home.path(),
+        ".local/state/kilo/daemon.json",
+        &state.to_string(),
+    );
+    let lock = ".local/share/kilo/engine/lock";
+    write(home.path(), lock, &format!("{pid}\n{url}\nused\n"));
+    let held = std::fs::File::open(home.path().join(lock)).expect("the lock");
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).expect("a lock");
+    let begun = Instant::now();
+    let run = kilo(home.path(), &["run", "hi"]).output().expect("a run");
+    let took = begun.elapsed();
+    let said = text(&run.stderr);
+    assert_eq!(run.status.code(), Some(1), "{said}");
+    assert!(said.contains("holds the data folder"), "{said}");
+    let most = Duration::from_millis(5_900);
+    assert!(took >= Duration::from_secs(4) && took < most, "{took:?}");
+}

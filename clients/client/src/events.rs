@@ -118,6 +118,7 @@ impl EventStream {
                         return Ok(None);
                     }
                 }
+                // Not its own end, which `item` would have seen: a proxy, or a daemon that was killed.
                 Ok(None) => {
                     debug!(path = self.path, "event stream ended, will open it again");
                     self.response = None;
@@ -135,6 +136,7 @@ impl EventStream {
     async fn read_frame(&mut self) -> Result<Option<Frame>, ClientError> {
         loop {
             if let Some(frame) = self.frames.take() {
+                // What comes through shows that the daemon is well, so the next break begins with a short wait.
                 self.wait = frame
                     .retry_ms
                     .map_or(WAIT_FIRST, |ms| Duration::from_millis(ms).min(WAIT_MAX));
@@ -166,11 +168,13 @@ impl EventStream {
             channel: "event stream",
             reason: source.to_string(),
         })?;
+        // Only a whole frame counts as being back: a daemon that accepts and says nothing must not reset the count.
         self.failures = 0;
         if frame.id.is_some() {
             self.cursor = frame.id;
         }
         match &received.event {
+            // The global stream carries those of all directories, and goes on.
             Event::InstanceDisposed(_) => self.ended = self.path == "/event",
             Event::GlobalDisposed(_) => self.ended = true,
             Event::Resync(resync) => {
@@ -178,6 +182,7 @@ impl EventStream {
                 return Ok(Some(Item::Resync));
             }
             Event::Connected(_) | Event::Heartbeat(_) => return Ok(None),
+            // The mirror of the event before it, for clients that only know that form.
             Event::Other { name, .. } if name == "sync" => return Ok(None),
             _ => {}
         }
@@ -194,6 +199,7 @@ impl EventStream {
             match connect(&self.client, self.path, self.cursor.as_deref()).await {
                 Ok(response) => {
                     self.response = Some(response);
+                    // Half a frame of the old connection must not run into the new one.
                     self.frames = Frames::default();
                     return Ok(self.cursor.is_some());
                 }
@@ -239,6 +245,7 @@ async fn connect(
         .get(CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
         .unwrap_or_default();
+    // A login page of some proxy answers 200 as well.
     if !kind.starts_with("text/event-stream") {
         let reason = format!("content type is {kind:?}");
         return Err(ClientError::Protocol {

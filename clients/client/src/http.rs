@@ -110,6 +110,7 @@ impl Client {
     ) -> Result<T, ClientError> {
         let call = format!("{method} {path}");
         let bytes = self.exchange(within, method, path, query, body).await?;
+        // 204 has no body; callers that want nothing read a `Value` or `()`.
         let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
         serde_json::from_slice(text).map_err(|source| ClientError::Shape { call, source })
     }
@@ -212,6 +213,7 @@ async fn read_all(mut response: Response, url: &str) -> Result<Bytes, ClientErro
         .await
         .map_err(|error| unreachable_at(url, error))?
     {
+        // Most answers come in one piece, which is then handed on as it is.
         if first.is_empty() && whole.is_none() {
             first = chunk;
             continue;

@@ -31,6 +31,7 @@ impl Client {
             url: self.url().to_owned(),
             reason,
         };
+        // TLS of the socket's library would be a second one beside reqwest's.
         if address.scheme() != "http" || address.set_scheme("ws").is_err() {
             return Err(refuse("sockets need plain http".into()));
         }

@@ -56,6 +56,8 @@ impl Client {
         let mut done = Imported::default();
         let session = session_body(&transcript.info, self.directory(), force);
         let project = project_body(&session);
+        // In this order, since each row names the one before. Rows that are there already do no harm: an import that broke off
+        // is begun again.
         self.store("project", &project.id, &project).await?;
         if self.store("session", &session.id, &session).await?.skipped && !force {
             return Ok(Imported {
