@@ -68,14 +68,18 @@ fn count(state: &mut State, logged: &Logged) {
 }
 
 fn remove_messages(state: &mut State, gone: &HashSet<MessageId>) {
-    state
-        .messages
-        .retain(|entry| !gone.contains(entry.info.id()));
+    match gone.iter().next() {
+        Some(only) if gone.len() == 1 => state.take_message(only),
+        _ => {
+            let stays = |entry: &Arc<Entry>| !gone.contains(entry.info.id());
+            state.messages.retain(stays);
+            state.reindex();
+        }
+    }
     state.queue.retain(|queued| !gone.contains(queued));
     let is_gone = |head: &mut TurnHead| gone.contains(&head.prompt);
     state.unfinished.take_if(is_gone);
     state.next.take_if(|next| gone.contains(next));
-    state.reindex();
 }
 
 /// Applies one record.

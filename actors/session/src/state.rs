@@ -116,6 +116,17 @@ impl State {
             .collect();
     }
 
+    /// Takes one message away. The others are not looked at: only what is kept of their places moves up.
+    pub fn take_message(&mut self, message: &MessageId) {
+        let Some(place) = self.places.remove(message) else {
+            return;
+        };
+        self.messages.remove(place);
+        for other in self.places.values_mut() {
+            *other -= usize::from(*other > place);
+        }
+    }
+
     /// A message.
     pub fn entry(&self, message: &MessageId) -> Option<&Arc<Entry>> {
         self.messages.get(*self.places.get(message)?)

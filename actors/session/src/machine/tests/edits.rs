@@ -3,6 +3,7 @@
 use super::bench::Bench;
 use crate::input::Input;
 use crate::machine::{Edit, Refusal};
+use crate::state::REINDEXED;
 use kilo_protocol::model::FileChangeKind;
 use kilo_protocol::{MessageId, PartId};
 
@@ -98,4 +99,28 @@ fn a_prompt_or_command_that_comes_twice_changes_nothing_at_all() {
     bench.give(Input::Prompt(prompt.clone()));
     bench.give(Input::Shell(prompt, "make".into()));
     assert_eq!(bench.log.len(), records, "also when its turn is over");
+}
+
+/// Counted, not timed: whoever takes a long conversation away message by message must not pay for all of it each time.
+#[test]
+fn one_message_goes_without_a_look_at_the_others() {
+    let mut bench = played(&"prompt 'go'\ntext 'x'\nfinish\n".repeat(4));
+    REINDEXED.set(0);
+    for message in ["m3", "m8", "m1", "m2", "m6"] {
+        let order = remove(&bench, message, None);
+        assert_eq!(edit(&mut bench, order), Ok(1), "{message}");
+        let state = &bench.machine.state;
+        let mut places: Vec<_> = state.places.iter().collect();
+        places.sort_by_key(|(_, place)| **place);
+        let ids = state.messages.iter().map(|entry| entry.info.id());
+        assert!(
+            ids.zip(0..)
+                .eq(places.into_iter().map(|(id, place)| (id, *place)))
+        );
+    }
+    assert_eq!(bench.machine.state.messages.len(), 3);
+    assert_eq!(REINDEXED.get(), 0);
+    bench.assert_replay();
+    bench.play("prompt 'and'\ntext 'on'\nfinish");
+    bench.assert_settled();
 }
