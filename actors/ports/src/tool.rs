@@ -273,7 +273,7 @@ pub trait ToolHost: Send + Sync + 'static {
 
     /// The text of instruction files (AGENTS.md and the like) nearest above `path` that the session has not read yet,
     /// with their paths; each is given once a message.
-    fn nearby_instructions(&self, path: PathBuf) -> Vec<(PathBuf, String)>;
+    fn nearby_instructions(&self, path: PathBuf) -> BoxFuture<'static, Vec<(PathBuf, String)>>;
 
     /// The rules in force, for tools that show them.
     fn rules(&self) -> Vec<Rule>;

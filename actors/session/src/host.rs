@@ -275,21 +275,26 @@ impl ToolHost for CallHost {
             .spawn(async move { owner.tell(Input::FileEdited(stamp, path, how)).await });
     }
 
-    fn nearby_instructions(&self, path: PathBuf) -> Vec<(PathBuf, String)> {
+    fn nearby_instructions(&self, path: PathBuf) -> BoxFuture<'static, Vec<(PathBuf, String)>> {
         let folder = self.folder.lock().clone();
-        let Some(folder) = folder else {
-            return Vec::new();
-        };
-        let scope = &self.scope;
-        scope.core.seen.of(scope.session(), &self.message, |seen| {
-            let found = kilo_config::instructions::nearby(
-                &folder.environment,
-                &path,
-                &folder.directory,
-                &folder.worktree,
-                seen,
-            );
-            seen.extend(found.iter().map(|(path, _)| path.clone()));
+        let (scope, message) = (self.scope.clone(), self.message.clone());
+        Box::pin(async move {
+            let Some(folder) = folder else {
+                return Vec::new();
+            };
+            let seen = scope.core.seen.of(scope.session(), &message);
+            let reading = scope.core.ports.handle.spawn_blocking(move || {
+                kilo_config::instructions::nearby(
+                    &folder.environment,
+                    &path,
+                    &folder.directory,
+                    &folder.worktree,
+                    &seen,
+                )
+            });
+            let mut found = reading.await.unwrap_or_default();
+            // Of two calls that found the same file at once, one gives it.
+            found.retain(|(path, _)| scope.core.seen.add(scope.session(), &message, path));
             found
         })
     }

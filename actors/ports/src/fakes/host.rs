@@ -103,8 +103,8 @@ impl ToolHost for FakeHost {
         self.edited.lock().push((path, how));
     }
 
-    fn nearby_instructions(&self, _: PathBuf) -> Vec<(PathBuf, String)> {
-        Vec::new()
+    fn nearby_instructions(&self, _: PathBuf) -> BoxFuture<'static, Vec<(PathBuf, String)>> {
+        ready(Vec::new())
     }
 
     fn rules(&self) -> Vec<Rule> {

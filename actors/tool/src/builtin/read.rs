@@ -16,7 +16,7 @@ use kind::Kind;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Lines, or entries of a folder, that one call shows.
 const LINES_MAX: usize = 2_000;
@@ -80,7 +80,8 @@ async fn read(input: ReadInput, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
         call::blocking(move || look(&place, window, &rules, &cancel)).await?
     };
     output.title = place.relative.clone();
-    add_instructions(&mut output, cx, &place.absolute);
+    let near = cx.host.nearby_instructions(place.absolute.clone()).await;
+    add_instructions(&mut output, cx, near);
     Ok(output)
 }
 
@@ -123,8 +124,7 @@ fn attachment(shown: &str, mime: &'static str, bytes: &[u8]) -> ToolOutput {
 }
 
 /// Appends instruction files that apply to the path and were not seen before.
-fn add_instructions(output: &mut ToolOutput, cx: &ToolCx, path: &Path) {
-    let near = cx.host.nearby_instructions(path.to_path_buf());
+fn add_instructions(output: &mut ToolOutput, cx: &ToolCx, near: Vec<(PathBuf, String)>) {
     if near.is_empty() {
         return;
     }

@@ -211,8 +211,8 @@ impl ToolHost for Meddler {
         unreachable!()
     }
     fn file_edited(&self, _: PathBuf, _: FileChangeKind) {}
-    fn nearby_instructions(&self, _: PathBuf) -> Vec<(PathBuf, String)> {
-        Vec::new()
+    fn nearby_instructions(&self, _: PathBuf) -> BoxFuture<'static, Vec<(PathBuf, String)>> {
+        Box::pin(std::future::ready(Vec::new()))
     }
     fn rules(&self) -> Vec<Rule> {
         Vec::new()
