@@ -20,7 +20,7 @@ use kilo_worktree::project::{ProjectFacts, Projects};
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -103,6 +103,21 @@ impl Instances {
             begun: Mutex::default(),
             local: Arc::default(),
             local_at: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The project's own worktree for a folder, without reading its configuration; the folder itself where there is none.
+    /// Blocks on the disk.
+    pub fn main_worktree(&self, directory: &str) -> String {
+        let path = Path::new(directory);
+        match path.is_dir() {
+            true => self
+                .projects
+                .identify(path)
+                .main_worktree
+                .display()
+                .to_string(),
+            false => directory.to_owned(),
         }
     }
 

@@ -5,8 +5,13 @@ mod worktree;
 use super::session::filter;
 use super::{Answer, routes};
 use crate::daemon::Daemon;
+use bytes::Bytes;
 use kilo_edge::{Reply, Request};
-use serde_json::{Map, Value, json};
+use kilo_protocol::Millis;
+use kilo_protocol::model::Project;
+use kilo_session::Engine;
+use kilo_session::catalog::Filter;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -47,6 +52,7 @@ async fn tools(daemon: Arc<Daemon>, request: Request) -> Answer {
     Reply::json(&tools)
 }
 
+/// A page of the sessions of all projects. If there are more, the header `x-next-cursor` has the `cursor` of the next page.
 async fn sessions(daemon: Arc<Daemon>, request: Request) -> Answer {
     let mut filter = filter(&request)?;
     filter.archived = request.query.flag("archived");
@@ -56,50 +62,86 @@ async fn sessions(daemon: Arc<Daemon>, request: Request) -> Answer {
         filter.project = Some(daemon.instance(&request).await?.facts.project_id);
     }
     let engine = daemon.engine().await?;
-    let projects: HashMap<String, Value> = engine
-        .core()
-        .ledger
-        .store()
-        .scan("project")
-        .into_iter()
-        .filter_map(|(id, body)| Some((id, serde_json::from_slice(&body).ok()?)))
-        .collect();
-    let mut sessions = Vec::new();
-    for id in engine.core().ledger.catalog().list(&filter) {
-        let Ok(head) = engine.queries().head(&id) else {
+    let reader = Arc::clone(&daemon);
+    let (body, cursor) = daemon
+        .blocking(move || Ok(page(&reader, &engine, filter)))
+        .await?;
+    let reply = Reply::Json { status: 200, body };
+    Ok(match cursor {
+        Some(cursor) => Reply::With(Box::new(reply), vec![("x-next-cursor", cursor.to_string())]),
+        None => reply,
+    })
+}
+
+/// The sessions as a JSON array, and where the next page begins. Reads heads from the disk, and folders.
+fn page(daemon: &Daemon, engine: &Engine, mut filter: Filter) -> (Bytes, Option<Millis>) {
+    let limit = filter.limit.unwrap_or(usize::MAX);
+    filter.limit = Some(limit.saturating_add(1));
+    let catalog = engine.core().ledger.catalog();
+    let mut found = catalog.list(&filter);
+    let is_last = found.len() <= limit;
+    found.truncate(limit);
+    let mut projects = Projects::of(daemon, engine);
+    let mut cursor = None;
+    let mut out = vec![b'['];
+    for id in found {
+        let (Some(listed), Ok(head)) = (catalog.get(&id), engine.queries().head(&id)) else {
             continue;
         };
-        let Ok(mut session) = serde_json::from_slice::<Map<String, Value>>(&head) else {
+        let Some(fields) = head.strip_suffix(b"}") else {
             continue;
         };
-        let project_id = session
-            .get("projectID")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_string();
-        let project = match projects.get(&project_id) {
-            Some(project) => {
-                json!({"id": project["id"], "name": project.get("name"), "worktree": project["worktree"]})
-            }
-            None => {
-                let directory = session
-                    .get("directory")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-                    .to_string();
-                let worktree = match daemon.folders.instance(&directory).await {
-                    Ok(instance) => instance.facts.main_worktree.display().to_string(),
-                    Err(_) => directory,
-                };
-                json!({"id": project_id, "worktree": worktree})
-            }
-        };
-        let mut project = project;
-        if let Some(fields) = project.as_object_mut() {
-            fields.retain(|_, value| !value.is_null());
+        if out.len() > 1 {
+            out.push(b',');
         }
-        session.insert("project".into(), project);
-        sessions.push(session);
+        out.extend_from_slice(fields);
+        out.extend_from_slice(b",\"project\":");
+        out.extend_from_slice(
+            projects
+                .shown(&listed.project, &listed.directory)
+                .as_bytes(),
+        );
+        out.push(b'}');
+        cursor = Some(listed.updated);
     }
-    Reply::json(&sessions)
+    out.push(b']');
+    (out.into(), cursor.filter(|_| !is_last))
+}
+
+/// The projects of a list of sessions, each looked up once.
+struct Projects<'a> {
+    daemon: &'a Daemon,
+    /// What clients told of them, by id.
+    stored: HashMap<String, Bytes>,
+    /// Their JSON, by id and folder.
+    shown: HashMap<(String, Arc<str>), String>,
+}
+
+impl<'a> Projects<'a> {
+    fn of(daemon: &'a Daemon, engine: &Engine) -> Self {
+        let store = engine.core().ledger.store();
+        Self {
+            daemon,
+            stored: store.scan("project").into_iter().collect(),
+            shown: HashMap::new(),
+        }
+    }
+
+    /// `{id, name?, worktree}` of a session's project.
+    fn shown(&mut self, id: &str, directory: &Arc<str>) -> &str {
+        let stored = self.stored.get(id);
+        let key = (id.to_owned(), Arc::clone(directory));
+        self.shown.entry(key).or_insert_with(|| {
+            let known = stored.and_then(|body| serde_json::from_slice::<Project>(body).ok());
+            let (name, worktree) = match known {
+                Some(project) => (project.name, project.worktree),
+                None => (None, self.daemon.folders.main_worktree(directory)),
+            };
+            let mut project = json!({"id": id, "worktree": worktree});
+            if let Some(name) = name {
+                project["name"] = name.into();
+            }
+            project.to_string()
+        })
+    }
 }
