@@ -13,6 +13,7 @@ mod memory;
 mod pty;
 mod server;
 mod session;
+mod trees;
 mod workspace;
 
 use crate::daemon::Daemon;
@@ -50,7 +51,7 @@ macro_rules! routes {
 use routes;
 
 /// The groups, by the names of their tables.
-const GROUPS: [(&str, Group); 12] = [
+const GROUPS: [(&str, Group); 13] = [
     ("session", session::GROUP),
     ("server", server::GROUP),
     ("answers", answers::GROUP),
@@ -62,6 +63,7 @@ const GROUPS: [(&str, Group); 12] = [
     ("kilo", kilo::GROUP),
     ("memory", memory::GROUP),
     ("pty", pty::GROUP),
+    ("trees", trees::GROUP),
     ("api", api::GROUP),
 ];
 

@@ -7,6 +7,7 @@ mod after;
 mod announce;
 mod daemon;
 mod events;
+mod fleet;
 mod folders;
 mod groups;
 pub mod parent;

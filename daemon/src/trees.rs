@@ -4,7 +4,7 @@
 mod fault;
 mod ported;
 
-pub use fault::of_wire;
+pub use fault::{of_wire, ours};
 pub use ported::Ported;
 
 use crate::daemon::Daemon;
@@ -22,15 +22,66 @@ const SETUP_MS: u64 = 300_000;
 /// Titles of servers that serve many folders, and go by themselves when nobody needs them.
 const POOLED: [&str; 3] = ["mcp ", "lsp ", "language server"];
 
-#[expect(dead_code, reason = "the routes of ours come next")]
-/// A worktree whose files are still being written.
+/// A worktree whose files are not written yet. Dropped, they never are: the next start finds it half-made.
 pub struct Begun {
     /// Where it was asked for.
     pub place: Place,
     /// What is known of it already.
     pub tree: Tree,
-    /// Its files, then its set-up; ends with how it is then.
-    pub rest: JoinHandle<Result<Tree, TreeError>>,
+    files: JoinHandle<Result<Filled, TreeError>>,
+}
+
+/// A worktree whose files are there.
+pub struct Filled {
+    /// How it is.
+    pub tree: Tree,
+    place: Place,
+    start_command: Option<String>,
+    setup_ms: u64,
+}
+
+impl Begun {
+    /// Waits until its files are there, and lets its set-up run by itself.
+    pub async fn filled(self, daemon: &Arc<Daemon>) -> Result<Tree, TreeError> {
+        let filled = self.only_filled().await?;
+        let tree = filled.tree.clone();
+        let owned = Arc::clone(daemon);
+        daemon
+            .handle
+            .spawn(async move { filled.set_up(&owned).await });
+        Ok(tree)
+    }
+
+    /// Waits until its files are there. The set-up is the caller's to begin.
+    pub async fn only_filled(self) -> Result<Filled, TreeError> {
+        let filled = self.files.await;
+        filled.map_err(|error| TreeError::Broken(error.to_string()))?
+    }
+
+    /// Lets all the rest come by itself.
+    pub fn go_on(self, daemon: &Arc<Daemon>) -> Tree {
+        let (tree, owned) = (self.tree.clone(), Arc::clone(daemon));
+        let rest = async move {
+            if let Ok(filled) = self.only_filled().await {
+                let _ = filled.set_up(&owned).await;
+            }
+        };
+        daemon.handle.spawn(rest);
+        tree
+    }
+}
+
+impl Filled {
+    /// Runs its set-up scripts to their end.
+    pub async fn set_up(self, daemon: &Arc<Daemon>) -> Result<Tree, TreeError> {
+        let Self {
+            tree,
+            place,
+            start_command,
+            setup_ms,
+        } = self;
+        set_up(daemon, &place, tree, start_command, setup_ms).await
+    }
 }
 
 /// What of the configuration is about worktrees.
@@ -61,8 +112,8 @@ pub async fn on_pool<T: Send + 'static>(
     done.map_err(|error| TreeError::Broken(error.to_string()))?
 }
 
-/// Begins a worktree: its name, branch and folder are there when this returns, the rest comes by itself and is told of by
-/// events.
+/// Begins a worktree: its name, branch and folder are there when this returns, its files come by themselves and are told of
+/// by events. Its set-up is begun by who takes what this gives.
 pub async fn begin(
     daemon: &Arc<Daemon>,
     directory: &str,
@@ -74,11 +125,16 @@ pub async fn begin(
     let tree = on_pool(daemon, async move { trees.create(&here, wanted).await }).await?;
     let settings = settings(daemon, directory).await;
     let (owned, here, begun) = (Arc::clone(daemon), place.clone(), tree.clone());
-    let rest = daemon.handle.spawn(async move {
+    let files = daemon.handle.spawn(async move {
         let tree = fill(&owned, &here, begun, &new, settings.copies).await?;
-        set_up(&owned, &here, tree, start_command, settings.setup_ms).await
+        Ok(Filled {
+            tree,
+            place: here,
+            start_command,
+            setup_ms: settings.setup_ms,
+        })
     });
-    Ok(Begun { place, tree, rest })
+    Ok(Begun { place, tree, files })
 }
 
 /// Writes the files and tells how that went.

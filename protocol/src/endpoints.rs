@@ -19,6 +19,7 @@ mod memory;
 mod pty;
 mod server;
 mod session;
+mod trees;
 mod tui;
 mod workspace;
 
@@ -142,7 +143,7 @@ pub struct Operation {
 }
 
 /// The tables, one a file; those that are called most come first.
-static TABLES: [(&str, &[Operation]); 15] = [
+static TABLES: [(&str, &[Operation]); 16] = [
     ("session", session::ROWS),
     ("server", server::ROWS),
     ("answers", answers::ROWS),
@@ -156,6 +157,7 @@ static TABLES: [(&str, &[Operation]); 15] = [
     ("kilo", kilo::ROWS),
     ("memory", memory::ROWS),
     ("tui", tui::ROWS),
+    ("trees", trees::ROWS),
     ("api_session", api_session::ROWS),
     ("api", api::ROWS),
 ];

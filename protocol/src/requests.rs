@@ -21,7 +21,11 @@ pub use prompt::{InputPart, InputPartBody, Prompt, RunCommand, Shell};
 pub use server::{History, LogLevel, LogLine};
 pub use session::{Drain, Fork, NewSession, Revert, Summarize, UpdateSession, UpdateTime};
 pub use workspace::{ApplyPatch, UpdateProject};
-pub use worktree::{CreateWorktree, NamedWorktree};
+pub use worktree::{
+    ApplyAs, ApplyWorktree, CreateWorktree, EndWorktree, KeepOfFleet, MakeWorktree, MoveSession,
+    MoveTo, NamedWorktree, RenameWorktree, RestoreWorktree, SessionToWorktree, StartFleet,
+    TeardownWorktree,
+};
 
 use serde::Serialize;
 

@@ -31,7 +31,7 @@ macro_rules! sources {
 }
 
 /// All files, by name.
-static SOURCES: [(&str, Source); 17] = sources![
+static SOURCES: [(&str, Source); 18] = sources![
     "session",
     "server",
     "answers",
@@ -45,6 +45,7 @@ static SOURCES: [(&str, Source); 17] = sources![
     "kilo",
     "memory",
     "tui",
+    "trees",
     "api_session",
     "api",
     "bodies",

@@ -19,3 +19,4 @@ mod resume;
 mod run;
 mod socket;
 mod touched;
+mod worktree;

@@ -176,6 +176,11 @@ impl Actors {
         done
     }
 
+    /// Ends a session's actor; the next request builds another.
+    pub(crate) async fn retire(&self, session: &SessionId) {
+        self.registry.end(session).await;
+    }
+
     /// Ends all of them; waits until nothing runs any more, within `limit`.
     pub(crate) async fn end_all(&self, limit: std::time::Duration) {
         self.stopping.store(true, Ordering::Relaxed);

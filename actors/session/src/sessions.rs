@@ -125,6 +125,43 @@ impl Sessions {
             .await
     }
 
+    /// # Errors
+    /// Busy while a turn runs.
+    pub fn must_be_idle(&self, session: &SessionId) -> Result<(), Fault> {
+        match self.core.ledger.activity().is_busy(session) {
+            true => Err(Fault::busy(session)),
+            false => Ok(()),
+        }
+    }
+
+    /// Lets an idle session go on in another directory. What it changed before stays where it was, and can be undone only
+    /// there.
+    ///
+    /// # Errors
+    /// `NotFound`; busy while a turn runs.
+    pub async fn move_to(&self, session: &SessionId, directory: &str) -> Result<Session, Fault> {
+        self.must_be_idle(session)?;
+        let folder = self.core.folder(directory).await?;
+        let (project, path) = (
+            folder.project.as_ref().clone(),
+            kilo_config::paths::relative(&folder.worktree, &folder.directory),
+        );
+        let directory = directory.to_owned();
+        let moved = self
+            .change_head(
+                session,
+                Arc::new(move |info| {
+                    info.directory.clone_from(&directory);
+                    info.project_id.clone_from(&project);
+                    info.path.clone_from(&path);
+                }),
+            )
+            .await?;
+        // its actor has the old folder in hand; the next one is built with the new
+        self.actors.retire(session).await;
+        Ok(moved)
+    }
+
     /// Stops whatever a session does.
     pub async fn abort(&self, session: &SessionId) {
         if let Some(live) = self.actors.live(session) {

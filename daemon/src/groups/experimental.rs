@@ -19,6 +19,7 @@ routes! {
     "tool.list" => tools;
     "tool.ids" => tool_ids;
     "experimental.session.list" => sessions;
+    "experimental.controlPlane.moveSession" => super::trees::move_session;
     "worktree.list" => worktree::list;
     "worktree.create" => worktree::create;
     "worktree.remove" => worktree::remove;

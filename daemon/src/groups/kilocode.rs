@@ -11,6 +11,7 @@ use std::sync::Arc;
 routes! {
     "kilocode.resumeSession" => resume;
     "kilocode.drainSession" => drain;
+    "kilocode.teardownWorktree" => super::trees::teardown;
     "kilocode.sessionImport.project" => import::project;
     "kilocode.sessionImport.session" => import::session;
     "kilocode.sessionImport.message" => import::message;

@@ -15,7 +15,6 @@ pub fn of_wire(error: TreeError, name: &'static str) -> Fault {
     Fault::named(FaultKind::BadRequest, name, error.to_string())
 }
 
-#[expect(dead_code, reason = "the routes of ours come next")]
 /// For routes of ours: the status says whose turn it is, `data` what is in the way.
 pub fn ours(error: TreeError) -> Fault {
     let (kind, name, more) = match &error {

@@ -129,7 +129,24 @@ fn contract(document: &Value) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// Routes of ours that the reference does not have. The list may only shrink, or grow by a decision.
-const OURS: [&str; 2] = ["doc.get get /doc", "ws.connect get /ws"];
+const OURS: [&str; 16] = [
+    "doc.get get /doc",
+    "ws.connect get /ws",
+    "x.worktree.list get /x/worktree",
+    "x.worktree.create post /x/worktree",
+    "x.worktree.remove post /x/worktree/remove",
+    "x.worktree.reset post /x/worktree/reset",
+    "x.worktree.rename post /x/worktree/rename",
+    "x.worktree.adopt post /x/worktree/adopt",
+    "x.worktree.apply post /x/worktree/apply",
+    "x.worktree.kept get /x/worktree/kept",
+    "x.worktree.restore post /x/worktree/restore",
+    "x.session.worktree post /x/session/{sessionID}/worktree",
+    "x.fleet.list get /x/fleet",
+    "x.fleet.start post /x/fleet",
+    "x.fleet.compare get /x/fleet/{fleetID}",
+    "x.fleet.keep post /x/fleet/{fleetID}/keep",
+];
 
 #[test]
 fn the_document_covers_the_recorded_one() {

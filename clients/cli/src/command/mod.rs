@@ -8,6 +8,7 @@ pub mod config;
 pub mod daemon;
 pub mod demo;
 pub mod export;
+pub mod fleet;
 pub mod import;
 pub mod models;
 pub mod run;
@@ -16,6 +17,7 @@ pub mod session;
 pub mod stats;
 pub mod undo;
 pub mod welcome;
+pub mod worktree;
 
 mod logs;
 mod sanitize;
@@ -40,6 +42,11 @@ pub enum Command {
     /// List, show and delete sessions.
     #[command(subcommand)]
     Session(session::SessionCommand),
+    /// Make folders for agents that work side by side.
+    #[command(subcommand)]
+    Worktree(worktree::WorktreeCommand),
+    /// Run several versions of one prompt, each in a worktree of its own.
+    Fleet(Box<fleet::FleetArgs>),
     /// Take back the last prompt of a session, with its changes of files.
     Undo(undo::UndoArgs),
     /// Do again what was taken back.
@@ -97,6 +104,8 @@ pub async fn dispatch(
         Command::Attach(args) => Ok(attach::execute(&args)),
         Command::Daemon(args) => daemon::execute(args, cx).await,
         Command::Session(command) => session::execute(command, cx).await,
+        Command::Worktree(command) => Box::pin(worktree::execute(command, cx)).await,
+        Command::Fleet(args) => Box::pin(fleet::execute(*args, cx)).await,
         Command::Undo(args) => undo::undo(&args, cx).await,
         Command::Redo(args) => undo::redo(&args, cx).await,
         Command::Export(args) => export::execute(&args, cx).await,

@@ -10,6 +10,7 @@ use crate::run::faults;
 use crate::run::follow;
 use crate::run::input;
 use crate::run::show::{Audience, Lines, People, Wishes};
+use crate::run::trees;
 use crate::terminal::{Terminal, note};
 use clap::{Args, ValueEnum};
 use futures_util::FutureExt;
@@ -58,6 +59,9 @@ pub struct RunArgs {
     /// The folder to work in; with --attach a folder of the server's machine.
     #[arg(long, value_name = "PATH")]
     pub dir: Option<PathBuf>,
+    /// Work in the worktree of this name; it is made if there is none.
+    #[arg(long, value_name = "NAME")]
+    pub worktree: Option<String>,
     /// Allow what is not denied without asking.
     #[arg(long)]
     pub auto: bool,
@@ -87,10 +91,22 @@ pub async fn execute(args: &RunArgs, cx: &Context) -> anyhow::Result<Exit> {
     }
     let directory = connect::directory(&cx.env, args.dir.as_deref(), &args.remote)?;
     let order = Order::of(args, said, &directory)?;
-    let link = connect::open(cx, &args.remote, &directory).await?;
-    let result = run(args, order, &link, cx).await;
+    let mut link = connect::open(cx, &args.remote, &directory).await?;
+    let result = match into_worktree(args, &mut link).await {
+        Ok(()) => run(args, order, &link, cx).await,
+        Err(error) => Err(error),
+    };
     link.close().await;
     result
+}
+
+/// Goes to the worktree that the command names.
+async fn into_worktree(args: &RunArgs, link: &mut Link) -> anyhow::Result<()> {
+    if let Some(name) = &args.worktree {
+        let directory = trees::find_or_make(&link.client, name).await?;
+        link.client = link.client.in_directory(directory);
+    }
+    Ok(())
 }
 
 async fn run(args: &RunArgs, order: Order, link: &Link, cx: &Context) -> anyhow::Result<Exit> {

@@ -80,7 +80,7 @@ async fn last(client: &Client) -> anyhow::Result<Session> {
 }
 
 /// Rules that refuse what only a person could answer.
-fn nobody_to_ask() -> Vec<Rule> {
+pub fn nobody_to_ask() -> Vec<Rule> {
     let deny = |permission: &str| Rule {
         permission: permission.into(),
         pattern: "*".into(),

@@ -7,3 +7,4 @@ pub mod follow;
 pub mod input;
 pub mod notice;
 pub mod show;
+pub mod trees;

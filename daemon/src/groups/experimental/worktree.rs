@@ -27,7 +27,7 @@ pub(super) async fn create(daemon: Arc<Daemon>, request: Request) -> Answer {
     let begun = trees::begin(&daemon, &directory, new, body.start_command)
         .await
         .map_err(failed("WorktreeCreateFailedError"))?;
-    let tree = begun.tree;
+    let tree = begun.go_on(&daemon);
     Reply::json(&json!({"name": tree.name, "branch": tree.branch, "directory": tree.directory}))
 }
 
