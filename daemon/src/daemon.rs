@@ -5,6 +5,7 @@ use crate::paths::absolute;
 use kilo_config::{Environment, Paths};
 use kilo_edge::Request;
 use kilo_ports::clock::Clock;
+use kilo_process::Processes;
 use kilo_protocol::event::{Disposed, Event, Indexing, IndexingStatus, Nothing};
 use kilo_protocol::{Fault, SessionId};
 use kilo_session::Engine;
@@ -46,6 +47,7 @@ pub struct Daemon {
     pub(crate) terminals: OnceLock<Terminals>,
     pub(crate) tickets: Arc<Tickets>,
     pub(crate) trees: Trees,
+    pub(crate) processes: Processes,
 }
 
 impl Daemon {

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::announce;
 use crate::daemon::{Daemon, Readiness};
 use crate::folders::{EngineFolders, Instances};
 use crate::groups;
@@ -15,6 +16,7 @@ use kilo_edge::{
 use kilo_ports::clock::{Clock, SystemClock};
 use kilo_ports::sandbox::Sandbox;
 use kilo_ports::store::{Store, StoreError};
+use kilo_process::Processes;
 use kilo_runtime::{Bus, Journal, Placement};
 use kilo_sandbox::{ProcessSandbox, Settings};
 use kilo_session::{Engine, Ports};
@@ -345,6 +347,7 @@ fn run_system(
         let readier = async {
             match opened.await {
                 Ok(Ok((engine, open))) => {
+                    announce::of_processes(&daemon.processes, &engine, &handle);
                     let _ = ready.send(Readiness::Ready(Arc::clone(&engine)));
                     handle.spawn(async move { engine.sessions().recover(open).await });
                     handle.spawn(sweep_orphans());
@@ -401,7 +404,9 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         }),
         ..kilo_tool::Options::default()
     };
-    let tools = Registry::builtin(tools);
+    let sandbox: Arc<dyn Sandbox> = Arc::new(context.sandbox.clone());
+    let processes = Processes::new(sandbox, Arc::clone(&clock), handle.clone());
+    let tools = Registry::builtin(tools).with_background(Arc::new(processes.clone()));
     let folders = Arc::new(Instances::new(
         Arc::clone(&context.environment),
         Arc::clone(&context.paths),
@@ -426,6 +431,7 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
             Arc::new(context.sandbox.clone()),
             Arc::new(SystemClock),
         ),
+        processes,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::model::{
     FileChangeKind, FileDiff, Message, NetworkRequest, Part, PermissionRequest, Project,
     QuestionRequest, Session, Status, Todo, TurnError,
 };
+use crate::process::{ProcessChanged, ProcessGone};
 use crate::terminal::{TerminalChanged, TerminalExited, TerminalGone};
 use crate::worktree::{WorktreeFailed, WorktreeNamed, WorktreeOutput};
 use crate::{EventId, MessageId, Millis, PartId, PermissionId, ProjectId, QuestionId, SessionId};
@@ -178,6 +179,10 @@ events! { 'a:
     "catalog.updated" CatalogChanged(Nothing);
     /// How far the index of a folder is.
     "indexing.status" IndexingChanged(Indexing<'a>);
+    /// A background process was started, or changed.
+    "background_process.updated" ProcessUpdated(ProcessChanged<'a>);
+    /// A background process is off the list.
+    "background_process.deleted" ProcessDeleted(ProcessGone<'a>) of session_id;
     /// The stream is open: events from now on are not missed.
     "server.connected" Connected(Greeting);
     /// The stream is alive.

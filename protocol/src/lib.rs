@@ -13,6 +13,7 @@ pub mod ids;
 pub mod json;
 pub mod model;
 pub mod openapi;
+pub mod process;
 pub mod requests;
 pub mod secrets;
 mod shapes;

@@ -38,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("actors/tool", ASKING_PEERS),
     ("actors/sandbox", SEAMS),
     ("actors/terminal", SEAMS),
+    ("actors/process", SEAMS),
     ("actors/files", SEAMS),
     ("actors/format", SEAMS),
     ("actors/worktree", SEAMS),
@@ -46,7 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "daemon",
         &[
             "protocol", "config", "ports", "runtime", "session", "store", "provider", "tool",
-            "shell", "sandbox", "terminal", "files", "format", "worktree", "edge",
+            "shell", "sandbox", "terminal", "process", "files", "format", "worktree", "edge",
         ],
     ),
     ("clients/client", &["protocol", "sse"]),
@@ -68,6 +69,7 @@ const IN_TESTS: &[(&str, &str)] = &[
     ("actors/format", "sandbox"),
     ("actors/terminal", "sandbox"),
     ("actors/worktree", "sandbox"),
+    ("actors/process", "sandbox"),
     ("actors/session", "store"),
     ("daemon", "tests"),
 ];

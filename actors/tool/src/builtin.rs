@@ -1,6 +1,7 @@
 //! The built-in tools, one file each.
 
 pub mod apply_patch;
+pub mod background_process;
 pub mod bash;
 pub mod edit;
 pub mod glob;

@@ -1,5 +1,6 @@
 //! The list of tools, and which of them a model is offered.
 
+use crate::builtin::background_process::BackgroundProcess;
 use crate::builtin::{
     apply_patch, bash, edit, glob, grep, question, read, skill, task, todowrite, webfetch, write,
 };
@@ -8,6 +9,7 @@ use crate::output::Bounded;
 use crate::search::Searches;
 use crate::text::FileLocks;
 use crate::web::target::system_lookup;
+use kilo_ports::background::Background;
 use kilo_ports::tool::{Tool, ToolSpec};
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -112,6 +114,12 @@ impl Registry {
         Self {
             tools: tools.into_iter().map(Entry::new).collect(),
         }
+    }
+
+    /// These tools and the one that looks after background processes.
+    pub fn with_background(&self, all: Arc<dyn Background>) -> Self {
+        let tool: Arc<dyn Tool> = Arc::new(Bounded(BackgroundProcess(all)));
+        self.with([tool])
     }
 
     /// These tools and others that a folder has: of MCP servers, of the user. A name that is taken already stays with its

@@ -1,6 +1,7 @@
 //! A folder: files, search, version control, its project.
 
 mod languages;
+mod process;
 mod project;
 
 use super::{Answer, routes};
@@ -35,6 +36,12 @@ routes! {
     "project.update" => project::update;
     "project.directories" => project::directories;
     "formatter.status" => languages::formatters;
+    "backgroundProcess.list" => process::list;
+    "backgroundProcess.get" => process::get;
+    "backgroundProcess.logs" => process::logs;
+    "backgroundProcess.stop" => process::stop;
+    "backgroundProcess.restart" => process::restart;
+    "backgroundProcess.stopSession" => process::stop_session;
     "sandbox.support" => isolation_support;
 }
 

@@ -83,8 +83,7 @@ pub(super) static ROWS: &[Operation] = &[
         "/background-process",
         "backgroundProcess.list",
         "Lists the background processes.",
-    )
-    .absent("[]"),
+    ),
     get(
         "/background-process/{processID}",
         "backgroundProcess.get",
@@ -109,9 +108,7 @@ pub(super) static ROWS: &[Operation] = &[
         "/background-process/session/{sessionID}/stop",
         "backgroundProcess.stopSession",
         "Stops the background processes of a session.",
-    )
-    // After it no background process of the session runs; none ever does.
-    .absent("true"),
+    ),
     get(
         "/indexing/status",
         "indexing.status",

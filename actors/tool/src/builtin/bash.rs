@@ -1,6 +1,7 @@
 //! `bash`: runs a command, shows its output while it runs, and bounds what the model gets.
 
 mod collect;
+mod left;
 mod live;
 
 use crate::call;
@@ -22,9 +23,12 @@ use tokio::time::Instant;
 /// Milliseconds that a command may take when the call names no bound.
 const TIMEOUT_DEFAULT_MS: u64 = 120_000;
 /// The longest command; the system takes no longer argument.
-const COMMAND_BYTES_MAX: usize = 128 * 1024 - 1;
+pub(super) const COMMAND_BYTES_MAX: usize = 128 * 1024 - 1;
 /// Output messages that wait between the command and this tool.
 const CHUNKS_MAX: usize = 16;
+/// What a command is told that seems to have left something running.
+const ENDED_TOO: &str = "\n[What this command left running in the background was ended with it. To keep a server or a \
+    watcher running, start it with background_process.]";
 /// Characters of a title.
 const TITLE_CHARS_MAX: usize = 200;
 
@@ -68,8 +72,8 @@ async fn bash(input: BashInput, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
             "The command is over 128 KiB. Write it to a file with the write tool and run that file.",
         ));
     }
-    let folder = folder(&input, cx).await?;
-    let left_out = permit(&input, &folder, cx).await?;
+    let folder = folder(input.workdir.as_deref(), cx).await?;
+    let left_out = permit(&input.command, input.description.as_deref(), &folder, cx).await?;
     let timeout_ms = timeout_ms(&input);
     let mut collector = Collector::new(cx);
     let exit = execute(&input, left_out, folder, timeout_ms, cx, &mut collector).await?;
@@ -79,12 +83,15 @@ async fn bash(input: BashInput, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
     }
     let mut answer = answer(&input, kept, exit, timeout_ms);
     answer.output.push_str(&told(left_out));
+    if left::is_left_running(&input.command) {
+        answer.output.push_str(ENDED_TOO);
+    }
     Ok(answer)
 }
 
 /// The folder to run in, checked; whether it may be left is asked together with the rest.
-async fn folder(input: &BashInput, cx: &ToolCx) -> Result<PathBuf, ToolError> {
-    let Some(wanted) = input.workdir.as_deref().filter(|folder| !folder.is_empty()) else {
+pub(super) async fn folder(workdir: Option<&str>, cx: &ToolCx) -> Result<PathBuf, ToolError> {
+    let Some(wanted) = workdir.filter(|folder| !folder.is_empty()) else {
         return Ok(cx.directory.clone());
     };
     let place = Place::find(cx, wanted).await?;
@@ -98,12 +105,13 @@ async fn folder(input: &BashInput, cx: &ToolCx) -> Result<PathBuf, ToolError> {
 }
 
 /// Asks for what the command needs; gives the names that its searches must leave out.
-async fn permit(
-    input: &BashInput,
+pub(super) async fn permit(
+    command: &str,
+    description: Option<&str>,
     folder: &Path,
     cx: &ToolCx,
 ) -> Result<&'static [&'static str], ToolError> {
-    let (command, description) = (input.command.clone(), input.description.clone());
+    let (command, description) = (command.to_owned(), description.map(str::to_owned));
     let (folder, judged) = (folder.to_path_buf(), cx.clone());
     let (rules, saved) = (cx.host.rules(), cx.host.saved_rules());
     let judgement = call::blocking(move || {
@@ -278,7 +286,7 @@ fn answer(input: &BashInput, kept: Kept, exit: Exit, timeout_ms: u64) -> ToolOut
 fn timed_out(timeout_ms: u64) -> String {
     format!(
         "The command timed out: it was ended after {timeout_ms} ms with everything that it had started. \
-         If it needs longer, call again with a larger timeout."
+         If it needs longer, call again with a larger timeout; a server that is to go on is for background_process."
     )
 }
 

@@ -1,0 +1,16 @@
+//! Background processes: commands that go on beside a session, with readiness, output by position, restart and stop.
+//!
+//! It must never know HTTP, the machine of a session, permissions (who orders has asked) or configuration. A command runs
+//! through the sandbox port and ends with its session or the daemon.
+//!
+//! Start at [`Processes`], then `process.rs`, which holds one of them, and `life.rs`, which follows one run of it to its
+//! end. `logs.rs` keeps its output, `listening.rs` finds its ports.
+
+mod life;
+mod listening;
+mod logs;
+mod process;
+mod processes;
+
+pub use logs::Logs;
+pub use processes::{Announce, Happened, PROCESSES_MAX, Parent, Processes};
