@@ -39,6 +39,7 @@ pub struct Daemon {
     pub(crate) paths: Arc<Paths>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) folders: Arc<Instances>,
+    pub(crate) servers: kilo_mcp::Servers,
     pub(crate) handle: Handle,
     pub(crate) has_password: bool,
     pub(crate) readiness: watch::Receiver<Readiness>,

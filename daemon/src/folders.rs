@@ -3,6 +3,7 @@
 use crate::after::{After, Hook};
 use crate::toolbox::Tools;
 use kilo_config::{AuthFile, Environment, Paths};
+use kilo_mcp::{FolderServers, Place, Servers};
 use kilo_ports::BoxFuture;
 use kilo_ports::after_write::AfterWrite;
 use kilo_ports::clock::Clock;
@@ -46,6 +47,7 @@ pub struct Instances {
     handle: Handle,
     tools: Registry,
     sandbox: Arc<dyn Sandbox>,
+    servers: Servers,
     known: Mutex<HashMap<String, Known>>,
     /// Those that came into use and were not announced yet.
     begun: Mutex<Vec<String>>,
@@ -57,7 +59,19 @@ struct Known {
     folder: Arc<Folder>,
     facts: ProjectFacts,
     after: Option<Arc<After>>,
+    servers: Arc<FolderServers>,
     checked: Millis,
+}
+
+impl Known {
+    fn instance(&self) -> Instance {
+        Instance {
+            folder: Arc::clone(&self.folder),
+            facts: self.facts.clone(),
+            servers: Arc::clone(&self.servers),
+            after: self.after.clone(),
+        }
+    }
 }
 
 /// A folder with what only the daemon needs of it.
@@ -69,6 +83,8 @@ pub struct Instance {
     pub facts: ProjectFacts,
     /// Formatters and language servers, where the configuration has some.
     pub after: Option<Arc<After>>,
+    /// Its MCP servers.
+    pub servers: Arc<FolderServers>,
 }
 
 impl Instances {
@@ -80,6 +96,7 @@ impl Instances {
         handle: Handle,
         tools: Registry,
         sandbox: Arc<dyn Sandbox>,
+        servers: Servers,
     ) -> Self {
         let auth = AuthFile::new(&environment, &paths);
         let source = refresh::Source {
@@ -99,6 +116,7 @@ impl Instances {
             handle,
             tools,
             sandbox,
+            servers,
             known: Mutex::default(),
             begun: Mutex::default(),
             local: Arc::default(),
@@ -128,16 +146,19 @@ impl Instances {
 
     /// Forgets a folder. False when it was not in use.
     pub fn forget(&self, directory: &str) -> bool {
-        self.known.lock().remove(directory).is_some()
+        let known = self.known.lock().remove(directory);
+        if known.is_some() {
+            self.servers
+                .close(|place| place.directory.as_os_str() == directory);
+        }
+        known.is_some()
     }
 
     /// Forgets all folders and names them.
     pub fn forget_all(&self) -> Vec<String> {
-        self.known
-            .lock()
-            .drain()
-            .map(|(directory, _)| directory)
-            .collect()
+        let known: Vec<String> = self.known.lock().drain().map(|(name, _)| name).collect();
+        self.servers.close(|_| true);
+        known
     }
 
     /// The folder as it is now.
@@ -149,11 +170,7 @@ impl Instances {
         if let Some(known) = self.known.lock().get(directory)
             && is_within(known.checked, FRESH_MS, now)
         {
-            let instance = Instance {
-                folder: Arc::clone(&known.folder),
-                facts: known.facts.clone(),
-                after: known.after.clone(),
-            };
+            let instance = known.instance();
             return Box::pin(std::future::ready(Ok(instance)));
         }
         let (folders, directory) = (Arc::clone(self), directory.to_string());
@@ -177,11 +194,7 @@ impl Instances {
             && !known.folder.loaded.is_stale()
         {
             known.checked = now;
-            return Instance {
-                folder: Arc::clone(&known.folder),
-                facts: known.facts.clone(),
-                after: known.after.clone(),
-            };
+            return known.instance();
         }
         let path = PathBuf::from(directory);
         let facts = self.projects.identify(&path);
@@ -206,6 +219,21 @@ impl Instances {
             .clone()
             .map(|after| Arc::new(Hook(after)) as Arc<dyn AfterWrite>);
         let exists = path.is_dir();
+        let place = Place {
+            directory: path.clone(),
+            worktree: worktree.clone(),
+            main: if is_git {
+                facts.main_worktree.clone()
+            } else {
+                path.clone()
+            },
+        };
+        let servers = if exists {
+            self.servers.folder(place)
+        } else {
+            self.servers.unlisted(place)
+        };
+        servers.configure(kilo_mcp::config::read(&loaded.merged, &loaded.trusted));
         let folder = Arc::new(Folder {
             directory: path,
             worktree,
@@ -214,8 +242,7 @@ impl Instances {
             loaded,
             agents,
             models: Arc::new(models),
-            // Tools of MCP servers and of the user's own join here, with the folder's configuration.
-            tools: Arc::new(Tools(self.tools.with(Vec::new()))),
+            tools: Arc::new(Tools::new(self.tools.clone(), Arc::clone(&servers))),
             after_write: hook,
             environment: Arc::clone(&self.environment),
             paths: Arc::clone(&self.paths),
@@ -226,6 +253,7 @@ impl Instances {
                 folder: Arc::clone(&folder),
                 facts: facts.clone(),
                 after: after.clone(),
+                servers: Arc::clone(&servers),
                 checked: now,
             };
             self.keep(directory, known, now);
@@ -234,13 +262,21 @@ impl Instances {
             folder,
             facts,
             after,
+            servers,
         }
     }
 
     fn keep(&self, directory: &str, entry: Known, now: Millis) {
+        let mut gone: Vec<PathBuf> = Vec::new();
         let mut known = self.known.lock();
         let before = known.len();
-        known.retain(|_, known| known.checked + UNUSED_MS > now);
+        known.retain(|name, known| {
+            let stays = known.checked + UNUSED_MS > now;
+            if !stays {
+                gone.push(name.into());
+            }
+            stays
+        });
         if known.len() < before {
             known.shrink_to(FOLDERS_MAX);
         }
@@ -251,12 +287,17 @@ impl Instances {
                 .map(|(name, _)| name.clone())
         {
             known.remove(&oldest);
+            gone.push(oldest.into());
         }
         if known.insert(directory.to_string(), entry).is_none() {
             let mut begun = self.begun.lock();
             if begun.len() < FOLDERS_MAX {
                 begun.push(directory.to_string());
             }
+        }
+        drop(known);
+        if !gone.is_empty() {
+            self.servers.close(|place| gone.contains(&place.directory));
         }
     }
 
@@ -443,13 +484,23 @@ mod tests {
         };
         let paths = Paths::of(&environment);
         let clock = Arc::new(FakeClock::at(1));
+        let settings = kilo_mcp::Settings {
+            idle: std::time::Duration::from_secs(1),
+            schema_bytes: 1,
+            version: "0".into(),
+            reserved: Default::default(),
+            auth: home.path().into(),
+        };
+        let fake = || Arc::new(kilo_ports::fakes::FakeSandbox::default());
+        let servers = kilo_mcp::Servers::new(Handle::current(), fake(), settings);
         let folders = Arc::new(Instances::new(
             Arc::new(environment),
             Arc::new(paths),
             Arc::clone(&clock) as _,
             Handle::current(),
             Registry::builtin(Default::default()),
-            Arc::new(kilo_ports::fakes::FakeSandbox::default()),
+            fake(),
+            servers,
         ));
         let use_one = async |name: String| {
             let path = home.path().join(name).display().to_string();

@@ -9,6 +9,7 @@ mod config;
 mod experimental;
 mod kilo;
 mod kilocode;
+mod mcp;
 mod memory;
 mod pty;
 mod server;
@@ -51,7 +52,7 @@ macro_rules! routes {
 use routes;
 
 /// The groups, by the names of their tables.
-const GROUPS: [(&str, Group); 13] = [
+const GROUPS: [(&str, Group); 14] = [
     ("session", session::GROUP),
     ("server", server::GROUP),
     ("answers", answers::GROUP),
@@ -61,6 +62,7 @@ const GROUPS: [(&str, Group); 13] = [
     ("experimental", experimental::GROUP),
     ("kilocode", kilocode::GROUP),
     ("kilo", kilo::GROUP),
+    ("mcp", mcp::GROUP),
     ("memory", memory::GROUP),
     ("pty", pty::GROUP),
     ("trees", trees::GROUP),

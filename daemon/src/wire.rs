@@ -13,6 +13,7 @@ use kilo_config::{Environment, Paths};
 use kilo_edge::{
     BindError, Bound, Door, EdgeOptions, IsOwn, Pass, Secret, bind, is_own_socket, token_file,
 };
+use kilo_mcp::Servers;
 use kilo_ports::clock::{Clock, SystemClock};
 use kilo_ports::sandbox::Sandbox;
 use kilo_ports::store::{Store, StoreError};
@@ -38,6 +39,11 @@ const ORPHANS_EVERY: Duration = Duration::from_secs(30);
 const ORPHANED_CHECKPOINTS_AFTER_START: Duration = Duration::from_secs(60);
 /// How long a worktree must have been gone.
 const ORPHANED_CHECKPOINTS_AGE: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// An MCP server that nobody has called for so long is ended.
+const SERVER_IDLE: Duration = Duration::from_secs(5 * 60);
+/// Bytes of descriptions and schemas of MCP tools that go with each model call; more are offered by a search.
+const SERVER_SCHEMA_BYTES: usize = 24 << 10;
 
 /// The variables that send web requests through a proxy.
 const PROXIES: [&str; 6] = [
@@ -373,6 +379,7 @@ fn run_system(
         if let Ok(engine) = daemon.engine().await {
             engine.sessions().shut_down().await;
         }
+        daemon.servers.shut_down().await;
         let _ = handle.spawn_blocking(move || sandbox.kill_all()).await;
     });
     pool.shutdown_timeout(std::time::Duration::from_millis(200));
@@ -407,6 +414,7 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
     let sandbox: Arc<dyn Sandbox> = Arc::new(context.sandbox.clone());
     let processes = Processes::new(sandbox, Arc::clone(&clock), handle.clone());
     let tools = Registry::builtin(tools).with_background(Arc::new(processes.clone()));
+    let servers = mcp_servers(context, &tools, handle.clone());
     let folders = Arc::new(Instances::new(
         Arc::clone(&context.environment),
         Arc::clone(&context.paths),
@@ -414,12 +422,14 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         handle.clone(),
         tools,
         Arc::new(context.sandbox.clone()),
+        servers.clone(),
     ));
     Daemon {
         environment: Arc::clone(&context.environment),
         paths: Arc::clone(&context.paths),
         clock,
         folders,
+        servers,
         handle,
         has_password: context.password,
         readiness: context.readiness.clone(),
@@ -433,6 +443,29 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         ),
         processes,
     }
+}
+
+/// The MCP servers: none runs until a folder needs it.
+fn mcp_servers(context: &Context, tools: &Registry, handle: Handle) -> Servers {
+    let sandbox: Arc<dyn Sandbox> = Arc::new(context.sandbox.clone());
+    let servers = Servers::new(
+        handle,
+        sandbox,
+        kilo_mcp::Settings {
+            idle: SERVER_IDLE,
+            schema_bytes: SERVER_SCHEMA_BYTES,
+            version: kilo_protocol::VERSION.into(),
+            reserved: tools.ids().into_iter().collect(),
+            auth: context.paths.data.join("mcp-auth"),
+        },
+    );
+    let readiness = context.readiness.clone();
+    servers.publish_with(Arc::new(move |directory, event| {
+        if let Readiness::Ready(engine) = &*readiness.borrow() {
+            engine.core().publish(Some(directory), event);
+        }
+    }));
+    servers
 }
 
 /// Opens the log and builds the engine, beside the first answers.

@@ -171,6 +171,10 @@ events! { 'a:
     "project.updated" ProjectUpdated(Cow<'a, Project>);
     /// A configured command became a prompt.
     "command.executed" CommandExecuted(CommandExecuted<'a>) of session_id;
+    /// An MCP server offers other tools than before.
+    "mcp.tools.changed" ServerToolsChanged(ServerToolsChanged<'a>);
+    /// The sign-in of an MCP server waits for somebody who opens an address.
+    "mcp.browser.open.failed" ServerSignIn(ServerSignIn<'a>);
     /// The references that prompts can name changed.
     "reference.updated" ReferencesChanged(Nothing);
     /// The services that can be signed in to changed.
@@ -410,6 +414,23 @@ pub struct FileTouched<'a> {
     pub file: Cow<'a, str>,
     /// What happened to it.
     pub event: FileChangeKind,
+}
+
+/// An MCP server that offers other tools than before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerToolsChanged<'a> {
+    /// The server's name.
+    pub server: Cow<'a, str>,
+}
+
+/// An MCP server that somebody has to sign in to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerSignIn<'a> {
+    /// The server's name.
+    #[serde(rename = "mcpName")]
+    pub server: Cow<'a, str>,
+    /// The address to open.
+    pub url: Cow<'a, str>,
 }
 
 /// A configured command that became a prompt.

@@ -799,6 +799,25 @@ pub struct PermissionRequest {
     pub tool: Option<CallRef>,
 }
 
+/// The key in a request's metadata that names the form of what it is about, where that may change under one name.
+pub const VERSION: &str = "version";
+
+/// The name of a permission in saved rules: with the version where there is one, so that another version asks again.
+pub fn saved_name(permission: &str, version: Option<&str>) -> String {
+    match version {
+        Some(version) => format!("{permission}@{version}"),
+        None => permission.to_owned(),
+    }
+}
+
+impl PermissionRequest {
+    /// The name under which an allowance for good is saved.
+    pub fn saved_name(&self) -> String {
+        let version = self.metadata.get(VERSION).and_then(Value::as_str);
+        saved_name(&self.permission, version)
+    }
+}
+
 /// A question to the user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QuestionRequest {

@@ -6,6 +6,7 @@
 mod answers;
 mod configuration;
 mod import;
+mod mcp;
 mod prompt;
 mod server;
 mod session;
@@ -17,6 +18,7 @@ pub use answers::{
 };
 pub use configuration::{ConfigPatch, Credentials};
 pub use import::{ImportMessage, ImportPart, ImportProject, ImportSession, Imported};
+pub use mcp::{AddServer, CallTool, ReadResource};
 pub use prompt::{InputPart, InputPartBody, Prompt, RunCommand, Shell};
 pub use server::{History, LogLevel, LogLine};
 pub use session::{Drain, Fork, NewSession, Revert, Summarize, UpdateSession, UpdateTime};

@@ -36,6 +36,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["protocol", "config", "ports", "runtime", "sse"],
     ),
     ("actors/tool", ASKING_PEERS),
+    (
+        "actors/mcp",
+        &["protocol", "config", "ports", "runtime", "sse"],
+    ),
     ("actors/sandbox", SEAMS),
     ("actors/terminal", SEAMS),
     ("actors/process", SEAMS),
@@ -47,7 +51,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         "daemon",
         &[
             "protocol", "config", "ports", "runtime", "session", "store", "provider", "tool",
-            "shell", "sandbox", "terminal", "process", "files", "format", "worktree", "edge",
+            "shell", "sandbox", "terminal", "process", "files", "format", "mcp", "worktree",
+            "edge",
         ],
     ),
     ("clients/client", &["protocol", "sse"]),
@@ -130,6 +135,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("sled", &["actors/store"]),
     ("git2", &["actors/worktree"]),
     ("libc", &["actors/sandbox"]),
+    ("rmcp", &["actors/mcp"]),
 ];
 /// What `protocol` must never use (I1).
 const IO: &[&str] = &[

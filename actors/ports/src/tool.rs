@@ -143,6 +143,9 @@ pub struct Ask {
     /// A person must answer even where a rule allows it (a shell text that could not be parsed). A deny rule still
     /// denies.
     pub must_ask: bool,
+    /// What the permission's name stands for may change under it, as a server's tool may: this names its present form. An
+    /// answer "always" then allows this form only.
+    pub version: Option<String>,
 }
 
 /// What a call is given.

@@ -233,6 +233,15 @@ impl<K: Key, S: Server> Pool<K, S> {
         }
     }
 
+    /// Forgets the crashes of a server that is down: its next use does not wait.
+    pub fn forgive(&self, key: &K) {
+        let mut entries = self.inner.entries.lock();
+        let is_down = entries.by_key.get(key);
+        if is_down.is_some_and(|entry| matches!(entry.state, State::Down)) {
+            entries.by_key.remove(key);
+        }
+    }
+
     /// Ends all servers, waits for them, and gives out no more.
     pub async fn shut_down(&self) {
         self.inner.closed.cancel();

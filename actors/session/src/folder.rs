@@ -77,4 +77,20 @@ pub trait Toolbox: Send + Sync + 'static {
     /// Checks a call's arguments against the tool's schema and gives them back in its form; the sentence of the error is
     /// for the model.
     fn check(&self, name: &str, input: serde_json::Value) -> Result<serde_json::Value, String>;
+
+    /// To be awaited before a model is offered tools: servers that have some are started. Bounded by the toolbox itself.
+    fn ready(&self) -> kilo_ports::BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Like [`Toolbox::offered`], for one session: a toolbox with many tools offers those that the session looked up.
+    fn offered_to(&self, model_id: &str, session: &str) -> Vec<Arc<dyn kilo_ports::tool::Tool>> {
+        let _ = session;
+        self.offered(model_id)
+    }
+
+    /// What models have to know to use the tools, for the system prompt.
+    fn instructions(&self) -> Vec<String> {
+        Vec::new()
+    }
 }

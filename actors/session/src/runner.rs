@@ -448,5 +448,6 @@ fn doom_loop_ask(run: &ToolRun) -> Ask {
             ("input".to_string(), run.input.clone()),
         ]),
         must_ask: false,
+        version: None,
     }
 }

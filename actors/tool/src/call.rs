@@ -25,6 +25,7 @@ pub fn ask_any(permission: &str, patterns: Vec<String>, metadata: Map<String, Va
         always: vec!["*".into()],
         metadata,
         must_ask: false,
+        version: None,
     }
 }
 

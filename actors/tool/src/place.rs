@@ -141,6 +141,7 @@ impl Place {
                 patterns,
                 metadata,
                 must_ask: false,
+                version: None,
             },
         )
         .await

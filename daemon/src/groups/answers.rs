@@ -106,7 +106,10 @@ async fn save_rules(daemon: Arc<Daemon>, request: Request) -> Answer {
         .find(|open| open.request.id == id);
     let open = open.ok_or_else(|| no_permission(&id))?.request;
     let rule = |pattern: String, action| Rule {
-        permission: open.permission.clone(),
+        permission: match action {
+            Action::Allow => open.saved_name(),
+            _ => open.permission.clone(),
+        },
         pattern,
         action,
     };

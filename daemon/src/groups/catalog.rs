@@ -1,5 +1,6 @@
 //! What there is to choose from: providers and their keys, agents, commands, skills.
 
+pub(super) mod prompts;
 pub(super) mod provider;
 
 use super::{Answer, routes};
@@ -66,12 +67,16 @@ pub(super) async fn of_folder(daemon: &Daemon, request: &Request) -> Result<Vec<
 /// The commands of a folder.
 pub(super) async fn commands(daemon: &Daemon, folder: Arc<Folder>) -> Result<Vec<Command>, Fault> {
     let (environment, paths) = (Arc::clone(&daemon.environment), Arc::clone(&daemon.paths));
-    daemon
+    let directory = folder.directory.display().to_string();
+    let mut all = daemon
         .blocking(move || {
             let skills = kilo_config::skills::skills(&environment, &paths, &folder.loaded);
             Ok(kilo_config::commands::commands(&folder.loaded, &skills))
         })
-        .await
+        .await?;
+    let servers = daemon.folders.instance(&directory).await?.servers;
+    prompts::join(&mut all, &servers).await;
+    Ok(all)
 }
 
 async fn commands_of_folder(daemon: Arc<Daemon>, request: Request) -> Answer {

@@ -2,16 +2,19 @@
 
 mod worktree;
 
+use super::mcp::LIST_WAIT;
 use super::session::filter;
 use super::{Answer, routes};
 use crate::daemon::Daemon;
 use bytes::Bytes;
 use kilo_edge::{Reply, Request};
-use kilo_protocol::Millis;
+use kilo_mcp::ServerError;
 use kilo_protocol::model::Project;
+use kilo_protocol::requests::{CallTool, ReadResource};
+use kilo_protocol::{Fault, FaultKind, Millis};
 use kilo_session::Engine;
 use kilo_session::catalog::Filter;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -27,16 +30,75 @@ routes! {
     "worktree.diff" => worktree::diff;
     "worktree.diffSummary" => worktree::summary;
     "worktree.diffFile" => worktree::file;
+    "experimental.resource.list" => resources;
+    "mcp.readResource" => read_resource;
+    "mcp.callTool" => call_tool;
+}
+
+/// The resources of the folder's MCP servers, by `SERVER:URI`.
+async fn resources(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let servers = daemon.instance(&request).await?.servers;
+    servers.ready(LIST_WAIT).await;
+    let mut all = Map::new();
+    for (server, resource) in servers.resources() {
+        let key = format!("{server}:{}", resource.uri);
+        let mut shown = json!(resource);
+        shown["client"] = server.into();
+        all.insert(key, shown);
+    }
+    Reply::json(&all)
+}
+
+/// 404 as the reference has it here.
+fn nothing_there() -> Fault {
+    let mut fault = Fault::tagged(FaultKind::NotFound, "NotFound", "", json!({}));
+    fault.body = json!({"_tag": "NotFound"});
+    fault
+}
+
+fn failed(error: ServerError) -> Fault {
+    match error {
+        ServerError::Unknown => nothing_there(),
+        ServerError::Failed(why) => Fault::bad_request("Payload", why),
+    }
+}
+
+/// The first contents of a resource.
+async fn read_resource(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let ReadResource { server, uri } = request.json()?;
+    let servers = daemon.instance(&request).await?.servers;
+    let contents = servers.read(&server, &uri).await.map_err(failed)?;
+    let first = contents.into_iter().next().ok_or_else(nothing_there)?;
+    Reply::json(&first)
+}
+
+/// Calls a tool for a client, which has asked its user already.
+async fn call_tool(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let CallTool {
+        server,
+        name,
+        arguments,
+    } = request.json()?;
+    let servers = daemon.instance(&request).await?.servers;
+    let calling = async {
+        servers
+            .call(&server, &name, arguments)
+            .await
+            .map_err(failed)
+    };
+    Reply::json(&request.unless_left(calling).await?)
 }
 
 async fn tool_ids(daemon: Arc<Daemon>, request: Request) -> Answer {
     let folder = daemon.instance(&request).await?.folder;
+    folder.tools.ready().await;
     Reply::json(&folder.tools.ids())
 }
 
 async fn tools(daemon: Arc<Daemon>, request: Request) -> Answer {
     let model = request.query.require("model")?;
     let folder = daemon.instance(&request).await?.folder;
+    folder.tools.ready().await;
     let tools: Vec<Value> = folder
         .tools
         .offered(model)

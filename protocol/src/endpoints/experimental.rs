@@ -97,8 +97,7 @@ pub(super) static ROWS: &[Operation] = &[
         "/experimental/resource",
         "experimental.resource.list",
         "Lists the resources of the MCP servers.",
-    )
-    .absent("{}"),
+    ),
     post(
         "/experimental/resource/read",
         "mcp.readResource",

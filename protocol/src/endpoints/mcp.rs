@@ -8,8 +8,7 @@ pub(super) static ROWS: &[Operation] = &[
         "/mcp",
         "mcp.status",
         "Lists the MCP servers and their state.",
-    )
-    .absent("{}"),
+    ),
     post(
         "/mcp",
         "mcp.add",

@@ -3,8 +3,12 @@
 use super::Server;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+/// How long [`Lease::why_gone`] waits.
+const WHY_GONE_MAX: Duration = Duration::from_secs(2);
 
 /// A running server.
 pub(super) struct Held<S: Server> {
@@ -70,6 +74,19 @@ impl<S: Server> Lease<S> {
                 let why = why.ok().and_then(|why| why.clone());
                 Err(Gone(why.unwrap_or_else(|| "it is gone".into())))
             }
+        }
+    }
+}
+
+impl<S: Server> Lease<S> {
+    /// Why the server is gone, for one who has lost its connection: that is known a moment later. After two seconds
+    /// nobody knows.
+    pub async fn why_gone(&self) -> Arc<str> {
+        let mut gone = self.held.gone.subscribe();
+        let why = gone.wait_for(Option::is_some);
+        match tokio::time::timeout(WHY_GONE_MAX, why).await {
+            Ok(Ok(why)) => why.clone().unwrap_or_else(|| "it is gone".into()),
+            _ => "the connection was lost".into(),
         }
     }
 }

@@ -14,7 +14,7 @@ use kilo_config::agent::Agent;
 use kilo_ports::provider::{
     ErrorClass, ModelInfo, ModelMessage, ModelRequest, ProviderError, ToolOffer, UserContent,
 };
-use kilo_ports::tool::{Access, ToolSource};
+use kilo_ports::tool::{Access, Tool, ToolSource};
 use kilo_protocol::model::{Rule, UserMessage};
 use kilo_protocol::{MessageId, clock};
 use serde_json::Value;
@@ -105,17 +105,12 @@ async fn prepare(
         answer: &call.answer,
     };
     let mut messages = conversation(&snapshot.messages, &snapshot.queue, &selection, &model);
-    let (tools, access) = if is_compaction || !model.tool_call {
+    let (tools, access) = if is_compaction || !model.tool_call || call.last_step {
         (Vec::new(), Vec::new())
     } else {
-        offers(
-            &folder,
-            agent,
-            user,
-            &model,
-            &snapshot.session_rules,
-            call.last_step,
-        )
+        folder.tools.ready().await;
+        let offered = folder.tools.offered_to(&model.model_id, &snapshot.session);
+        offers(&folder, agent, user, offered, &snapshot.session_rules)
     };
     if call.last_step {
         messages.push(ModelMessage::User(vec![UserContent::Text(
@@ -186,16 +181,12 @@ fn offers(
     folder: &Folder,
     agent: &Agent,
     user: &UserMessage,
-    model: &ModelInfo,
+    offered: Vec<Arc<dyn Tool>>,
     session_rules: &[Rule],
-    last_step: bool,
 ) -> (Vec<ToolOffer>, Vec<(String, Access)>) {
-    if last_step {
-        return (Vec::new(), Vec::new());
-    }
     let mut offers = Vec::new();
     let mut access = Vec::new();
-    for tool in folder.tools.offered(&model.model_id) {
+    for tool in offered {
         let spec = tool.spec();
         let switched_off = user
             .tools
@@ -289,6 +280,9 @@ async fn system(
         .spawn_blocking(move || prepare::instructions(&read))
         .await;
     system.extend(texts.unwrap_or_default());
+    if model.tool_call {
+        system.extend(folder.tools.instructions());
+    }
     system.extend(user.system.clone());
     system
 }

@@ -5,7 +5,9 @@ use crate::input::{Effect, Reply};
 use crate::record::{Record, TurnKind};
 use kilo_config::permission::{Decision as Judged, evaluate};
 use kilo_ports::tool::{Ask, QuestionAnswer, ToolError};
-use kilo_protocol::model::{Action, CallRef, PermissionRequest, QuestionRequest, Rule, ToolState};
+use kilo_protocol::model::{
+    Action, CallRef, PermissionRequest, QuestionRequest, Rule, ToolState, VERSION, saved_name,
+};
 use kilo_protocol::{CallId, PermissionId, QuestionId};
 use serde_json::{Value, json};
 
@@ -43,7 +45,7 @@ impl Machine {
         let judged: Vec<(String, Judged)> = ask
             .patterns
             .iter()
-            .map(|pattern| (pattern.clone(), self.judge(&ask.permission, pattern, saved)))
+            .map(|pattern| (pattern.clone(), self.judge(&ask, pattern, saved)))
             .collect();
         if let Some((pattern, denied)) = judged
             .iter()
@@ -76,6 +78,10 @@ impl Machine {
         let Some(message) = self.run.as_ref().and_then(|run| run.answer.clone()) else {
             return;
         };
+        match ask.version {
+            Some(version) => ask.metadata.insert(VERSION.into(), version.into()),
+            None => ask.metadata.remove(VERSION),
+        };
         let request = PermissionRequest {
             id: cx.ids.permission(cx.now),
             session_id: self.state.info.id.clone(),
@@ -104,7 +110,8 @@ impl Machine {
 
     /// What the rules say: agent and session rules decide; what users allowed for the project counts only where those ask,
     /// what they denied counts always.
-    fn judge(&self, permission: &str, pattern: &str, saved: &[Rule]) -> Judged {
+    fn judge(&self, ask: &Ask, pattern: &str, saved: &[Rule]) -> Judged {
+        let permission = ask.permission.as_str();
         let agent: &[Rule] = self
             .run
             .as_ref()
@@ -112,7 +119,12 @@ impl Machine {
             .unwrap_or_default();
         let session: &[Rule] = self.state.info.permission.as_deref().unwrap_or_default();
         let judged = evaluate(permission, pattern, &[agent, session]);
-        let by_answer = evaluate(permission, pattern, &[saved]);
+        let mut by_answer = evaluate(permission, pattern, &[saved]);
+        if by_answer.action != Action::Deny && ask.version.is_some() {
+            // A denial is for all forms, an allowance for the one that the user saw.
+            let saved_as = saved_name(permission, ask.version.as_deref());
+            by_answer = evaluate(&saved_as, pattern, &[saved]);
+        }
         if judged.action != Action::Deny && by_answer.action == Action::Deny {
             return Judged {
                 layer: 2,
@@ -171,11 +183,12 @@ impl Machine {
         match reply {
             Reply::Once => {}
             Reply::Always => {
+                let permission = request.saved_name();
                 let rules: Vec<Rule> = request
                     .always
                     .iter()
                     .map(|pattern| Rule {
-                        permission: request.permission.clone(),
+                        permission: permission.clone(),
                         pattern: pattern.clone(),
                         action: Action::Allow,
                     })
@@ -201,9 +214,11 @@ impl Machine {
             {
                 continue;
             }
-            let covered = other.patterns.iter().all(|pattern| {
-                evaluate(&other.permission, pattern, &[rules]).action == Action::Allow
-            });
+            let name = other.saved_name();
+            let covered = other
+                .patterns
+                .iter()
+                .all(|pattern| evaluate(&name, pattern, &[rules]).action == Action::Allow);
             if covered {
                 self.settle(cx, &other, Reply::Always, None);
             }

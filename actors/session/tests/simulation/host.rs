@@ -119,6 +119,7 @@ impl Job {
             always: vec![format!("{} *", &pattern[..2])],
             metadata: Map::new(),
             must_ask: chance.percent(30),
+            version: None,
         };
         self.phase = Phase::Asks(ask.clone());
         Some((

@@ -80,6 +80,7 @@ impl Found {
             always: self.external.clone(),
             metadata,
             must_ask: false,
+            version: None,
         })
     }
 
@@ -92,6 +93,7 @@ impl Found {
             always: files.to_vec(),
             metadata,
             must_ask: false,
+            version: None,
         })
     }
 
@@ -114,6 +116,7 @@ impl Found {
             always,
             metadata,
             must_ask,
+            version: None,
         }
     }
 }

@@ -79,6 +79,7 @@ async fn skill(input: SkillInput, cx: &ToolCx) -> Result<ToolOutput, ToolError> 
         always: names,
         metadata: Map::new(),
         must_ask: false,
+        version: None,
     };
     call::ask(cx, ask).await?;
     let path = path.clone();

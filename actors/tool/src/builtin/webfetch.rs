@@ -181,6 +181,7 @@ impl WebFetch {
             always: vec![all_of(&url)],
             metadata: facts([("url", shown.into())]),
             must_ask: false,
+            version: None,
         };
         call::ask(cx, ask).await?;
         let finding = Target::find(url.clone(), &self.lookup, self.proxied);
@@ -217,6 +218,7 @@ async fn ask_local(target: &Target, cx: &ToolCx) -> Result<(), ToolError> {
         always,
         // No rule is wide enough to give a machine's credentials away.
         must_ask: zone == Zone::Metadata,
+        version: None,
     };
     call::ask(cx, ask).await
 }

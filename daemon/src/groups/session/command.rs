@@ -1,7 +1,7 @@
 //! Commands: a template is filled in and becomes a prompt.
 
 use super::super::Answer;
-use super::super::catalog::commands;
+use super::super::catalog::{commands, prompts};
 use crate::daemon::Daemon;
 use kilo_config::agent::Mode;
 use kilo_config::commands::{Command, Piece, pieces};
@@ -14,6 +14,7 @@ use kilo_protocol::model::{FilePart, SubtaskPart};
 use kilo_protocol::requests::{InputPart, InputPartBody, Prompt, RunCommand};
 use kilo_session::Engine;
 use kilo_session::folder::Folder;
+use serde_json::Value;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,11 +52,18 @@ pub(super) async fn run(daemon: Arc<Daemon>, request: Request) -> Answer {
             wanted.command
         )));
     };
-    let text = fill(&engine, &folder, command, &wanted.arguments).await?;
+    let (text, files) = if command.source == prompts::SOURCE {
+        let servers = daemon.folders.instance(&directory).await?.servers;
+        let shown = prompts::fill(&servers, &command.name, &wanted.arguments).await?;
+        (shown.text, shown.attachments)
+    } else {
+        let text = fill(&engine, &folder, command, &wanted.arguments).await?;
+        (text, Vec::new())
+    };
     let (name, arguments) = (command.name.clone(), wanted.arguments.clone());
     let body = daemon.blocking({
         let (folder, command) = (Arc::clone(&folder), command.clone());
-        move || Ok(prompt(&folder, &command, wanted, text))
+        move || Ok(prompt(&folder, &command, wanted, text, files))
     });
     let (id, accepted) = engine.sessions().prompt(&session, body.await?).await?;
     let executed = Event::CommandExecuted(CommandExecuted {
@@ -69,7 +77,13 @@ pub(super) async fn run(daemon: Arc<Daemon>, request: Request) -> Answer {
     Reply::json(&request.unless_left(answer).await?)
 }
 
-fn prompt(folder: &Folder, command: &Command, wanted: RunCommand, text: String) -> Prompt {
+fn prompt(
+    folder: &Folder,
+    command: &Command,
+    wanted: RunCommand,
+    text: String,
+    files: Vec<Value>,
+) -> Prompt {
     let chosen = command.model.clone().or(wanted.model);
     let model = chosen
         .as_deref()
@@ -97,6 +111,7 @@ fn prompt(folder: &Folder, command: &Command, wanted: RunCommand, text: String) 
             let mut parts = vec![InputPart::text(text)];
             // What an argument mentions is the client's to attach, beside its parts.
             parts.extend(mentioned_files(folder, &command.template));
+            parts.extend(files.into_iter().filter_map(file_part));
             (command.agent.clone().or(wanted.agent), parts)
         }
     };
@@ -108,6 +123,12 @@ fn prompt(folder: &Folder, command: &Command, wanted: RunCommand, text: String) 
         parts: parts.into_iter().chain(wanted.parts).collect(),
         ..Default::default()
     }
+}
+
+/// A file of a server's prompt.
+fn file_part(file: Value) -> Option<InputPart> {
+    let part: FilePart = serde_json::from_value(file).ok()?;
+    Some(InputPartBody::File(part).into())
 }
 
 /// The subagent that a command is for, if it is to run as a task of its own.

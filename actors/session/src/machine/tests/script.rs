@@ -265,6 +265,7 @@ impl Bench {
                     always: vec![format!("{first} *")],
                     metadata: Map::new(),
                     must_ask: rest.contains(&"must"),
+                    version: None,
                 };
                 Input::Ask(
                     self.stamp,

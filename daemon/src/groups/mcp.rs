@@ -1,0 +1,72 @@
+//! MCP servers: their state, and changes of it by hand.
+
+use super::{Answer, routes};
+use crate::daemon::Daemon;
+use kilo_edge::{Reply, Request};
+use kilo_mcp::{FolderServers, Origin};
+use kilo_protocol::requests::AddServer;
+use kilo_protocol::{Fault, FaultKind};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a list waits for servers that are being started.
+pub(super) const LIST_WAIT: Duration = Duration::from_secs(5);
+
+routes! {
+    "mcp.status" => status;
+    "mcp.add" => add;
+    "mcp.connect" => connect;
+    "mcp.disconnect" => disconnect;
+}
+
+fn statuses(servers: &FolderServers) -> Map<String, Value> {
+    let statuses = servers.statuses().into_iter();
+    statuses
+        .map(|(name, status)| (name, status.wire()))
+        .collect()
+}
+
+/// 404 for a server that the folder does not know.
+pub(super) fn no_server(name: &str) -> Fault {
+    Fault::tagged(
+        FaultKind::NotFound,
+        "McpServerNotFoundError",
+        format!("MCP server not found: {name}"),
+        json!({"name": name}),
+    )
+}
+
+async fn status(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let servers = daemon.instance(&request).await?.servers;
+    servers.ready(LIST_WAIT).await;
+    Reply::json(&statuses(&servers))
+}
+
+async fn add(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let AddServer { name, config } = request.json()?;
+    let servers = daemon.instance(&request).await?.servers;
+    let config = kilo_mcp::config::server(&config, Origin::Client)
+        .map_err(|why| Fault::bad_request("Payload", format!("the server {name}: {why}")))?;
+    servers.add(&name, config).await;
+    servers.ready(LIST_WAIT).await;
+    Reply::json(&statuses(&servers))
+}
+
+async fn connect(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let name = request.params.get("name").to_string();
+    let servers = daemon.instance(&request).await?.servers;
+    if !servers.connect(&name).await {
+        return Err(no_server(&name));
+    }
+    Reply::json(&true)
+}
+
+async fn disconnect(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let name = request.params.get("name").to_string();
+    let servers = daemon.instance(&request).await?.servers;
+    if !servers.disconnect(&name).await {
+        return Err(no_server(&name));
+    }
+    Reply::json(&true)
+}
