@@ -283,6 +283,12 @@ pub(crate) fn head_commit(repo: &Repository) -> Result<Option<Commit<'_>>, git2:
     }
 }
 
+/// The repository for walks over its history. libgit2 looks for the ends of a shallow one in the folder of the worktree, and
+/// they are in the one that all worktrees share.
+pub(crate) fn history(repo: &Repository) -> Result<Repository, git2::Error> {
+    Repository::open(repo.commondir())
+}
+
 /// Compares the files with `base`, untracked ones included.
 fn with_files<'repo>(
     repo: &'repo Repository,
@@ -334,7 +340,7 @@ fn branch_base<'repo>(
     let Ok(tip) = tip.and_then(|tip| tip.peel_to_commit()) else {
         return Ok(None);
     };
-    match repo.merge_base(tip.id(), head.id()) {
+    match history(repo)?.merge_base(tip.id(), head.id()) {
         Ok(base) => Ok(Some(repo.find_commit(base)?.tree()?)),
         Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -350,6 +356,8 @@ pub(crate) fn since<'repo>(repo: &'repo Repository, base: &str) -> Result<Tree<'
     let Some(head) = head_commit(repo)? else {
         return Ok(tip.tree()?);
     };
-    let merge_base = repo.merge_base(tip.id(), head.id()).map_err(unknown)?;
+    let merge_base = history(repo)?
+        .merge_base(tip.id(), head.id())
+        .map_err(unknown)?;
     Ok(repo.find_commit(merge_base)?.tree()?)
 }

@@ -93,8 +93,8 @@ impl Trees {
         copies: Copies,
     ) -> Result<Tree, TreeError> {
         let git = &self.0.git;
-        git.run(&tree.directory, &["reset", "--hard", "--quiet"])
-            .await?;
+        let written = git.run(&tree.directory, &["reset", "--hard", "--quiet"]);
+        written.await.map_err(|error| full_disk(tree, error))?;
         self.0.step("checked out")?;
         let (inner, place, mut tree) = (Arc::clone(&self.0), place.clone(), tree.clone());
         blocking(move || {
@@ -122,6 +122,18 @@ impl Trees {
         if let Err(error) = dropped.await {
             tracing::warn!(%error, "a worktree that was not finished is left");
         }
+    }
+}
+
+/// Git does not say of a file that it cannot write that the disk is full.
+fn full_disk(tree: &Tree, error: TreeError) -> TreeError {
+    const FULL_BYTES: u64 = 1024 * 1024;
+    match rustix::fs::statvfs(&tree.directory) {
+        Ok(disk) if disk.f_bavail * disk.f_frsize < FULL_BYTES => TreeError::Io {
+            what: format!("no space is left for the worktree ({error})"),
+            source: std::io::ErrorKind::StorageFull.into(),
+        },
+        _ => error,
     }
 }
 

@@ -7,6 +7,7 @@ use super::place::Place;
 use super::remove::find;
 use super::snapshot;
 use super::{Trees, blocking};
+use crate::vcs::history;
 use git2::{Commit, Index, Oid, Repository, Sort};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -107,7 +108,7 @@ fn head(repo: &Repository) -> Result<Commit<'_>, TreeError> {
 fn patch(from: &Path, into: &Path, order: &Order) -> Result<Landed, TreeError> {
     let (source, target) = (Repository::open(from)?, Repository::open(into)?);
     let theirs = snapshot::take(&source)?.files;
-    let base = target.merge_base(head(&source)?.id(), head(&target)?.id())?;
+    let base = history(&target)?.merge_base(head(&source)?.id(), head(&target)?.id())?;
     let base = target.find_commit(base)?.tree_id();
     let only = order.files.as_deref();
     let brought = match order.only_look {
@@ -126,14 +127,15 @@ fn commits(from: &Path, into: &Path, name: &str, order: &Order) -> Result<Landed
     let (source, target) = (Repository::open(from)?, Repository::open(into)?);
     commit_rest(&source, order)?;
     let (theirs, ours) = (head(&source)?.id(), head(&target)?.id());
-    let base = target.merge_base(ours, theirs)?;
+    let whole = history(&target)?;
+    let base = whole.merge_base(ours, theirs)?;
     if base == theirs {
         return Err(TreeError::Nothing);
     }
     let (tip, made) = match order.how {
-        _ if base == ours => (theirs, between(&target, base, theirs)?),
+        _ if base == ours => (theirs, between(&whole, base, theirs)?),
         How::Merge => merge(&target, ours, theirs, name)?,
-        _ => replay(&target, ours, &between(&target, base, theirs)?)?,
+        _ => replay(&target, ours, &between(&whole, base, theirs)?)?,
     };
     let files = land(&target, ours, tip, order.only_look)?;
     Ok(Landed {

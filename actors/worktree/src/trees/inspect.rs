@@ -3,6 +3,7 @@
 use super::error::{Losses, TreeError};
 use super::place::{Linked, Place};
 use super::record::Tree;
+use crate::vcs::history;
 use git2::{Oid, Repository, RepositoryState, Status, StatusOptions};
 use ignore::WalkBuilder;
 use std::path::Path;
@@ -103,7 +104,8 @@ pub(super) fn own_commits(
         .filter(|tree| tree.owns_branch)
         .and_then(|tree| tree.branch.as_ref())
         .map(|branch| format!("refs/heads/{branch}"));
-    let mut walk = repo.revwalk()?;
+    let whole = history(repo)?;
+    let mut walk = whole.revwalk()?;
     let mut tips = 0;
     let mut push = |oid: Option<Oid>| {
         let Some(oid) = oid else { return Ok(()) };

@@ -163,7 +163,7 @@ fn summary(tree: &Tree) -> Result<Summary, TreeError> {
     let head = repo.head()?.peel_to_commit()?.id();
     let base =
         super::place::commit_of(&repo, Some(base)).or_else(|_| Oid::from_str(&tree.commit))?;
-    let (ahead, behind) = repo.graph_ahead_behind(head, base)?;
+    let (ahead, behind) = vcs::history(&repo)?.graph_ahead_behind(head, base)?;
     Ok(Summary {
         files: files.len(),
         additions: files.iter().map(|file| file.additions).sum(),

@@ -186,7 +186,7 @@ fn adopt(inner: &Inner, place: &Place, linked: &Linked) -> Result<Tree, TreeErro
     let left = base
         .as_deref()
         .and_then(|base| commit_of(&repo, Some(base)).ok())
-        .and_then(|base| repo.merge_base(base, commit).ok());
+        .and_then(|base| main.merge_base(base, commit).ok());
     let mut tree = reserve_as(inner, place, &repo, &name.to_string_lossy(), |_| Tree {
         branch: linked.branch(),
         base: base.clone(),

@@ -5,6 +5,7 @@ use super::place::Place;
 use super::record::{Setup, Stage, Tree};
 use super::remove::{GONE, delete, drop_half_made, finish};
 use super::{Inner, Trees, blocking};
+use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ impl Trees {
 }
 
 fn sweep(inner: &Inner, place: &Place) {
+    one_record_each(inner, place);
     for tree in inner.trees(place) {
         if inner.held.has(&tree.directory) {
             continue;
@@ -40,6 +42,28 @@ fn sweep(inner: &Inner, place: &Place) {
         delete(Some(&folder));
     }
     expire(inner, place);
+}
+
+/// A worktree that got another name when the process ended has two records: that of its branch holds.
+fn one_record_each(inner: &Inner, place: &Place) {
+    let linked = place.linked();
+    let mut known: HashMap<PathBuf, Tree> = HashMap::new();
+    for tree in inner.trees(place) {
+        let Some(other) = known.remove(&tree.directory) else {
+            known.insert(tree.directory.clone(), tree);
+            continue;
+        };
+        let here = linked
+            .iter()
+            .find(|linked| linked.directory == tree.directory);
+        let branch = here.and_then(|linked| linked.branch());
+        let (holds, goes) = match tree.branch == branch {
+            true => (tree, other),
+            false => (other, tree),
+        };
+        inner.records(place).remove(&goes.name);
+        known.insert(holds.directory.clone(), holds);
+    }
 }
 
 /// Brings one worktree out of the middle of something.

@@ -5,7 +5,7 @@
 use crate::support::Project;
 use kilo_ports::clock::Clock;
 use kilo_ports::fakes::FakeClock;
-use kilo_ports::sandbox::{ProcessSpec, Sandbox};
+use kilo_ports::sandbox::{Exit, ProcessSpec, Sandbox};
 use kilo_sandbox::{ProcessSandbox, Settings};
 use kilo_worktree::Trees;
 use kilo_worktree::trees::{
@@ -149,8 +149,15 @@ impl Yard {
 
     /// Runs git as a user would.
     pub fn git(&self, directory: &Path, words: &[&str]) -> String {
+        let (exit, output) = self.program("git", directory, words);
+        assert_eq!(exit, Exit::Code(0), "{words:?}: {output}");
+        output
+    }
+
+    /// Runs a program; how it ended and what it said.
+    pub fn program(&self, program: &str, directory: &Path, words: &[&str]) -> (Exit, String) {
         let spec = ProcessSpec {
-            program: "git".into(),
+            program: program.into(),
             args: words.iter().map(|word| (*word).to_owned()).collect(),
             directory: directory.to_path_buf(),
             env: Vec::new(),
@@ -160,30 +167,27 @@ impl Yard {
         let (send, mut receive) = mpsc::channel(1_024);
         let sandbox = Arc::clone(&self.sandbox);
         let running = async move {
-            let exit = sandbox
-                .run(spec, send, CancellationToken::new())
-                .await
-                .unwrap();
+            let exit = sandbox.run(spec, send, CancellationToken::new()).await;
             let mut output = Vec::new();
             while let Some(piece) = receive.recv().await {
                 output.extend_from_slice(&piece);
             }
-            (exit, String::from_utf8(output).unwrap())
+            (exit.unwrap(), String::from_utf8_lossy(&output).into_owned())
         };
         let runtime = || {
-            tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap()
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            builder.enable_all().build().unwrap()
         };
-        let (exit, output) =
-            std::thread::scope(|scope| scope.spawn(|| runtime().block_on(running)).join().unwrap());
-        assert_eq!(
-            exit,
-            kilo_ports::sandbox::Exit::Code(0),
-            "{words:?}: {output}"
-        );
-        output
+        std::thread::scope(|scope| {
+            let done = scope.spawn(|| runtime().block_on(running));
+            done.join().unwrap()
+        })
+    }
+
+    /// The same repository seen from another folder, with worktrees elsewhere.
+    pub fn trees_at(&self, root: &Path) -> Trees {
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        Trees::new(root.to_path_buf(), Arc::clone(&self.sandbox), clock)
     }
 }
 
