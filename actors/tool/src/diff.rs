@@ -7,14 +7,11 @@ use similar::{DiffOp, DiffTag};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::ops::Range;
-use std::time::{Duration, Instant};
 
 /// Unchanged lines around a change.
 const CONTEXT_LINES: usize = 4;
 /// Above this many characters on either side, a change is counted but not shown.
 const SHOWN_CHARS_MAX: usize = 500_000;
-/// After this long, a coarser diff must do.
-const TIME_MAX: Duration = Duration::from_millis(500);
 
 /// A file's change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,10 +130,10 @@ impl<'a> Lines<'a> {
     fn compare(&self) -> Capture {
         let (old, new) = (&self.old.numbers[..], &self.new.numbers[..]);
         let mut found = Compact::new(Replace::new(Capture::new()), old, new);
-        let deadline = Instant::now() + TIME_MAX;
         let (all_old, all_new) = (0..old.len(), 0..new.len());
-        // What is captured cannot fail.
-        let _ = myers::diff_deadline(&mut found, old, all_old, new, all_new, Some(deadline));
+        // Its search is bounded by the number of lines, as git's is: beyond that a coarser diff must do, the same one
+        // on every machine. What is captured cannot fail.
+        let _ = myers::diff(&mut found, old, all_old, new, all_new);
         found.into_inner().into_inner()
     }
 }
@@ -187,6 +184,31 @@ mod tests {
             "{}",
             change.patch
         );
+    }
+
+    /// Texts that take a search without bounds the square of their lines: it would not end while anybody waits.
+    #[test]
+    fn what_is_hard_to_compare_is_compared_coarsely() {
+        let lines = 40_000_u64;
+        let text = |next: &dyn Fn(u64) -> u64| -> String {
+            (0..lines).map(|line| format!("{}\n", next(line))).collect()
+        };
+        let old = text(&|line| line);
+        let pairs = [
+            ("in another order", text(&|line| line * 17_389 % lines)),
+            ("backwards", text(&|line| lines - 1 - line)),
+            ("of other lines", text(&|line| line + lines)),
+            ("of few lines", text(&|line| line * line % 7)),
+        ];
+        for (what, new) in pairs {
+            let change = Change::between("f", &old, &new);
+            let same = lines - change.deletions;
+            assert_eq!(lines - change.additions, same, "{what}");
+            assert!(
+                change.patch.lines().count() as u64 >= 4 + 2 * change.deletions,
+                "{what}"
+            );
+        }
     }
 
     #[test]
