@@ -625,3 +625,74 @@ async fn removed_checkpoints_start_anew() {
     assert_eq!(project.track().await, old);
     assert_eq!(project.diff(&old, &old).await, []);
 }
+
+/// What others could read or list below `folder`.
+fn open_to_others(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut open = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(path) = folders.pop() {
+        let about = path.symlink_metadata().unwrap();
+        if about.permissions().mode() & 0o077 != 0 {
+            open.push(path.clone());
+        }
+        if about.is_dir() {
+            folders.extend(
+                fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        }
+    }
+    open
+}
+
+/// The tests run with an ordinary umask, and git itself leaves its files to that.
+#[tokio::test]
+async fn checkpoints_are_their_owners_alone() {
+    let project = Project::with(&[("a.txt", "one\n"), (".gitignore", "secret\n")]);
+    let snapshots = project.data.join("snapshot");
+    let first = project.track().await;
+    project.write("secret", "key\n");
+    let change = project
+        .named("secret", || project.write("secret", "other\n"))
+        .await;
+    assert!(change.images.is_some());
+    for number in 0..40 {
+        project.write(&format!("files/{number}"), format!("{number}\n"));
+        project.track().await;
+    }
+    let changes = project.command(|| project.write("a.txt", "two\n")).await;
+    let kept = project.track().await;
+    project.undo(&changes).await;
+    assert_eq!(open_to_others(&snapshots), Vec::<std::path::PathBuf>::new());
+    let keep = vec![first, kept];
+    let pruned = project
+        .keeper
+        .prune(project.root.clone(), keep, Duration::ZERO);
+    pruned.await.unwrap();
+    project.track().await;
+    assert_eq!(open_to_others(&snapshots), Vec::<std::path::PathBuf>::new());
+    // Of an earlier version, which left them to the umask: the next process to use them takes that away.
+    let store = fs::read_dir(&snapshots).unwrap().next().unwrap().unwrap();
+    let mut opened = vec![
+        snapshots.clone(),
+        store.path(),
+        store.path().join("objects"),
+    ];
+    opened.extend(list(&store.path().join("objects")));
+    for folder in list(&store.path().join("objects")) {
+        opened.extend(list(&folder));
+    }
+    for path in opened {
+        let mode = if path.is_dir() { 0o755 } else { 0o444 };
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let keeper = GitCheckpoints::new(snapshots.clone());
+    keeper.track(project.root.clone()).await.unwrap();
+    assert_eq!(open_to_others(&snapshots), Vec::<std::path::PathBuf>::new());
+}
+
+fn list(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}

@@ -11,6 +11,7 @@ mod merge;
 mod omitted;
 mod paths;
 mod plan;
+mod private;
 mod prune;
 mod scan;
 mod seal;

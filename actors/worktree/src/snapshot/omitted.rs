@@ -5,6 +5,7 @@
 //! path, folders ending in `/`. (Lists without the mark are older: paths only.) The file `omitted` has a line
 //! `<tree> <blob>` for each pair seen.
 
+use super::private;
 use super::scan::{FolderNode, Left, LeftNode, Node};
 use super::store::Store;
 use super::workers::failed;
@@ -12,7 +13,7 @@ use git2::{ObjectType, Odb, Oid, Repository};
 use kilo_ports::checkpoint::{CheckpointError, WhyLeft};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -152,8 +153,7 @@ fn reason(letter: u8) -> WhyLeft {
 
 /// Notes that the checkpoint `tree` left out what `paths` lists.
 pub(super) fn note(store: &Store, tree: &str, paths: Oid) -> Result<(), CheckpointError> {
-    let mut file = OpenOptions::new()
-        .create(true)
+    let mut file = private::options()
         .append(true)
         .open(store.folder.join(FILE))
         .map_err(failed)?;
@@ -230,7 +230,7 @@ pub(super) fn prune(store: &Store, keep: &HashSet<String>) -> Result<Vec<Oid>, C
         .map(|(tree, paths)| format!("{tree} {paths}\n"))
         .collect();
     let new = store.folder.join("omitted.new");
-    fs::write(&new, text)
+    private::write(&new, text.as_bytes())
         .and_then(|()| fs::rename(&new, store.folder.join(FILE)))
         .map_err(failed)?;
     Ok(kept.into_iter().map(|(_, paths)| paths).collect())

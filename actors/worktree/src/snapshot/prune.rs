@@ -187,7 +187,7 @@ fn pack(store: &Store, repo: &Repository, kept: &HashSet<Oid>) -> Result<(), Che
     let mut new = String::new();
     if !kept.is_empty() {
         builder
-            .write(&store.folder.join("objects/pack"), 0o444)
+            .write(&store.folder.join("objects/pack"), 0o400)
             .map_err(failed)?;
         new = format!(
             "pack-{}",

@@ -4,6 +4,7 @@
 //! both object stores. Layout: `<snapshot folder>/<hash of the worktree's path>/` with git's own files, `worktree` (the
 //! path, for people) and `omitted` (see [`super::omitted`]).
 
+use super::private;
 use super::workers::failed;
 use crate::beneath::{Content, Kind};
 use crate::checkout::Checkout;
@@ -44,9 +45,12 @@ impl Store {
         if !folder.join("HEAD").exists() {
             init(&folder)?;
         }
+        // earlier versions left all of it to the umask; the objects are looked at below
+        private::close(snapshots);
+        private::close_all_but(&folder, "objects");
         // only for people who look into the folder
-        let _ = fs::write(
-            folder.join("worktree"),
+        let _ = private::write(
+            &folder.join("worktree"),
             checkout.root.as_os_str().as_encoded_bytes(),
         );
         let bytes = sweep(&folder.join("objects"));
@@ -128,9 +132,19 @@ impl Store {
         let oid = Oid::hash_object(kind, bytes).map_err(failed)?;
         if !odb.exists_ext(oid, OdbLookupFlags::NO_REFRESH) {
             odb.write(kind, bytes).map_err(failed)?;
+            self.close_object(oid);
             self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         }
         Ok(oid)
+    }
+
+    /// Keeps others out of an object's file, which git leaves to the umask.
+    fn close_object(&self, oid: Oid) {
+        let name = oid.to_string();
+        let (folder, file) = name.split_at(2);
+        let folder = self.folder.join("objects").join(folder);
+        private::close(&folder);
+        private::close(&folder.join(file));
     }
 }
 
@@ -191,14 +205,16 @@ pub(super) fn content(
 }
 
 fn init(folder: &Path) -> Result<(), CheckpointError> {
-    fs::create_dir_all(folder).map_err(failed)?;
+    private::make_folder(folder).map_err(failed)?;
     let mut options = RepositoryInitOptions::new();
     options.bare(true).external_template(false);
     let repo = Repository::init_opts(folder, &options).map_err(failed)?;
     let mut config = repo.config().map_err(failed)?;
     config.set_bool("core.autocrlf", false).map_err(failed)?;
     config.set_i32("core.looseCompression", 1).map_err(failed)?;
-    config.set_i32("gc.auto", 0).map_err(failed)
+    config.set_i32("gc.auto", 0).map_err(failed)?;
+    private::close_all_but(folder, "");
+    Ok(())
 }
 
 /// The user's object store, unless its hashes are of another kind than ours.
@@ -212,15 +228,20 @@ fn user_objects(checkout: &Checkout) -> Option<PathBuf> {
     .then_some(objects)
 }
 
-/// Removes half-written and empty object files, and returns the bytes of the rest.
+/// Removes half-written and empty object files, takes the rights of others to the rest away (earlier versions left them to
+/// the umask), and returns the bytes of the rest.
 fn sweep(objects: &Path) -> u64 {
+    private::close(objects);
     let mut bytes = 0;
     for entry in list(objects) {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if name.starts_with("tmp_") {
             let _ = fs::remove_file(entry.path());
-        } else if name == "pack" || name.len() == 2 {
+            continue;
+        }
+        private::close(&entry.path());
+        if name == "pack" || name.len() == 2 {
             bytes += sweep_folder(&entry.path(), name == "pack");
         }
     }
@@ -232,7 +253,11 @@ fn sweep_folder(folder: &Path, is_pack: bool) -> u64 {
     for entry in list(folder) {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let size = entry.metadata().map_or(0, |about| about.len());
+        let about = entry.metadata();
+        let size = about.as_ref().map_or(0, |about| about.len());
+        if about.is_ok_and(|about| private::is_open(&about)) {
+            private::close(&entry.path());
+        }
         let whole = if is_pack {
             name.starts_with("pack-")
                 && (!name.ends_with(".pack") || entry.path().with_extension("idx").exists())
