@@ -267,6 +267,12 @@ pub trait Store: Send + Sync + 'static {
     /// The newest head of a session.
     fn head(&self, session: &SessionId) -> Option<Bytes>;
 
+    /// The newest heads of these sessions, in their order; `None` for one that is gone or cannot be read. For lists: heads
+    /// that lie close together may be read at once.
+    fn heads_of(&self, sessions: &[SessionId]) -> Vec<Option<Bytes>> {
+        sessions.iter().map(|session| self.head(session)).collect()
+    }
+
     /// Calls `visit` with each session's newest head, in order of session id.
     fn heads(&self, visit: &mut dyn FnMut(&SessionId, &[u8])) -> Result<(), StoreError>;
 

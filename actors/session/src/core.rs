@@ -102,6 +102,15 @@ impl Core {
         head.as_ref().and_then(info_json).ok_or_else(missing)
     }
 
+    /// The sessions' JSON, of those that are there.
+    pub(crate) fn heads(&self, sessions: &[SessionId]) -> impl Iterator<Item = Bytes> {
+        let heads = self.ledger.store().heads_of(sessions);
+        heads
+            .into_iter()
+            .flatten()
+            .filter_map(|head| info_json(&head))
+    }
+
     /// A session's head.
     pub(crate) fn session(&self, session: &SessionId) -> Result<Session, Fault> {
         serde_json::from_slice(&self.head(session)?)

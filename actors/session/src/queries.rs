@@ -41,13 +41,11 @@ impl Queries {
     pub fn heads_json(&self, sessions: &[SessionId]) -> Bytes {
         let mut out = Vec::with_capacity(sessions.len() * 700 + 2);
         out.push(b'[');
-        for session in sessions {
-            if let Ok(head) = self.head(session) {
-                if out.len() > 1 {
-                    out.push(b',');
-                }
-                out.extend_from_slice(&head);
+        for head in self.core.heads(sessions) {
+            if out.len() > 1 {
+                out.push(b',');
             }
+            out.extend_from_slice(&head);
         }
         out.push(b']');
         out.into()

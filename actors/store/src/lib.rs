@@ -24,6 +24,7 @@ mod examine;
 mod files;
 mod fold;
 mod folder;
+mod head_list;
 mod index;
 mod keeper;
 mod keeper_signal;

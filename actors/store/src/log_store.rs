@@ -301,6 +301,10 @@ impl Store for LogStore {
         self.shared.head(session).ok().flatten()
     }
 
+    fn heads_of(&self, sessions: &[SessionId]) -> Vec<Option<Bytes>> {
+        self.shared.heads_of(sessions)
+    }
+
     fn heads(&self, visit: &mut dyn FnMut(&SessionId, &[u8])) -> Result<(), StoreError> {
         self.shared.heads(visit)
     }

@@ -105,6 +105,16 @@ fn heads_of(store: &dyn Store) -> Vec<(SessionId, Bytes)> {
     store
         .heads(&mut |id, head| heads.push((id.clone(), Bytes::copy_from_slice(head))))
         .expect("heads are readable");
+    let mut wanted = vec![session(999_999)];
+    wanted.extend(heads.iter().rev().map(|(id, _)| id.clone()));
+    let mut listed = store.heads_of(&wanted);
+    assert_eq!(listed.remove(0), None);
+    let each: Vec<_> = heads
+        .iter()
+        .rev()
+        .map(|(_, head)| Some(head.clone()))
+        .collect();
+    assert_eq!(listed, each, "together as one by one");
     heads
 }
 
