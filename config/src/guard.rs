@@ -88,7 +88,7 @@ impl Guard {
             } else {
                 // It allows other permissions too, which have done nothing wrong.
                 let asked = Rule {
-                    permission: self.permission.clone(),
+                    permission: self.permission.clone().into(),
                     pattern: rule.pattern.clone(),
                     action: Action::Ask,
                 };

@@ -66,7 +66,7 @@ pub fn tool_rules(tools: Option<&Value>) -> Vec<Rule> {
                 Action::Deny
             };
             Some(Rule {
-                permission: of_tool(tool).to_owned(),
+                permission: of_tool(tool).to_owned().into(),
                 pattern: "*".into(),
                 action,
             })
@@ -95,7 +95,7 @@ pub fn evaluate(permission: &str, pattern: &str, layers: &[&[Rule]]) -> Decision
         },
         None => {
             let rule = Rule {
-                permission: permission.to_owned(),
+                permission: permission.to_owned().into(),
                 pattern: "*".into(),
                 action: Action::Ask,
             };
@@ -183,8 +183,8 @@ fn push(rules: &mut Vec<Rule>, permission: &str, pattern: &str, word: &str) {
         _ => return,
     };
     rules.push(Rule {
-        permission: permission.to_owned(),
-        pattern: pattern.to_owned(),
+        permission: permission.to_owned().into(),
+        pattern: pattern.to_owned().into(),
         action,
     });
 }
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn every_written_form_keeps_its_order() {
-        let all = |permission: &str, pattern: &str, action| Rule {
+        let all = |permission: &'static str, pattern: &'static str, action| Rule {
             permission: permission.into(),
             pattern: pattern.into(),
             action,
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(decide("rm"), (Action::Deny, "*".into(), 0));
         let none = evaluate("edit", "x", &[&low, &high]);
         assert_eq!(
-            (none.action, none.rule.permission.as_str(), none.layer),
+            (none.action, &*none.rule.permission, none.layer),
             (Action::Ask, "edit", 2)
         );
     }

@@ -6,6 +6,7 @@
 use crate::{CallId, MessageId, Millis, PartId, PermissionId, ProjectId, QuestionId, SessionId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 fn is_false(flag: &bool) -> bool {
     !flag
@@ -50,12 +51,14 @@ impl Tokens {
 }
 
 /// A permission rule: the last one that matches wins.
+///
+/// Each folder has some 1,600 of them, nearly all of the built-in agents; those lie in the program and are not copied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// The permission's name, with `*` and `?`.
-    pub permission: String,
+    pub permission: Cow<'static, str>,
     /// What it is about (a path, a command), with `*` and `?`.
-    pub pattern: String,
+    pub pattern: Cow<'static, str>,
     /// What to do.
     pub action: Action,
 }

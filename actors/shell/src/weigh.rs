@@ -111,7 +111,7 @@ impl<'a> Rules<'a> {
         self.saved.iter().chain(self.own).any(|rule| {
             rule.permission == permission
                 && rule.action != Action::Allow
-                && !matches!(rule.pattern.as_str(), "*" | "*.env" | "*.env.*")
+                && !matches!(&*rule.pattern, "*" | "*.env" | "*.env.*")
         })
     }
 
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn only_what_every_outcome_is_allowed_is_allowed() {
-        let rules = |pairs: &[(&str, Action)]| -> Vec<Rule> {
+        let rules = |pairs: &[(&'static str, Action)]| -> Vec<Rule> {
             pairs
                 .iter()
                 .map(|(pattern, action)| Rule {

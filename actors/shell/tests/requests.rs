@@ -224,7 +224,7 @@ fn always_covers_the_command_not_the_program() {
 fn rules_that_name_files_hold_for_commands_too() {
     use kilo_protocol::model::Action;
     let scene = Scene::new();
-    let rule = |permission: &str, pattern: &str| Rule {
+    let rule = |permission: &'static str, pattern: &'static str| Rule {
         permission: permission.into(),
         pattern: pattern.into(),
         action: Action::Deny,

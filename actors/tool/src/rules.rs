@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn the_last_rule_that_fits_decides() {
-        let rule = |pattern: &str, action| Rule {
+        let rule = |pattern: &'static str, action| Rule {
             permission: "read".into(),
             pattern: pattern.into(),
             action,

@@ -8,6 +8,8 @@ use super::Mode;
 use crate::paths::{Paths, relative};
 use kilo_protocol::model::{Action, Rule};
 use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -61,7 +63,7 @@ impl Places {
                 .iter()
                 .find(|(name, _)| rule.pattern.starts_with(name))
             {
-                rule.pattern.replace_range(..name.len(), folder);
+                rule.pattern = format!("{folder}{}", &rule.pattern[name.len()..]).into();
             }
             rule
         };
@@ -96,14 +98,32 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         serde_json::from_str(include_str!("../../defaults/agents.json")).unwrap_or_default();
     let named = &source["rules"];
     let agents = source["agents"].as_array().into_iter().flatten();
+    let mut texts = Texts::default();
     Table {
-        agents: agents.filter_map(|entry| builtin(entry, named)).collect(),
-        base: expand(&named["base"], named, 0),
-        output: expand(&named["output"], named, 0),
+        agents: agents
+            .filter_map(|entry| builtin(entry, named, &mut texts))
+            .collect(),
+        base: expand(&named["base"], named, &mut texts, 0),
+        output: expand(&named["output"], named, &mut texts, 0),
     }
 });
 
-fn builtin(entry: &Value, named: &Value) -> Option<Builtin> {
+/// The texts of the table's rules, each kept once and for good: every agent of every folder shows them.
+#[derive(Default)]
+struct Texts(HashSet<&'static str>);
+
+impl Texts {
+    fn keep(&mut self, text: &str) -> Cow<'static, str> {
+        if let Some(kept) = self.0.get(text) {
+            return Cow::Borrowed(kept);
+        }
+        let kept: &'static str = text.to_owned().leak();
+        self.0.insert(kept);
+        Cow::Borrowed(kept)
+    }
+}
+
+fn builtin(entry: &Value, named: &Value, texts: &mut Texts) -> Option<Builtin> {
     let flag = |key: &str| entry[key].as_bool().unwrap_or(false);
     Some(Builtin {
         name: entry["name"].as_str()?.to_owned(),
@@ -113,11 +133,11 @@ fn builtin(entry: &Value, named: &Value) -> Option<Builtin> {
         hidden: flag("hidden"),
         deprecated: flag("deprecated"),
         is_guarded: flag("is_guarded"),
-        rules: expand(&entry["rules"], named, 0),
+        rules: expand(&entry["rules"], named, texts, 0),
     })
 }
 
-fn expand(list: &Value, named: &Value, depth: usize) -> Vec<Rule> {
+fn expand(list: &Value, named: &Value, texts: &mut Texts, depth: usize) -> Vec<Rule> {
     const DEPTH_MAX: usize = 4;
     let mut rules = Vec::new();
     for item in list.as_array().into_iter().flatten() {
@@ -126,12 +146,13 @@ fn expand(list: &Value, named: &Value, depth: usize) -> Vec<Rule> {
                 rules.extend(expand(
                     &named[name.trim_start_matches('@')],
                     named,
+                    texts,
                     depth + 1,
                 ));
             }
             Value::Object(groups) => {
                 for (head, patterns) in groups {
-                    rules.extend(group(head, patterns));
+                    rules.extend(group(head, patterns, texts));
                 }
             }
             _ => {}
@@ -140,7 +161,7 @@ fn expand(list: &Value, named: &Value, depth: usize) -> Vec<Rule> {
     rules
 }
 
-fn group(head: &str, patterns: &Value) -> Vec<Rule> {
+fn group(head: &str, patterns: &Value, texts: &mut Texts) -> Vec<Rule> {
     let Some((action, permission)) = head.split_once(' ') else {
         return Vec::new();
     };
@@ -157,8 +178,8 @@ fn group(head: &str, patterns: &Value) -> Vec<Rule> {
         .filter_map(Value::as_str);
     one.chain(several)
         .map(|pattern| Rule {
-            permission: permission.to_owned(),
-            pattern: pattern.to_owned(),
+            permission: texts.keep(permission),
+            pattern: texts.keep(pattern),
             action,
         })
         .collect()

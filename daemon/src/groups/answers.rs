@@ -107,10 +107,10 @@ async fn save_rules(daemon: Arc<Daemon>, request: Request) -> Answer {
     let open = open.ok_or_else(|| no_permission(&id))?.request;
     let rule = |pattern: String, action| Rule {
         permission: match action {
-            Action::Allow => open.saved_name(),
-            _ => open.permission.clone(),
+            Action::Allow => open.saved_name().into(),
+            _ => open.permission.clone().into(),
         },
-        pattern,
+        pattern: pattern.into(),
         action,
     };
     let mut rules: Vec<Rule> = body

@@ -188,8 +188,8 @@ impl Machine {
                     .always
                     .iter()
                     .map(|pattern| Rule {
-                        permission: permission.clone(),
-                        pattern: pattern.clone(),
+                        permission: permission.clone().into(),
+                        pattern: pattern.clone().into(),
                         action: Action::Allow,
                     })
                     .collect();
@@ -246,8 +246,8 @@ impl Machine {
             _ => {
                 if let Some(tool) = &request.tool {
                     let rule = Rule {
-                        permission: request.permission.clone(),
-                        pattern: request.patterns.first().cloned().unwrap_or_default(),
+                        permission: request.permission.clone().into(),
+                        pattern: request.patterns.first().cloned().unwrap_or_default().into(),
                         action: Action::Allow,
                     };
                     self.approve(&tool.call_id.clone(), "manual", &rule);

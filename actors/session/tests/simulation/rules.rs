@@ -4,8 +4,8 @@ use kilo_protocol::model::{Action, Rule};
 
 pub fn rule(permission: &str, pattern: &str, action: Action) -> Rule {
     Rule {
-        permission: permission.into(),
-        pattern: pattern.into(),
+        permission: permission.to_owned().into(),
+        pattern: pattern.to_owned().into(),
         action,
     }
 }

@@ -81,7 +81,7 @@ async fn last(client: &Client) -> anyhow::Result<Session> {
 
 /// Rules that refuse what only a person could answer.
 pub fn nobody_to_ask() -> Vec<Rule> {
-    let deny = |permission: &str| Rule {
+    let deny = |permission: &'static str| Rule {
         permission: permission.into(),
         pattern: "*".into(),
         action: Action::Deny,

@@ -363,8 +363,8 @@ fn rule(text: &str) -> Rule {
         _ => Action::Ask,
     };
     Rule {
-        permission,
-        pattern: pieces.next().unwrap_or("*").to_string(),
+        permission: permission.into(),
+        pattern: pieces.next().unwrap_or("*").to_string().into(),
         action,
     }
 }

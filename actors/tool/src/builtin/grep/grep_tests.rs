@@ -156,7 +156,7 @@ async fn the_end_of_a_line_is_before_its_carriage_return() {
 
 #[test]
 fn files_that_need_a_question_are_withheld() {
-    let rule = |pattern: &str, action| Rule {
+    let rule = |pattern: &'static str, action| Rule {
         permission: "read".into(),
         pattern: pattern.into(),
         action,

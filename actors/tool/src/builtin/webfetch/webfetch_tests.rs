@@ -396,7 +396,7 @@ async fn a_denied_page_stays_denied_behind_a_redirect() {
     .await;
     stage.host.rules.lock().push(Rule {
         permission: "webfetch".into(),
-        pattern: format!("{base}/secret*"),
+        pattern: format!("{base}/secret*").into(),
         action: Action::Deny,
     });
     let error = fetch(&stage, &format!("{base}/open"), "text").await;
