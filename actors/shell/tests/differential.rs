@@ -154,7 +154,6 @@ struct Judged {
     patterns: Vec<String>,
     files: BTreeSet<PathBuf>,
     must_ask: bool,
-    version: None,
 }
 
 impl Judged {
@@ -199,7 +198,6 @@ fn judge(text: &str, project: &Path, home: &Path) -> Judged {
         patterns: Vec::new(),
         files: BTreeSet::new(),
         must_ask: false,
-        version: None,
     };
     for ask in requests(text, None, context) {
         judged.must_ask |= ask.must_ask;

@@ -22,10 +22,10 @@ fn has_background(command: &str) -> bool {
             (None | Some('"'), '\\') => drop(letters.next()),
             (None, '\'' | '"') => quote = Some(letter),
             (Some(open), _) if open == letter => quote = None,
-            (None, '&') if !"&><|".contains(before) => {
-                if !matches!(letters.peek(), Some('&' | '>')) {
-                    return true;
-                }
+            (None, '&')
+                if !"&><|".contains(before) && !matches!(letters.peek(), Some('&' | '>')) =>
+            {
+                return true;
             }
             _ => {}
         }
