@@ -17,6 +17,7 @@ mod permissions;
 mod real_model;
 mod resume;
 mod run;
+mod run_json;
 mod socket;
 mod touched;
 mod worktree;

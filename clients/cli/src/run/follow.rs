@@ -56,6 +56,7 @@ pub async fn follow(
         answered: false,
         token: format!("run-{}-{}", std::process::id(), now()),
         offline: None,
+        provider: None,
     };
     turn.run(events, prompt).await
 }
@@ -81,6 +82,8 @@ struct Turn<'a> {
     /// The call that gave the prompt has its answer.
     answered: bool,
     token: String,
+    /// The provider of the newest answer.
+    provider: Option<String>,
     /// A wait for the network, and when it is given up.
     offline: Option<(QuestionId, Instant)>,
 }
@@ -285,6 +288,9 @@ impl Turn<'_> {
         if info.assistant().is_none_or(|answer| answer.summary) {
             self.others.insert(info.id().to_string());
         }
+        if let Some(answer) = info.assistant() {
+            self.provider = Some(answer.provider_id.clone());
+        }
         self.first.get_or_insert_with(|| info.id().to_string());
     }
 
@@ -346,8 +352,10 @@ impl Turn<'_> {
         let data = |key: &str| error["data"].get(key);
         let status = data("statusCode").and_then(Value::as_u64);
         let is_key = error["name"] == "ProviderAuthError" || matches!(status, Some(401 | 403));
-        let provider = data("providerID").and_then(Value::as_str);
-        let provider = provider.unwrap_or("PROVIDER").to_owned();
+        let named = data("providerID").and_then(Value::as_str);
+        // Most errors do not name it; the answer that failed does.
+        let named = named.or(self.provider.as_deref());
+        let provider = named.unwrap_or("PROVIDER").to_owned();
         self.show.error(self.session.id.as_str(), error);
         if is_key {
             self.notice(Notice::Key {
