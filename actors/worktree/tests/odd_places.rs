@@ -220,3 +220,40 @@ async fn a_full_disk_leaves_nothing_half_made_and_nothing_lost() {
         "changed\n"
     );
 }
+
+#[tokio::test]
+async fn what_lies_where_a_worktree_was_is_left_alone() {
+    let yard = Yard::new();
+    let tree = yard.make("work").await;
+    fs::remove_dir_all(&tree.directory).unwrap();
+    fs::create_dir(&tree.directory).unwrap();
+    fs::write(tree.directory.join("theirs.txt"), "theirs\n").unwrap();
+    yard.remove(&tree, Answer::default()).await.unwrap();
+    assert_eq!(yard.read(&tree, "theirs.txt"), "theirs\n");
+    assert_eq!(yard.list().await, []);
+}
+
+#[tokio::test]
+async fn repositories_in_a_worktree_are_named_and_go_only_by_force() {
+    let yard = Yard::new();
+    let tree = yard.make("work").await;
+    support::init(&tree.directory.join("unborn"));
+    let born = support::init(&tree.directory.join("born"));
+    fs::write(tree.directory.join("born/b.txt"), "b\n").unwrap();
+    support::commit(&born, "own");
+    fs::write(tree.directory.join("n.txt"), "new\n").unwrap();
+    let refused = yard.remove(&tree, Answer::default()).await;
+    assert!(matches!(refused, Err(TreeError::WouldLose(losses)) if losses.nested.len() == 2));
+    yard.trees
+        .reset(&yard.place().await, &tree.directory, Answer::default())
+        .await
+        .unwrap();
+    assert_eq!(yard.read(&tree, "born/b.txt"), "b\n");
+    yard.remove(&tree, forced()).await.unwrap();
+    let kept = yard.kept().await;
+    assert_eq!(kept.len(), 2);
+    assert_eq!(
+        yard.read(&yard.restore(&kept[1].id).await.unwrap(), "n.txt"),
+        "new\n"
+    );
+}

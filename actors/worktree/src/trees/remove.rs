@@ -118,7 +118,17 @@ fn remove(
         inner.records(place).write(&going)?;
         inner.step("marked")?;
     }
-    let gone = take_away(&linked.directory)?;
+    let moved = match linked.is_there() {
+        true => take_away(&linked.directory),
+        // whatever is in its place is somebody else's
+        false => Ok(None),
+    };
+    let gone = moved.inspect_err(|_| {
+        let back = tree.as_ref().map(|tree| inner.records(place).write(tree));
+        if let Some(Err(error)) = back {
+            tracing::warn!(%error, "a worktree that could not be moved is marked as going");
+        }
+    })?;
     inner.step("moved")?;
     finish(inner, place, Some(&linked.admin), tree.as_ref())?;
     delete(gone.as_deref());
@@ -129,14 +139,21 @@ fn remove(
 /// Moves a folder out of the way, in one step. None when it is not there.
 pub(super) fn take_away(directory: &Path) -> Result<Option<PathBuf>, TreeError> {
     let failed = |error| TreeError::io(format!("cannot move {}", directory.display()))(error);
-    let name = directory.file_name().unwrap_or_default().to_string_lossy();
-    let gone = directory.with_file_name(format!("{GONE}{name}"));
-    delete(Some(&gone));
+    let mut gone = gone_of(directory);
+    while gone.symlink_metadata().is_ok() {
+        gone.as_mut_os_string().push("-2");
+    }
     match fs::rename(directory, &gone) {
         Ok(()) => Ok(Some(gone)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(error)),
     }
+}
+
+/// Where the folder of a worktree goes before it is deleted.
+pub(super) fn gone_of(directory: &Path) -> PathBuf {
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    directory.with_file_name(format!("{GONE}{name}"))
 }
 
 /// Deletes a folder that was moved away. What is left of it is found by the next sweep.
@@ -214,7 +231,14 @@ pub(super) fn drop_half_made(
     {
         kept::keep(inner, place, linked, Some(tree), "half-made")?;
     }
-    let gone = take_away(&tree.directory)?;
+    let is_there = linked.as_ref().is_some_and(Linked::is_there);
+    let gone = match is_there {
+        true => take_away(&tree.directory)?,
+        false => {
+            clear_beginning(&tree.directory);
+            None
+        }
+    };
     inner.step("half-made moved")?;
     finish(
         inner,
@@ -224,6 +248,17 @@ pub(super) fn drop_half_made(
     )?;
     delete(gone.as_deref());
     Ok(())
+}
+
+/// Deletes what git makes of a worktree first, and nothing else: an empty folder, or one with the `.git` file alone.
+fn clear_beginning(directory: &Path) {
+    let entry = directory.join(".git");
+    let mut entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let is_alone = entries.all(|found| found.path() == entry);
+    if is_alone && entry.symlink_metadata().is_ok_and(|about| about.is_file()) {
+        let _ = fs::remove_file(&entry);
+    }
+    let _ = fs::remove_dir(directory);
 }
 
 /// Whether a half-made worktree holds anything beside the files of its commit: changed or further files, commits.

@@ -27,7 +27,12 @@ pub(super) fn take(repo: &Repository) -> Result<Snapshot, TreeError> {
         false => Some(index.write_tree()?),
     };
     let mut left = Vec::new();
+    // a repository in the folder has its own history: it is named among the losses, and not taken in
+    let is_nested = |path: &Path| root.join(path).join(".git").symlink_metadata().is_ok();
     let mut fits = |path: &Path, _: &[u8]| {
+        if is_nested(path) {
+            return 1;
+        }
         let about = root.join(path).symlink_metadata();
         if about.is_ok_and(|about| about.is_file() && about.len() > FILE_BYTES_MAX) {
             left.push(path.to_string_lossy().into_owned());

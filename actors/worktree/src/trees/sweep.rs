@@ -3,7 +3,7 @@
 use super::expire::expire;
 use super::place::Place;
 use super::record::{Setup, Stage, Tree};
-use super::remove::{GONE, delete, drop_half_made, finish};
+use super::remove::{GONE, delete, drop_half_made, finish, gone_of};
 use super::{Inner, Trees, blocking};
 use std::collections::HashMap;
 use std::fs;
@@ -79,12 +79,12 @@ fn settle(inner: &Inner, place: &Place, tree: &Tree) -> Result<(), super::TreeEr
             stage: Stage::Ready,
             ..tree.clone()
         }),
-        Stage::Removing => finish(
-            inner,
-            place,
-            linked().map(|it| it.admin).as_deref(),
-            Some(tree),
-        ),
+        Stage::Removing => {
+            let admin = linked().map(|it| it.admin);
+            finish(inner, place, admin.as_deref(), Some(tree))?;
+            delete(Some(&gone_of(&tree.directory)));
+            Ok(())
+        }
         Stage::Ready if tree.setup == Setup::Running => inner.records(place).write(&Tree {
             setup: Setup::Failed {
                 message: "the daemon ended while it ran".into(),
