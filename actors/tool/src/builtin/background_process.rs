@@ -35,7 +35,7 @@ const PATTERN_BYTES_MAX: usize = 1_000;
 pub struct BackgroundProcess(pub Arc<dyn Background>);
 
 #[derive(Deserialize, JsonSchema)]
-struct Input {
+struct BackgroundProcessInput {
     /// What to do
     action: Action,
     /// start: the command
@@ -86,7 +86,7 @@ struct ReadyInput {
 
 impl Tool for BackgroundProcess {
     fn spec(&self) -> ToolSpec {
-        schema::spec::<Input>(
+        schema::spec::<BackgroundProcessInput>(
             "background_process",
             include_str!("descriptions/background_process.md"),
             Access::Session,
@@ -102,7 +102,11 @@ impl Tool for BackgroundProcess {
     }
 }
 
-async fn act(input: Input, all: &dyn Background, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
+async fn act(
+    input: BackgroundProcessInput,
+    all: &dyn Background,
+    cx: &ToolCx,
+) -> Result<ToolOutput, ToolError> {
     let session = &cx.session;
     match input.action {
         Action::Start => {
@@ -145,7 +149,7 @@ async fn act(input: Input, all: &dyn Background, cx: &ToolCx) -> Result<ToolOutp
 }
 
 /// Checks what is to be started, and asks for it.
-async fn order(input: &Input, cx: &ToolCx) -> Result<StartOrder, ToolError> {
+async fn order(input: &BackgroundProcessInput, cx: &ToolCx) -> Result<StartOrder, ToolError> {
     let command = input.command.as_deref().unwrap_or_default();
     if command.trim().is_empty() {
         return Err(invalid("start needs a command"));
@@ -202,7 +206,7 @@ fn milliseconds(wanted: Option<f64>, default: f64, min: f64) -> Duration {
     Duration::from_millis(wanted.unwrap_or(default).clamp(min, WAIT_MAX_MS) as u64)
 }
 
-fn id(input: &Input) -> Result<&str, ToolError> {
+fn id(input: &BackgroundProcessInput) -> Result<&str, ToolError> {
     let id = input.id.as_deref().unwrap_or_default();
     match id.is_empty() {
         true => Err(invalid("this action needs the id of a process")),
