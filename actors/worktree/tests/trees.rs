@@ -85,6 +85,29 @@ async fn it_starts_from_what_is_named_or_from_the_changes_that_nobody_committed(
     assert_eq!(yard.read(&with, "new.txt"), "untracked\n");
     assert!(!with.directory.join("gone.txt").exists());
     assert_eq!(yard.project.read("a.txt"), "not committed\n");
+    let branch = NewTree {
+        checkout: Some("HEAD".into()),
+        ..NewTree::default()
+    };
+    assert!(matches!(
+        yard.make_of(branch).await,
+        Err(TreeError::UnknownBase(_))
+    ));
+    yard.git(&yard.project.root, &["branch", "topic"]);
+    let topic = NewTree {
+        checkout: Some("topic".into()),
+        ..NewTree::default()
+    };
+    let topic = yard.make_of(topic).await.unwrap();
+    assert_eq!(
+        (topic.name.as_str(), topic.branch.as_deref()),
+        ("topic", Some("topic"))
+    );
+    yard.remove(&topic, Answer::default()).await.unwrap();
+    assert_ne!(
+        yard.git(&yard.project.root, &["branch", "--list", "topic"]),
+        ""
+    );
     let unknown = yard
         .make_of(NewTree {
             base: Some("nowhere".into()),

@@ -9,7 +9,7 @@ use super::ports;
 use super::record::{self, Records, Setup, Stage, Tree, private};
 use super::remove::drop_half_made;
 use super::{Inner, Trees, blocking};
-use git2::Repository;
+use git2::{BranchType, Repository};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -140,6 +140,11 @@ fn full_disk(tree: &Tree, error: TreeError) -> TreeError {
 /// Finds a free name and takes it.
 pub(super) fn reserve(inner: &Inner, place: &Place, new: &NewTree) -> Result<Tree, TreeError> {
     let repo = place.open()?;
+    if let Some(branch) = &new.checkout
+        && repo.find_branch(branch, BranchType::Local).is_err()
+    {
+        return Err(TreeError::UnknownBase(branch.clone()));
+    }
     let from = new.checkout.as_deref().or(new.base.as_deref());
     let commit = commit_of(&repo, from)?.to_string();
     let head = repo.head().ok();

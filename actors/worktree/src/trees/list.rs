@@ -109,7 +109,10 @@ fn list(inner: &Inner, place: &Place, looked_into: bool) -> Result<Vec<Listed>, 
             .position(|tree| tree.directory == linked.directory);
         let tree = at.map(|at| trees.swap_remove(at));
         let losses = match looked_into {
-            true => Some(inspect::losses(place, &linked, tree.as_ref())?),
+            // one that cannot be read must not hide the others
+            true => inspect::losses(place, &linked, tree.as_ref())
+                .inspect_err(|error| tracing::warn!(tree = %linked.directory.display(), %error, "a worktree cannot be looked into"))
+                .ok(),
             false => None,
         };
         let summary = match (&tree, looked_into && linked.is_there()) {

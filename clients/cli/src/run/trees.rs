@@ -116,7 +116,9 @@ async fn known(client: &Client, name: &str) -> Result<Option<String>, ClientErro
     let slug = slug(name);
     let is_it = |listed: &&Value| {
         let called = listed["tree"]["name"].as_str();
-        called == Some(name) || called == Some(&slug) || listed["directory"].as_str() == Some(name)
+        let is_named =
+            called == Some(name) || called == Some(&slug) || listed["directory"] == *name;
+        is_named && (listed["state"] == "ready" || listed["state"] == "making")
     };
     Ok(listed
         .iter()
