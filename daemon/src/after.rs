@@ -3,9 +3,9 @@
 use kilo_config::Environment;
 use kilo_config::programs::Programs;
 use kilo_format::{Formatters, Formatting};
+use kilo_lsp::{Languages, Servers};
 use kilo_ports::BoxFuture;
 use kilo_ports::after_write::{AfterWrite, Aftermath};
-use kilo_ports::sandbox::Sandbox;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 pub struct After {
     /// Formatters, if there are any.
     pub formatting: Option<Arc<Formatting>>,
+    /// Language servers, if there are any.
+    pub languages: Option<Arc<kilo_lsp::Folder>>,
 }
 
 impl After {
@@ -23,15 +25,34 @@ impl After {
     pub fn of(
         merged: &Value,
         environment: &Environment,
+        directory: &Path,
         top: &Path,
-        sandbox: &Arc<dyn Sandbox>,
+        languages: &Languages,
     ) -> Option<Arc<Self>> {
-        let formatters = Formatters::from_config(merged.get("formatter"))?;
-        let programs = Programs::new(environment, top);
-        let formatting = Formatting::new(formatters, programs, Arc::clone(sandbox));
-        Some(Arc::new(Self {
-            formatting: Some(Arc::new(formatting)),
-        }))
+        let programs = || Programs::new(environment, top);
+        let formatters = Formatters::from_config(merged.get("formatter"));
+        let formatting = formatters.map(|formatters| {
+            Arc::new(Formatting::new(
+                formatters,
+                programs(),
+                Arc::clone(languages.sandbox()),
+            ))
+        });
+        let servers = Servers::from_config(merged.get("lsp"));
+        let languages = servers.map(|servers| {
+            let (languages, directory) = (languages.clone(), directory.to_owned());
+            Arc::new(kilo_lsp::Folder::new(
+                languages,
+                servers,
+                programs(),
+                directory,
+            ))
+        });
+        let after = Self {
+            formatting,
+            languages,
+        };
+        (after.formatting.is_some() || after.languages.is_some()).then(|| Arc::new(after))
     }
 }
 
@@ -50,9 +71,14 @@ impl AfterWrite for Hook {
             let mut aftermath = Aftermath::default();
             let mut notes = Vec::new();
             if let Some(formatting) = &after.formatting {
-                let formatted = formatting.format(&directory, files, &cancel).await;
+                let formatted = formatting.format(&directory, files.clone(), &cancel).await;
                 aftermath.changed = formatted.changed;
                 notes = formatted.warnings;
+            }
+            if let Some(languages) = &after.languages {
+                let report = languages.after_write(files, &cancel).await;
+                aftermath.diagnostics = report.diagnostics;
+                notes.extend(report.note);
             }
             aftermath.note = (!notes.is_empty()).then(|| notes.join("\n"));
             aftermath

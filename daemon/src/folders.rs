@@ -3,12 +3,13 @@
 use crate::after::{After, Hook};
 use crate::toolbox::Tools;
 use kilo_config::{AuthFile, Environment, Paths};
+use kilo_lsp::{Languages, LspTool};
 use kilo_mcp::{FolderServers, Place, Servers};
 use kilo_ports::BoxFuture;
 use kilo_ports::after_write::AfterWrite;
 use kilo_ports::clock::Clock;
 use kilo_ports::provider::ModelInfo;
-use kilo_ports::sandbox::Sandbox;
+use kilo_ports::tool::Tool;
 use kilo_protocol::model::ModelRef;
 use kilo_protocol::{Fault, Millis};
 use kilo_provider::Catalog;
@@ -46,8 +47,8 @@ pub struct Instances {
     projects: Projects,
     handle: Handle,
     tools: Registry,
-    sandbox: Arc<dyn Sandbox>,
     servers: Servers,
+    languages: Languages,
     known: Mutex<HashMap<String, Known>>,
     /// Those that came into use and were not announced yet.
     begun: Mutex<Vec<String>>,
@@ -95,8 +96,8 @@ impl Instances {
         clock: Arc<dyn Clock>,
         handle: Handle,
         tools: Registry,
-        sandbox: Arc<dyn Sandbox>,
         servers: Servers,
+        languages: Languages,
     ) -> Self {
         let auth = AuthFile::new(&environment, &paths);
         let source = refresh::Source {
@@ -115,8 +116,8 @@ impl Instances {
             clock,
             handle,
             tools,
-            sandbox,
             servers,
+            languages,
             known: Mutex::default(),
             begun: Mutex::default(),
             local: Arc::default(),
@@ -137,6 +138,11 @@ impl Instances {
                 .to_string(),
             false => directory.to_owned(),
         }
+    }
+
+    /// The language servers of all folders.
+    pub fn languages(&self) -> &Languages {
+        &self.languages
     }
 
     /// The stored credentials.
@@ -214,7 +220,15 @@ impl Instances {
             local: Arc::clone(&self.local),
             resolved: Mutex::default(),
         };
-        let after = After::of(&loaded.merged, &self.environment, &worktree, &self.sandbox);
+        let after = After::of(
+            &loaded.merged,
+            &self.environment,
+            &path,
+            &worktree,
+            &self.languages,
+        );
+        let languages = after.as_ref().and_then(|after| after.languages.clone());
+        let lsp = languages.map(|folder| Arc::new(LspTool(folder)) as Arc<dyn Tool>);
         let hook = after
             .clone()
             .map(|after| Arc::new(Hook(after)) as Arc<dyn AfterWrite>);
@@ -242,7 +256,7 @@ impl Instances {
             loaded,
             agents,
             models: Arc::new(models),
-            tools: Arc::new(Tools::new(self.tools.clone(), Arc::clone(&servers))),
+            tools: Arc::new(Tools::new(self.tools.with(lsp), Arc::clone(&servers))),
             after_write: hook,
             environment: Arc::clone(&self.environment),
             paths: Arc::clone(&self.paths),
@@ -460,7 +474,7 @@ impl Models for FolderModels {
 #[cfg(test)]
 mod tests {
     use super::is_within;
-    use super::{FOLDERS_MAX, Instances, UNUSED_MS};
+    use super::{FOLDERS_MAX, Instances, Languages, UNUSED_MS};
     use kilo_config::{Environment, Paths};
     use kilo_ports::fakes::FakeClock;
     use kilo_tool::Registry;
@@ -493,14 +507,21 @@ mod tests {
         };
         let fake = || Arc::new(kilo_ports::fakes::FakeSandbox::default());
         let servers = kilo_mcp::Servers::new(Handle::current(), fake(), settings);
+        let languages = Languages::new(
+            Handle::current(),
+            fake(),
+            Default::default(),
+            kilo_lsp::MEMORY_MAX,
+            Arc::new(|_, _| {}),
+        );
         let folders = Arc::new(Instances::new(
             Arc::new(environment),
             Arc::new(paths),
             Arc::clone(&clock) as _,
             Handle::current(),
             Registry::builtin(Default::default()),
-            fake(),
             servers,
+            languages,
         ));
         let use_one = async |name: String| {
             let path = home.path().join(name).display().to_string();

@@ -13,11 +13,13 @@ use kilo_config::{Environment, Paths};
 use kilo_edge::{
     BindError, Bound, Door, EdgeOptions, IsOwn, Pass, Secret, bind, is_own_socket, token_file,
 };
+use kilo_lsp::Notice;
 use kilo_mcp::Servers;
 use kilo_ports::clock::{Clock, SystemClock};
 use kilo_ports::sandbox::Sandbox;
 use kilo_ports::store::{Store, StoreError};
 use kilo_process::Processes;
+use kilo_protocol::event::{Event, Nothing, ProblemsPublished};
 use kilo_runtime::{Bus, Journal, Placement};
 use kilo_sandbox::{ProcessSandbox, Settings};
 use kilo_session::{Engine, Ports};
@@ -34,6 +36,9 @@ use tokio::time::Instant;
 
 /// Pause between two looks for processes that lost their parent.
 const ORPHANS_EVERY: Duration = Duration::from_secs(30);
+
+/// How long language servers may take to go when the daemon ends.
+const LANGUAGES_END: Duration = Duration::from_millis(300);
 
 /// When checkpoints of worktrees that are gone are looked for.
 const ORPHANED_CHECKPOINTS_AFTER_START: Duration = Duration::from_secs(60);
@@ -380,6 +385,11 @@ fn run_system(
             engine.sessions().shut_down().await;
         }
         daemon.servers.shut_down().await;
+        // Those that go by themselves leave no caches half written; the rest is killed.
+        let ending = daemon.folders.languages().clone();
+        let ending = handle
+            .spawn(async move { tokio::time::timeout(LANGUAGES_END, ending.shut_down()).await });
+        let _ = ending.await;
         let _ = handle.spawn_blocking(move || sandbox.kill_all()).await;
     });
     pool.shutdown_timeout(std::time::Duration::from_millis(200));
@@ -412,17 +422,24 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         ..kilo_tool::Options::default()
     };
     let sandbox: Arc<dyn Sandbox> = Arc::new(context.sandbox.clone());
-    let processes = Processes::new(sandbox, Arc::clone(&clock), handle.clone());
+    let processes = Processes::new(Arc::clone(&sandbox), Arc::clone(&clock), handle.clone());
     let tools = Registry::builtin(tools).with_background(Arc::new(processes.clone()));
     let servers = mcp_servers(context, &tools, handle.clone());
+    let languages = kilo_lsp::Languages::new(
+        handle.clone(),
+        Arc::clone(&sandbox),
+        kilo_lsp::Options::default(),
+        kilo_lsp::MEMORY_MAX,
+        notices(context.readiness.clone()),
+    );
     let folders = Arc::new(Instances::new(
         Arc::clone(&context.environment),
         Arc::clone(&context.paths),
         Arc::clone(&clock),
         handle.clone(),
         tools,
-        Arc::new(context.sandbox.clone()),
         servers.clone(),
+        languages,
     ));
     Daemon {
         environment: Arc::clone(&context.environment),
@@ -466,6 +483,22 @@ fn mcp_servers(context: &Context, tools: &Registry, handle: Handle) -> Servers {
         }
     }));
     servers
+}
+
+/// Tells clients what language servers do.
+fn notices(readiness: watch::Receiver<Readiness>) -> kilo_lsp::OnNotice {
+    Arc::new(move |folder, notice| {
+        let event = match notice {
+            Notice::Updated => Event::LanguagesChanged(Nothing {}),
+            Notice::Published { server, path } => Event::ProblemsPublished(ProblemsPublished {
+                server_id: server.into(),
+                path: path.to_string_lossy(),
+            }),
+        };
+        if let Readiness::Ready(engine) = &*readiness.borrow() {
+            engine.core().publish(Some(folder), &event);
+        }
+    })
 }
 
 /// Opens the log and builds the engine, beside the first answers.

@@ -187,6 +187,10 @@ events! { 'a:
     "background_process.updated" ProcessUpdated(ProcessChanged<'a>);
     /// A background process is off the list.
     "background_process.deleted" ProcessDeleted(ProcessGone<'a>) of session_id;
+    /// The language servers of a folder changed.
+    "lsp.updated" LanguagesChanged(Nothing);
+    /// A language server published what it finds wrong in a file.
+    "lsp.client.diagnostics" ProblemsPublished(ProblemsPublished<'a>);
     /// The stream is open: events from now on are not missed.
     "server.connected" Connected(Greeting);
     /// The stream is alive.
@@ -398,6 +402,16 @@ pub struct Todos<'a> {
     pub session_id: Cow<'a, SessionId>,
     /// The list.
     pub todos: Cow<'a, [Todo]>,
+}
+
+/// A file whose problems a language server published.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProblemsPublished<'a> {
+    /// The server's name.
+    #[serde(rename = "serverID")]
+    pub server_id: Cow<'a, str>,
+    /// The file's absolute path.
+    pub path: Cow<'a, str>,
 }
 
 /// A file that a tool changed.

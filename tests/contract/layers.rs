@@ -45,13 +45,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("actors/process", SEAMS),
     ("actors/files", SEAMS),
     ("actors/format", SEAMS),
+    ("actors/lsp", SEAMS),
     ("actors/worktree", SEAMS),
     ("daemon/edge", &["protocol", "config", "pulse"]),
     (
         "daemon",
         &[
             "protocol", "config", "ports", "runtime", "session", "store", "provider", "tool",
-            "shell", "sandbox", "terminal", "process", "files", "format", "mcp", "worktree",
+            "shell", "sandbox", "terminal", "process", "files", "format", "lsp", "mcp", "worktree",
             "edge",
         ],
     ),
@@ -75,6 +76,7 @@ const IN_TESTS: &[(&str, &str)] = &[
     ("actors/terminal", "sandbox"),
     ("actors/worktree", "sandbox"),
     ("actors/process", "sandbox"),
+    ("actors/lsp", "sandbox"),
     ("actors/session", "store"),
     ("daemon", "tests"),
 ];

@@ -35,6 +35,8 @@ routes! {
     "project.current" => project::get;
     "project.update" => project::update;
     "project.directories" => project::directories;
+    "find.symbols" => languages::symbols;
+    "lsp.status" => languages::servers;
     "formatter.status" => languages::formatters;
     "backgroundProcess.list" => process::list;
     "backgroundProcess.get" => process::get;

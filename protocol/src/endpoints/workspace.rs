@@ -10,9 +10,7 @@ pub(super) static ROWS: &[Operation] = &[
         "Searches file contents for a pattern.",
     ),
     get("/find/file", "find.files", "Searches file names."),
-    get("/find/symbol", "find.symbols", "Searches symbols by name.")
-    // The language servers would know them; the reference answers the same without one.
-    .absent_for("query", "[]"),
+    get("/find/symbol", "find.symbols", "Searches symbols by name."),
     get("/file", "file.list", "Lists a folder."),
     get("/file/content", "file.read", "Reads a file."),
     get(
@@ -50,8 +48,7 @@ pub(super) static ROWS: &[Operation] = &[
         "/lsp",
         "lsp.status",
         "Lists the language servers and their state.",
-    )
-    .absent("[]"),
+    ),
     get(
         "/formatter",
         "formatter.status",

@@ -105,7 +105,10 @@ fn operations_without_a_handler_say_so() {
     assert_eq!(create.get("x-kilo-status"), None);
     let fork = &document["paths"]["/session/{sessionID}/fork"]["post"];
     assert_eq!(fork["x-kilo-status"], "not-implemented");
-    assert_eq!(document["paths"]["/lsp"]["get"]["x-kilo-status"], "absent");
+    assert_eq!(
+        document["paths"]["/indexing/warnings"]["get"]["x-kilo-status"],
+        "absent"
+    );
 }
 
 /// What a client could trip over: parameters with their place, and status codes, by operation id, method and path.

@@ -46,6 +46,8 @@ pub struct FakeState {
     pub signals: Mutex<Vec<i32>>,
     /// Sizes of the terminal so far, the first included.
     pub sizes: Mutex<Vec<TerminalSize>>,
+    /// What it says to use.
+    pub usage: Mutex<Usage>,
     exit: watch::Sender<Option<Exit>>,
 }
 
@@ -82,7 +84,7 @@ impl Process for Owner {
     }
 
     fn usage(&self) -> BoxFuture<'static, Usage> {
-        Box::pin(std::future::ready(Usage::default()))
+        Box::pin(std::future::ready(*self.0.usage.lock()))
     }
 
     fn wait(&self) -> BoxFuture<'static, Exit> {
@@ -141,6 +143,7 @@ impl Sandbox for FakeSandbox {
         let state = Arc::new(FakeState {
             signals: Mutex::default(),
             sizes: Mutex::new(sizes),
+            usage: Mutex::default(),
             exit: watch::Sender::new(None),
         });
         self.spawned.lock().push(FakeProcess {

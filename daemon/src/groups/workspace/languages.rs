@@ -26,3 +26,31 @@ pub async fn formatters(daemon: Arc<Daemon>, request: Request) -> Answer {
     );
     Reply::json(&lines.collect::<Vec<_>>())
 }
+
+/// `lsp.status`: the servers that were started for the folder.
+pub async fn servers(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let instance = daemon.instance(&request).await?;
+    let languages = instance.after.and_then(|after| after.languages.clone());
+    let status = languages.map(|languages| languages.status());
+    let lines = status.into_iter().flatten().map(|line| {
+        let status = if line.is_connected {
+            "connected"
+        } else {
+            "error"
+        };
+        json!({"id": line.id, "name": line.id, "root": line.root, "status": status})
+    });
+    Reply::json(&lines.collect::<Vec<_>>())
+}
+
+/// `find.symbols`: asks the servers that run; none is started for it.
+pub async fn symbols(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let query = request.query.require("query")?.to_owned();
+    let instance = daemon.instance(&request).await?;
+    let languages = instance.after.and_then(|after| after.languages.clone());
+    let found = match languages {
+        Some(languages) => languages.symbols(&query).await,
+        None => Vec::new(),
+    };
+    Reply::json(&found)
+}
