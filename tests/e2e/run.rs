@@ -378,6 +378,12 @@ fn what_an_undo_left_alone_is_named_with_the_reason() {
     let told = ended.out.lines().find(|line| line.contains("one.txt"));
     let is_told = told.is_some_and(|line| line.contains("others changed it"));
     assert!(is_told, "{}", ended.out);
+    // Nothing was moved, so nothing can be done again: the messages are shown, and the file is named once more.
+    let ended = home.run(project.path(), &["redo"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.out);
+    let told = ended.out.lines().find(|line| line.contains("one.txt"));
+    let is_told = told.is_some_and(|line| line.contains("others changed it"));
+    assert!(is_told && !ended.out.contains("restored"), "{}", ended.out);
     let kept = std::fs::read_to_string(&file).expect("kept");
     assert_eq!(kept, "a person's\n");
 }

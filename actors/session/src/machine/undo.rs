@@ -42,7 +42,11 @@ impl Machine {
                 message: revert.message_id.clone(),
                 part: revert.part_id.clone(),
             };
-            self.changes_from(&from)
+            let mut changes = self.changes_from(&from);
+            // A file that was left alone was not taken back: to do it again would do it twice.
+            let left: HashSet<&str> = revert.left.iter().map(|file| file.path.as_str()).collect();
+            changes.retain(|change| !left.contains(&*change.path.to_string_lossy()));
+            changes
         });
         let undo = match undo {
             Undo::Back(to) => self.changes_from(to).into_iter().rev().collect(),

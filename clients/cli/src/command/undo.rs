@@ -83,7 +83,7 @@ pub async fn redo(args: &UndoArgs, cx: &Context) -> anyhow::Result<Exit> {
             message.info.assistant().is_none() && message.info.id().as_str() >= from
         });
         let (first, next) = (hidden.next(), hidden.next());
-        let (after, left) = match next {
+        let (after, mut left) = match next {
             Some(next) => {
                 let after = client.revert(&session.id, next.info.id(), None).await?;
                 let left = after.revert.as_ref().map_or_else(Vec::new, left_files);
@@ -120,6 +120,12 @@ pub async fn redo(args: &UndoArgs, cx: &Context) -> anyhow::Result<Exit> {
             .into_iter()
             .filter(|file| !still.contains(file))
             .collect();
+        // An undo that moved no file leaves nothing to do again: what it left is as it was then, and that is said once more.
+        if now.is_none() && restored.is_empty() {
+            let mut never_moved = left_files(revert);
+            never_moved.retain(|words| !left.contains(words));
+            left.append(&mut never_moved);
+        }
         let is_whole = tell(&restored, &left, workspace, cx.terminal);
         Ok(if is_whole { Exit::OK } else { Exit::FAILED })
     })
