@@ -10,6 +10,7 @@ use kilo_protocol::event::{Disposed, Event, Indexing, IndexingStatus, Nothing};
 use kilo_protocol::{Fault, SessionId};
 use kilo_session::Engine;
 use kilo_terminal::{Terminals, Tickets};
+use kilo_watch::Watches;
 use kilo_worktree::Trees;
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
@@ -49,6 +50,8 @@ pub struct Daemon {
     pub(crate) tickets: Arc<Tickets>,
     pub(crate) trees: Trees,
     pub(crate) processes: Processes,
+    /// Folders are watched for clients that follow their events.
+    pub(crate) watches: Watches,
 }
 
 impl Daemon {

@@ -58,6 +58,8 @@ pub struct Follower {
     ended: bool,
     /// False until a client that came back was told whether it goes on.
     is_greeted: bool,
+    /// The folder is watched as long as the client follows.
+    watched: Option<kilo_watch::Held>,
 }
 
 impl Follower {
@@ -84,6 +86,7 @@ impl Follower {
             heartbeat: interval_at(Instant::now() + HEARTBEAT, HEARTBEAT),
             ended: false,
             is_greeted: true,
+            watched: None,
         };
         match known {
             None => follower.announce(&Event::Connected(Greeting::default())),
@@ -99,6 +102,12 @@ impl Follower {
             }
         }
         follower
+    }
+
+    /// Keeps a folder watched as long as this stream is open.
+    pub fn watching(mut self, held: Option<kilo_watch::Held>) -> Self {
+        self.watched = held;
+        self
     }
 
     /// Tells a client that came back with a position whether it goes on there; the reference's clients never ask.

@@ -14,6 +14,7 @@ pub mod parent;
 mod paths;
 mod toolbox;
 mod trees;
+mod watching;
 pub mod wire;
 
 pub use wire::{Options, Running, StartError, start};

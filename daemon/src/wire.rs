@@ -459,6 +459,7 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
             Arc::new(SystemClock),
         ),
         processes,
+        watches: kilo_watch::Watches::default(),
     }
 }
 

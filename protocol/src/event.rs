@@ -167,6 +167,8 @@ events! { 'a:
     "pty.deleted" TerminalDeleted(TerminalGone<'a>);
     /// A file came, changed or went, whoever did it: tools say so of what they write, a watcher of all else.
     "file.watcher.updated" FileTouched(FileTouched<'a>);
+    /// Another branch was checked out.
+    "vcs.branch.updated" BranchChanged(BranchChanged<'a>);
     /// A project was met for the first time, or changed.
     "project.updated" ProjectUpdated(Cow<'a, Project>);
     /// A configured command became a prompt.
@@ -445,6 +447,14 @@ pub struct ServerSignIn<'a> {
     pub server: Cow<'a, str>,
     /// The address to open.
     pub url: Cow<'a, str>,
+}
+
+/// The branch that a folder is on now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BranchChanged<'a> {
+    /// Its name; nothing for a commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<Cow<'a, str>>,
 }
 
 /// A configured command that became a prompt.

@@ -43,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("actors/sandbox", SEAMS),
     ("actors/terminal", SEAMS),
     ("actors/process", SEAMS),
+    ("actors/watch", SEAMS),
     ("actors/files", SEAMS),
     ("actors/format", SEAMS),
     ("actors/lsp", SEAMS),
@@ -52,8 +53,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         "daemon",
         &[
             "protocol", "config", "ports", "runtime", "session", "store", "provider", "tool",
-            "shell", "sandbox", "terminal", "process", "files", "format", "lsp", "mcp", "worktree",
-            "edge",
+            "shell", "sandbox", "terminal", "process", "watch", "files", "format", "lsp", "mcp",
+            "worktree", "edge",
         ],
     ),
     ("clients/client", &["protocol", "sse"]),

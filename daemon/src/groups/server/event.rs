@@ -3,6 +3,7 @@
 use super::super::Answer;
 use crate::daemon::Daemon;
 use crate::events::{Follower, Form, Scope};
+use crate::watching;
 use kilo_edge::{Reply, Request};
 use kilo_protocol::requests::History;
 use serde_json::{Value, json};
@@ -18,6 +19,10 @@ const EVENTS_BYTES_MAX: usize = 8 << 20;
 async fn follow(daemon: Arc<Daemon>, request: Request, scope: Scope) -> Answer {
     let engine = daemon.engine().await?;
     let last = request.headers.last_event_id();
+    let watched = match &scope {
+        Scope::Directory(directory) => watching::watch(&daemon.watches, &engine, directory),
+        Scope::Global => None,
+    };
     Ok(Reply::Events(
         Follower::new(
             engine,
@@ -26,6 +31,7 @@ async fn follow(daemon: Arc<Daemon>, request: Request, scope: Scope) -> Answer {
             Form::EventStream,
             last,
         )
+        .watching(watched)
         .into_stream(),
     ))
 }
