@@ -2,9 +2,9 @@
 
 use crate::after::{After, Hook};
 use crate::toolbox::Tools;
-use kilo_config::{AuthFile, Environment, Paths};
+use kilo_config::{AuthFile, Environment, Loaded, Paths};
 use kilo_lsp::{Languages, LspTool};
-use kilo_mcp::{FolderServers, Place, Servers};
+use kilo_mcp::{FolderServers, Place, ServerConfig, Servers};
 use kilo_ports::BoxFuture;
 use kilo_ports::after_write::AfterWrite;
 use kilo_ports::clock::Clock;
@@ -33,6 +33,8 @@ const LOCAL_MS: Millis = 30_000;
 /// Folders that are kept; the one that was not used for longest goes. Each has its configuration and agents in memory,
 /// 170 KiB of them; one that is used again is read again, which takes a millisecond.
 const FOLDERS_MAX: usize = 64;
+/// Bytes of a project's `.mcp.json`.
+const MCP_JSON_BYTES_MAX: u64 = 256 << 10;
 /// A folder that was not used for so long goes when another comes.
 const UNUSED_MS: Millis = 10 * 60 * 1_000;
 
@@ -247,7 +249,7 @@ impl Instances {
         } else {
             self.servers.unlisted(place)
         };
-        servers.configure(kilo_mcp::config::read(&loaded.merged, &loaded.trusted));
+        servers.configure(configured_servers(&loaded, &worktree));
         let folder = Arc::new(Folder {
             directory: path,
             worktree,
@@ -396,6 +398,33 @@ impl Instances {
             local: &local,
         })
     }
+}
+
+/// The servers of the configuration, and those of the project's `.mcp.json`, which is for other agents, where the user's
+/// own configuration says that it may count.
+fn configured_servers(
+    loaded: &Loaded,
+    worktree: &Path,
+) -> BTreeMap<String, Result<ServerConfig, String>> {
+    let mut servers = kilo_mcp::config::read(&loaded.merged, &loaded.trusted);
+    if loaded.trusted["experimental"]["mcp_json"] != Value::Bool(true) {
+        return servers;
+    }
+    let file = worktree.join(".mcp.json");
+    let size = std::fs::metadata(&file).map_or(u64::MAX, |file| file.len());
+    if size <= MCP_JSON_BYTES_MAX
+        && let Ok(text) = std::fs::read(&file)
+    {
+        match serde_json::from_slice(&text) {
+            Ok(foreign) => {
+                for (name, server) in kilo_mcp::config::read_foreign(&foreign) {
+                    servers.entry(name).or_insert(server);
+                }
+            }
+            Err(error) => tracing::warn!(%error, file = %file.display(), "the file is no JSON"),
+        }
+    }
+    servers
 }
 
 /// Whether `then` is less than `span` before `now`. A clock that was set back makes it long ago: a configuration that is

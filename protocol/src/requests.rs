@@ -18,7 +18,7 @@ pub use answers::{
 };
 pub use configuration::{ConfigPatch, Credentials};
 pub use import::{ImportMessage, ImportPart, ImportProject, ImportSession, Imported};
-pub use mcp::{AddServer, CallTool, ReadResource};
+pub use mcp::{AddServer, CallTool, ReadResource, SignInCode};
 pub use prompt::{InputPart, InputPartBody, Prompt, RunCommand, Shell};
 pub use server::{History, LogLevel, LogLine};
 pub use session::{Drain, Fork, NewSession, Revert, Summarize, UpdateSession, UpdateTime};

@@ -25,6 +25,8 @@ struct Field {
     name: String,
     kind: Kind,
     is_required: bool,
+    /// What counts where nothing is answered.
+    default: Option<Value>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -77,6 +79,7 @@ impl Form {
                 name: name.clone(),
                 kind,
                 is_required,
+                default: property.get("default").cloned(),
             });
         }
         Some(form)
@@ -95,6 +98,7 @@ impl Form {
                 name: yes.to_owned(),
                 kind: Kind::Consent,
                 is_required: true,
+                default: None,
             }],
         }
     }
@@ -113,7 +117,8 @@ impl Form {
                     _ => json!({"action": "decline"}),
                 };
             }
-            match field.value(labels) {
+            let default = || field.default.clone().filter(|value| !value.is_null());
+            match field.value(labels).or_else(default) {
                 Some(value) => {
                     content.insert(field.name.clone(), value);
                 }

@@ -1,16 +1,18 @@
 //! The servers of one folder: what its configuration names and what clients add, their state, and the tools that come of
 //! them.
 
-use crate::config::ServerConfig;
+use crate::config::{OAuthConfig, ServerConfig, Transport};
 use crate::connection::{Connection, StartError};
 use crate::model::{Arguments, Offer, PromptInfo, ResourceInfo};
 use crate::names;
+use crate::oauth::{AuthError, Begun, Flow, PATIENCE};
 use crate::search;
 use crate::search::{Taken, ToolSearch};
 use crate::shared::{Reach, Shared};
 use crate::tool::McpTool;
 use crate::wire::CallError;
 use kilo_ports::tool::Tool;
+use kilo_protocol::event::{Event, ServerSignIn};
 use kilo_runtime::pool::{Gone, Lease};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -75,6 +77,31 @@ pub enum ServerError {
     Unknown,
     /// All else, for people.
     Failed(String),
+}
+
+/// Why nobody is signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignInError {
+    /// There is no server of that name.
+    Unknown,
+    /// It is no server that one signs in to: why.
+    Unsupported(String),
+    /// All else, for people.
+    Failed(String),
+}
+
+fn unsupported(name: &str) -> SignInError {
+    SignInError::Unsupported(format!(
+        "MCP server {name} does not support OAuth authentication"
+    ))
+}
+
+/// What a sign-in needs.
+struct Signing {
+    client: reqwest::Client,
+    url: String,
+    oauth: OAuthConfig,
+    entry: Entry,
 }
 
 /// Where a folder lies.
@@ -308,6 +335,143 @@ impl FolderServers {
             }
             (status, _) => status,
         }
+    }
+
+    /// What signing in to a server needs.
+    fn signing(&self, name: &str) -> Result<Signing, SignInError> {
+        let entry = self.get(name).ok_or(SignInError::Unknown)?;
+        let reach = entry.reach.clone();
+        let reach = reach.ok_or_else(|| unsupported(name))?;
+        let Transport::Remote {
+            url,
+            oauth: Some(oauth),
+            ..
+        } = &reach.config.transport
+        else {
+            return Err(unsupported(name));
+        };
+        let address = url::Url::parse(url).map_err(|_| unsupported(name))?;
+        let client = self.shared.http.of(&address);
+        Ok(Signing {
+            client: client.map_err(SignInError::Failed)?,
+            url: url.clone(),
+            oauth: oauth.clone(),
+            entry,
+        })
+    }
+
+    /// Begins a sign-in. Whoever comes back from the browser is awaited for five minutes; then the server is connected.
+    pub async fn sign_in(self: &Arc<Self>, name: &str) -> Result<Begun, SignInError> {
+        let signing = self.signing(name)?;
+        let reach = signing.entry.reach.as_ref();
+        let challenge = reach.and_then(|reach| self.shared.challenge(reach));
+        let challenge = challenge.unwrap_or_default();
+        let begun = Flow::begin(
+            &signing.client,
+            &self.shared.vault,
+            name,
+            &signing.url,
+            &signing.oauth,
+            &challenge,
+        );
+        let (flow, begun) = match begun.await {
+            Ok(begun) => begun,
+            Err(AuthError::NeedsRegistration(why)) => {
+                let status = Status::NeedsClientRegistration(why.clone());
+                signing.entry.status.send_replace(status);
+                return Err(SignInError::Failed(why));
+            }
+            Err(error) => return Err(SignInError::Failed(error.text().to_owned())),
+        };
+        let flow = Arc::new(flow);
+        self.shared.flows.add(Arc::clone(&flow));
+        if flow.door.is_some() {
+            let (folder, name) = (Arc::clone(self), name.to_owned());
+            self.shared.handle.spawn(async move {
+                let Some(door) = &flow.door else { return };
+                let code = tokio::time::timeout(PATIENCE, door.wait(&flow.state)).await;
+                if !folder.shared.flows.take_if(&flow) {
+                    return;
+                }
+                let why = match code {
+                    Ok(Ok(code)) => folder.finish(&name, &flow, &code).await.err(),
+                    Ok(Err(why)) => Some(SignInError::Failed(why)),
+                    Err(_) => None,
+                };
+                if let Some(SignInError::Failed(error)) = why {
+                    tracing::warn!(server = %name, %error, "nobody is signed in");
+                }
+            });
+        }
+        Ok(begun)
+    }
+
+    async fn finish(
+        self: &Arc<Self>,
+        name: &str,
+        flow: &Flow,
+        code: &str,
+    ) -> Result<(), SignInError> {
+        let signing = self.signing(name)?;
+        let finished = flow.finish(&signing.client, &self.shared.vault, code).await;
+        finished.map_err(|error| SignInError::Failed(error.text().to_owned()))?;
+        self.reconnect(&signing.entry).await;
+        self.connect(name).await;
+        Ok(())
+    }
+
+    /// What runs was signed another way, or not at all.
+    async fn reconnect(&self, entry: &Entry) {
+        if let Some(reach) = &entry.reach {
+            self.shared.leave(reach).await;
+        }
+    }
+
+    /// Finishes a sign-in with the code that a client brings.
+    pub async fn sign_in_with(
+        self: &Arc<Self>,
+        name: &str,
+        code: &str,
+    ) -> Result<Status, SignInError> {
+        let signing = self.signing(name)?;
+        let flow = self.shared.flows.take(name, &signing.url);
+        let none = || SignInError::Failed("no sign-in waits for a code".into());
+        let flow = flow.ok_or_else(none)?;
+        self.finish(name, &flow, code).await?;
+        Ok(signing.entry.status.borrow().clone())
+    }
+
+    /// Begins a sign-in, tells clients which address to open, and waits for its end.
+    pub async fn authenticate(self: &Arc<Self>, name: &str) -> Result<Status, SignInError> {
+        let begun = self.sign_in(name).await?;
+        if let Some(publish) = self.shared.publish.get() {
+            let event = Event::ServerSignIn(ServerSignIn {
+                server: name.into(),
+                url: begun.url.as_str().into(),
+            });
+            publish(&self.place.directory.to_string_lossy(), &event);
+        }
+        let entry = self.get(name).ok_or(SignInError::Unknown)?;
+        let mut status = entry.status.subscribe();
+        let settled = status.wait_for(|status| *status == Status::Connected);
+        let _ = tokio::time::timeout(PATIENCE, settled).await;
+        Ok(entry.status.borrow().clone())
+    }
+
+    /// Forgets the sign-in of a server, and ends it.
+    pub async fn sign_out(&self, name: &str) -> Result<(), SignInError> {
+        let entry = self.get(name).ok_or(SignInError::Unknown)?;
+        if let Some(reach) = &entry.reach
+            && let Transport::Remote { url, .. } = &reach.config.transport
+        {
+            self.shared.flows.take(name, url);
+            if self.shared.vault.remove(name, url).await {
+                self.reconnect(&entry).await;
+                entry.status.send_replace(Status::NeedsAuth);
+                self.shared.changed();
+            }
+        }
+        Ok(())
     }
 
     /// All servers with their states, by name.

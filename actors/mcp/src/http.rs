@@ -176,7 +176,7 @@ async fn accepted(response: Response) -> Result<Response, SendError> {
 }
 
 /// The first bytes of a body: all of them, if it has no more than `bytes_max`.
-async fn body(response: Response, bytes_max: usize) -> Result<Bytes, SendError> {
+pub async fn body(response: Response, bytes_max: usize) -> Result<Bytes, SendError> {
     let mut body = Vec::new();
     let mut pieces = response.bytes_stream();
     while let Some(piece) = pieces.next().await {

@@ -16,6 +16,7 @@ mod folder;
 mod http;
 mod model;
 mod names;
+mod oauth;
 mod output;
 mod search;
 mod servers;
@@ -25,7 +26,8 @@ mod tool;
 mod wire;
 
 pub use config::{Origin, ServerConfig, Transport};
-pub use folder::{FolderServers, Offered, Place, ServerError, Status};
+pub use folder::{FolderServers, Offered, Place, ServerError, SignInError, Status};
 pub use model::{PromptInfo, ResourceInfo, TemplateInfo, ToolInfo};
+pub use oauth::Begun;
 pub use output::{Shown, blocks};
 pub use servers::{Publish, Servers, Settings};

@@ -4,7 +4,9 @@ use crate::config::{ServerConfig, Transport};
 use crate::connection::{self, Connection, Order, StartError};
 use crate::desk::Desk;
 use crate::http::Clients;
+use crate::http::Signer;
 use crate::model::Offer;
+use crate::oauth::{Flows, Kept, Vault};
 use kilo_ports::sandbox::Sandbox;
 use kilo_protocol::event::{Event, ServerToolsChanged};
 use kilo_runtime::pool::{Lease, Options, Pool, PoolError};
@@ -177,6 +179,8 @@ pub struct Shared {
     /// Counts changes of what servers offer.
     changes: AtomicU64,
     pub publish: OnceLock<Publish>,
+    pub vault: Vault,
+    pub flows: Flows,
 }
 
 impl Shared {
@@ -190,6 +194,7 @@ impl Shared {
                     }
                 }
             };
+            let vault = Vault::new(&settings.auth);
             let options = Options {
                 idle: settings.idle,
                 ..Options::default()
@@ -203,6 +208,8 @@ impl Shared {
                 known: Mutex::default(),
                 changes: AtomicU64::new(0),
                 publish: OnceLock::new(),
+                vault,
+                flows: Flows::default(),
             }
         })
     }
@@ -283,7 +290,7 @@ impl Shared {
             directory: reach.directory.clone(),
             version: self.settings.version.clone(),
             http: Arc::clone(&self.http),
-            signer: None,
+            signer: self.signer(reach),
         };
         let desk = Desk::new(&reach.name, &reach.root);
         let sandbox = Arc::clone(&self.sandbox);
@@ -297,6 +304,34 @@ impl Shared {
                 self.with(&key, |known| known.failure = Some(error));
                 Err(text)
             }
+        }
+    }
+
+    /// Signs requests to a server at an address, unless signing in is switched off.
+    fn signer(&self, reach: &Reach) -> Option<Arc<dyn Signer>> {
+        let Transport::Remote {
+            url,
+            oauth: Some(_),
+            ..
+        } = &reach.config.transport
+        else {
+            return None;
+        };
+        let client = self.http.of(&url::Url::parse(url).ok()?).ok()?;
+        Some(Arc::new(Kept::new(
+            self.vault.clone(),
+            client,
+            &reach.name,
+            url,
+        )))
+    }
+
+    /// What the server wanted of a sign-in when it refused us last.
+    pub fn challenge(&self, reach: &Reach) -> Option<String> {
+        let key = self.key_of(reach);
+        match self.with(&key, |known| known.failure.clone()) {
+            Some(StartError::Unauthorized(challenge)) => Some(challenge),
+            _ => None,
         }
     }
 

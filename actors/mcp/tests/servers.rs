@@ -1,5 +1,6 @@
 //! Servers that do as they should, and all others.
 
+#[allow(dead_code)]
 mod support;
 
 use kilo_mcp::Status;

@@ -3,8 +3,8 @@
 use super::{Answer, routes};
 use crate::daemon::Daemon;
 use kilo_edge::{Reply, Request};
-use kilo_mcp::{FolderServers, Origin};
-use kilo_protocol::requests::AddServer;
+use kilo_mcp::{FolderServers, Origin, SignInError};
+use kilo_protocol::requests::{AddServer, SignInCode};
 use kilo_protocol::{Fault, FaultKind};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -18,6 +18,10 @@ routes! {
     "mcp.add" => add;
     "mcp.connect" => connect;
     "mcp.disconnect" => disconnect;
+    "mcp.auth.start" => start_sign_in;
+    "mcp.auth.callback" => finish_sign_in;
+    "mcp.auth.authenticate" => authenticate;
+    "mcp.auth.remove" => sign_out;
 }
 
 fn statuses(servers: &FolderServers) -> Map<String, Value> {
@@ -69,4 +73,51 @@ async fn disconnect(daemon: Arc<Daemon>, request: Request) -> Answer {
         return Err(no_server(&name));
     }
     Reply::json(&true)
+}
+
+fn not_signed_in(name: &str, error: SignInError) -> Fault {
+    match error {
+        SignInError::Unknown => no_server(name),
+        SignInError::Unsupported(why) => {
+            let mut fault = Fault::bad_request("Params", why.clone());
+            fault.body = json!({"error": why});
+            fault
+        }
+        SignInError::Failed(why) => Fault::bad_request("Params", why),
+    }
+}
+
+async fn start_sign_in(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let name = request.params.get("name").to_string();
+    let servers = daemon.instance(&request).await?.servers;
+    let begun = servers.sign_in(&name).await;
+    let begun = begun.map_err(|error| not_signed_in(&name, error))?;
+    Reply::json(&json!({"authorizationUrl": begun.url, "oauthState": begun.state}))
+}
+
+async fn finish_sign_in(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let name = request.params.get("name").to_string();
+    let SignInCode { code } = request.json()?;
+    let servers = daemon.instance(&request).await?.servers;
+    let status = servers.sign_in_with(&name, &code).await;
+    Reply::json(&status.map_err(|error| not_signed_in(&name, error))?.wire())
+}
+
+/// Waits until somebody has signed in.
+async fn authenticate(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let name = request.params.get("name").to_string();
+    let servers = daemon.instance(&request).await?.servers;
+    let signing = async {
+        let status = servers.authenticate(&name).await;
+        status.map_err(|error| not_signed_in(&name, error))
+    };
+    Reply::json(&request.unless_left(signing).await?.wire())
+}
+
+async fn sign_out(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let name = request.params.get("name").to_string();
+    let servers = daemon.instance(&request).await?.servers;
+    let gone = servers.sign_out(&name).await;
+    gone.map_err(|error| not_signed_in(&name, error))?;
+    Reply::json(&json!({"success": true}))
 }

@@ -32,3 +32,10 @@ pub struct CallTool {
     #[serde(default)]
     pub arguments: Map<String, Value>,
 }
+
+/// `mcp.auth.callback`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SignInCode {
+    /// What the browser brought back.
+    pub code: String,
+}

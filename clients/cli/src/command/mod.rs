@@ -10,6 +10,7 @@ pub mod demo;
 pub mod export;
 pub mod fleet;
 pub mod import;
+pub mod mcp;
 pub mod models;
 pub mod run;
 pub mod serve;
@@ -65,6 +66,9 @@ pub enum Command {
     /// List the agents.
     #[command(subcommand)]
     Agent(agent::AgentCommand),
+    /// Add, list and try MCP servers.
+    #[command(subcommand)]
+    Mcp(mcp::McpCommand),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -114,6 +118,7 @@ pub async fn dispatch(
         Command::Models(args) => models::execute(&args, cx).await,
         Command::Auth(command) => auth::execute(command, cx).await,
         Command::Agent(command) => agent::execute(&command, cx),
+        Command::Mcp(command) => mcp::execute(command, cx).await,
         Command::Config(command) => config::execute(&command, cx),
         Command::Completion(args) => Ok(completion::execute(&args, program())),
         Command::Other(words) => Ok(welcome::no_command(&words, &program())),
