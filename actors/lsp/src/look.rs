@@ -71,7 +71,9 @@ impl LanguageServer {
         let busy = loop {
             changes.mark_unchanged();
             let busy = self.loading(begun);
-            let limit = if busy.is_some() {
+            // Many servers load the project at their first document without a word about it.
+            let is_new = self.age() < YOUNG && self.state().heard().is_none();
+            let limit = if busy.is_some() || is_new {
                 patience.busy
             } else {
                 patience.ready

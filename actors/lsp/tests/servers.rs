@@ -149,16 +149,24 @@ async fn a_server_that_dies_at_any_point_harms_nothing_and_is_named_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_says_nothing_costs_two_seconds_and_is_named_once() {
+async fn a_server_that_says_nothing_costs_a_bounded_wait_and_is_named_once() {
     let stage = Stage::new(|method: &str, params: &Value| match method {
         "initialize" => good(method, params),
         _ => vec![],
     });
     let begun = Instant::now();
     let first = stage.edit("a.txt", "BUG").await;
-    assert_eq!(note(&first), "fake said nothing about the edit within 2 s.");
-    assert_eq!(begun.elapsed().as_secs(), 2);
+    assert_eq!(note(&first), "fake said nothing about the edit in time.");
+    // One that was just started may still load the project.
+    assert!(
+        (9..=10).contains(&begun.elapsed().as_secs()),
+        "{:?}",
+        begun.elapsed()
+    );
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let begun = Instant::now();
     assert_eq!(note(&stage.edit("a.txt", "BUG 2").await), "");
+    assert_eq!(begun.elapsed().as_secs(), 2);
 }
 
 #[tokio::test(start_paused = true)]
