@@ -80,7 +80,7 @@ async fn a_socket_takes_commands_and_shows_events_with_positions() {
     assert_eq!(stream["status"], 400);
     let climbing = json!({"id": 4, "op": "session.get", "params": {"sessionID": "../.."}});
     assert_eq!(command(&mut socket, climbing).await["status"], 400);
-    let missing = json!({"id": 5, "op": "pty.list"});
+    let missing = json!({"id": 5, "op": "session.share", "params": {"sessionID": "ses_1"}});
     assert_eq!(command(&mut socket, missing).await["status"], 501);
 }
 
