@@ -17,4 +17,4 @@ mod trees;
 mod watching;
 pub mod wire;
 
-pub use wire::{Options, Running, StartError, start};
+pub use wire::{Options, Running, StartError, holder, start};

@@ -124,6 +124,11 @@ fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> StartError {
     move |source| StartError::System { what, source }
 }
 
+/// Where the engine listens that holds the data folder of this environment; starts and opens nothing.
+pub fn holder(environment: &Environment) -> Option<String> {
+    kilo_store::holder(&Paths::of(environment).engine).map(|(_, address)| address)
+}
+
 /// Starts a daemon. Requests are answered from the first accept; this returns once the log is open.
 pub async fn start(options: Options) -> Result<Running, StartError> {
     let environment = Arc::new(options.environment.clone());

@@ -1,4 +1,4 @@
-//! Background processes on the wire.
+//! Background processes on the wire, and the list of everything that runs.
 
 use crate::{Millis, SessionId};
 use serde::{Deserialize, Serialize};
@@ -116,4 +116,31 @@ pub struct ProcessGone<'a> {
     pub process_id: Cow<'a, str>,
     /// The folder that it belonged to.
     pub scope: Cow<'a, str>,
+}
+
+/// A child process of the daemon, whoever started it: a command, a server of a protocol, a terminal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunningProcess {
+    /// Its number.
+    pub pid: u32,
+    /// What it is: `mcp github`, `terminal 2`, of a command its words.
+    pub title: String,
+    /// The folder it was started in.
+    pub directory: String,
+    /// The session that it belongs to; of a background process only, the others serve a folder.
+    #[serde(rename = "sessionID", default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
+    /// It has a terminal.
+    pub terminal: bool,
+    /// When it was started.
+    pub started: Millis,
+    /// How long it runs, by the kernel's clock, which a change of the wall clock does not touch.
+    pub age_ms: u64,
+    /// It and all that it started and that lives.
+    pub processes: u32,
+    /// Bytes of memory that they hold; pages that several share count for each.
+    pub memory_bytes: u64,
+    /// Processor time so far, of those that have ended too.
+    pub cpu_ms: u64,
 }

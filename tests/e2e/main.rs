@@ -14,6 +14,7 @@ mod login;
 mod old_folder;
 mod parent;
 mod permissions;
+mod ps;
 mod real_model;
 mod resume;
 mod run;

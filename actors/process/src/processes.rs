@@ -147,6 +147,13 @@ impl Processes {
         .await;
     }
 
+    /// The session of the living process with this number.
+    pub fn owner(&self, pid: u32) -> Option<SessionId> {
+        let all = self.shared.all.lock();
+        let has = |process: &&Arc<Process>| process.is_alive() && process.pid() == Some(pid);
+        all.iter().find(has).map(|process| process.session())
+    }
+
     /// The sessions that have any.
     pub fn sessions(&self) -> Vec<SessionId> {
         let all = self.shared.all.lock();

@@ -135,6 +135,8 @@ async fn a_port_that_takes_connections_is_ready_and_shown() {
 async fn another_session_sees_and_stops_nothing() {
     let (all, sandbox) = processes();
     let info = all.start(order("exec sleep 100", None)).await.unwrap();
+    let pid = info.pid.unwrap();
+    assert_eq!((all.owner(pid), all.owner(1)), (Some(session()), None));
     let other = SessionId::from_wire("ses_2");
     assert!(all.list(&other).await.is_empty());
     let unknown = BackgroundError::Unknown(info.id.clone());
@@ -142,7 +144,7 @@ async fn another_session_sees_and_stops_nothing() {
     all.stop_session(&other).await;
     assert_eq!(sandbox.live(), 1);
     all.stop_session(&session()).await;
-    assert_eq!(sandbox.live(), 0);
+    assert_eq!((sandbox.live(), all.owner(pid)), (0, None));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -53,6 +53,7 @@ mod verify;
 mod tests;
 
 pub use disk::{Disk, SystemDisk};
+pub use lock::holder;
 pub use log_store::LogStore;
 pub use memory::MemoryStore;
 pub use options::Options;

@@ -104,6 +104,14 @@ impl FolderLock {
     }
 }
 
+/// The process that holds the folder and where it listens, as its lock file says; `None` when that process is gone or
+/// listens nowhere yet. The number may be another process's by now: whoever listens there is to be asked.
+pub fn holder(folder: &Path) -> Option<(u32, String)> {
+    let mut file = File::open(folder.join("lock")).ok()?;
+    let (pid, address) = Text::read(&mut file).holder();
+    (is_alive(pid) && !address.is_empty()).then_some((pid, address))
+}
+
 fn try_lock(file: impl AsFd) -> io::Result<bool> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),

@@ -136,7 +136,10 @@ fn a_taken_folder_says_who_has_it() {
 fn a_living_holder_is_found_within_a_second() {
     let temp = fast_temp();
     let store = LogStore::open(Options::new(temp.path(), std::process::id())).unwrap();
+    assert_eq!(kilo_store::holder(temp.path()), None);
     store.set_address("http://127.0.0.1:4096");
+    let holder = (std::process::id(), "http://127.0.0.1:4096".to_owned());
+    assert_eq!(kilo_store::holder(temp.path()), Some(holder));
     let begun = std::time::Instant::now();
     let second = LogStore::open(Options::new(temp.path(), 1));
     assert!(matches!(second, Err(StoreError::Locked { address, .. }) if !address.is_empty()));

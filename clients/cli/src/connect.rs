@@ -1,7 +1,7 @@
 //! Finds an engine for a command: the one named, the background daemon, or one in this process.
 
 use crate::context::Context;
-use crate::host::{Engine, NotStarted, Start};
+use crate::host::{self, Engine, NotStarted, Start};
 use crate::options::Remote;
 use crate::signals::Signals;
 use crate::state;
@@ -132,6 +132,18 @@ pub async fn background(env: &Environment) -> Option<Client> {
         version = health.version,
         "using the background daemon"
     );
+    Some(client)
+}
+
+/// A client for an engine that runs already: the background daemon, else the one of whatever process holds the data
+/// folder (`kilo serve`, an editor's). Starts nothing.
+pub async fn running(env: &Environment) -> Option<Client> {
+    if let Some(client) = background(env).await {
+        return Some(client);
+    }
+    let address = host::elsewhere(env)?;
+    let client = Client::new(&address, credentials(env, &Remote::default())).ok()?;
+    client.health(HEALTH_MAX).await.ok()?;
     Some(client)
 }
 

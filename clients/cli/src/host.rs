@@ -67,6 +67,11 @@ impl std::error::Error for NotStarted {
     }
 }
 
+/// Where the engine of another process listens that holds the data folder.
+pub fn elsewhere(env: &Environment) -> Option<String> {
+    kilo_daemon::holder(env)
+}
+
 /// An engine that runs in this process.
 pub struct Engine {
     running: kilo_daemon::Running,

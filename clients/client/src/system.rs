@@ -2,6 +2,7 @@
 
 use crate::error::ClientError;
 use crate::http::{Client, NO_BODY};
+use kilo_protocol::process::RunningProcess;
 use kilo_protocol::requests::{Credentials, Empty};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -92,6 +93,11 @@ impl Client {
         self.call::<Value>(Method::GET, "/provider", &query, NO_BODY)
             .await
             .map(drop)
+    }
+
+    /// The child processes of the daemon that run now, of all folders, oldest first.
+    pub async fn running_processes(&self) -> Result<Vec<RunningProcess>, ClientError> {
+        self.get("/x/process").await
     }
 
     /// Ends the instance of this client's directory; the next request starts it anew with fresh configuration.

@@ -1,6 +1,7 @@
 //! The daemon itself: health, document, log, instances, the user's configuration; and below, its streams.
 
 mod event;
+mod running;
 mod socket;
 
 use super::config::write;
@@ -28,6 +29,7 @@ routes! {
     "instance.dispose" => dispose;
     "instance.reload" => reload;
     "sync.history.list" => event::history;
+    "x.process.list" => running::list;
     "doc.get" => document;
 }
 

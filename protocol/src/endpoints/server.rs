@@ -116,5 +116,11 @@ pub(super) static ROWS: &[Operation] = &[
         "Opens one socket that carries events with positions and takes commands.",
     )
     .websocket(),
+    // Of all folders: who looks for what eats the machine does not know the folder.
+    get(
+        "/x/process",
+        "x.process.list",
+        "Lists the child processes that run now, of all folders.",
+    ),
     get("/doc", "doc.get", "Gets this document."),
 ];

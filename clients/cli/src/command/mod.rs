@@ -12,6 +12,7 @@ pub mod fleet;
 pub mod import;
 pub mod mcp;
 pub mod models;
+pub mod ps;
 pub mod run;
 pub mod serve;
 pub mod session;
@@ -58,6 +59,8 @@ pub enum Command {
     Import(import::ImportArgs),
     /// Show tokens, costs and disk use.
     Stats(stats::StatsArgs),
+    /// List what the daemon runs beside itself: servers, terminals, commands.
+    Ps(ps::PsArgs),
     /// List the models that can be used.
     Models(models::ModelsArgs),
     /// Manage providers' credentials.
@@ -115,6 +118,7 @@ pub async fn dispatch(
         Command::Export(args) => export::execute(&args, cx).await,
         Command::Import(args) => import::execute(&args, cx).await,
         Command::Stats(args) => stats::execute(&args, cx).await,
+        Command::Ps(args) => ps::execute(&args, cx).await,
         Command::Models(args) => models::execute(&args, cx).await,
         Command::Auth(command) => auth::execute(command, cx).await,
         Command::Agent(command) => agent::execute(&command, cx),
