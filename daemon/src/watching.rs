@@ -1,13 +1,12 @@
 //! Folders are watched while a client follows their events: what was seen becomes events.
 
-use kilo_protocol::event::{BranchChanged, FileTouched};
+use kilo_protocol::event::{BranchChanged, FileTouched, WatchLimited};
 use kilo_protocol::model::FileChangeKind;
 use kilo_protocol::{Event, Received as Read};
 use kilo_runtime::{Received, Subscription};
 use kilo_session::Engine;
 use kilo_watch::{Held, How, Seen, Watches};
 use parking_lot::Mutex;
-use serde_json::json;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,10 +42,9 @@ pub fn watch(watches: &Watches, engine: &Arc<Engine>, directory: &str) -> Option
             Seen::Branch(branch) => Event::BranchChanged(BranchChanged {
                 branch: branch.map(Cow::Owned),
             }),
-            Seen::Limited => Event::Other {
-                name: "file.watcher.limited".into(),
-                properties: json!({"directory": directory}),
-            },
+            Seen::Limited => Event::WatchLimited(WatchLimited {
+                directory: Cow::Borrowed(directory),
+            }),
         };
         engine.core().publish(Some(directory), &event);
     };

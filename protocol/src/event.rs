@@ -167,6 +167,8 @@ events! { 'a:
     "pty.deleted" TerminalDeleted(TerminalGone<'a>);
     /// A file came, changed or went, whoever did it: tools say so of what they write, a watcher of all else.
     "file.watcher.updated" FileTouched(FileTouched<'a>);
+    /// Not all of a folder is watched.
+    "file.watcher.limited" WatchLimited(WatchLimited<'a>);
     /// Another branch was checked out.
     "vcs.branch.updated" BranchChanged(BranchChanged<'a>);
     /// A project was met for the first time, or changed.
@@ -447,6 +449,13 @@ pub struct ServerSignIn<'a> {
     pub server: Cow<'a, str>,
     /// The address to open.
     pub url: Cow<'a, str>,
+}
+
+/// A folder that is too large to be watched whole; no event of the reference says so.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WatchLimited<'a> {
+    /// The folder.
+    pub directory: Cow<'a, str>,
 }
 
 /// The branch that a folder is on now.
