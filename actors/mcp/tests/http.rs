@@ -1,6 +1,6 @@
 //! Servers at an address: both ways of HTTP, and signing in, against a small server of the test's own on the loopback.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each test target uses a part")]
 mod support;
 
 use kilo_mcp::config::{Origin, server};

@@ -1,6 +1,6 @@
 //! Servers that do as they should, and all others.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each test target uses a part")]
 mod support;
 
 use kilo_mcp::Status;

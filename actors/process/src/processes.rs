@@ -123,25 +123,21 @@ impl Processes {
 
     /// Ends all processes of a session that are not to outlive it; they stay listed. Returns when they are over.
     pub async fn stop_session(&self, session: &SessionId) {
-        let (shared, session) = (Arc::clone(&self.shared), session.clone());
-        self.on_pool(async move {
-            shared
-                .stop_all(|process| {
-                    process.session() == session && process.lifetime() != Lifetime::Persistent
-                })
-                .await;
-        })
-        .await;
+        self.stop(session, |lifetime| lifetime != Lifetime::Persistent)
+            .await;
     }
 
     /// Ends what a task's session started for itself alone.
     pub async fn task_ended(&self, session: &SessionId) {
+        self.stop(session, |lifetime| lifetime == Lifetime::Session)
+            .await;
+    }
+
+    async fn stop(&self, session: &SessionId, which: fn(Lifetime) -> bool) {
         let (shared, session) = (Arc::clone(&self.shared), session.clone());
         self.on_pool(async move {
             shared
-                .stop_all(|process| {
-                    process.session() == session && process.lifetime() == Lifetime::Session
-                })
+                .stop_all(|process| process.session() == session && which(process.lifetime()))
                 .await;
         })
         .await;
