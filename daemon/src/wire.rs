@@ -154,6 +154,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let tickets = Arc::new(Tickets::default());
     let known = Arc::clone(&tickets);
     let pass: Pass = Arc::new(move |path, ticket| {
+        let path = path.strip_prefix("/api").unwrap_or(path);
         let terminal = path.strip_prefix("/pty/");
         let terminal = terminal.and_then(|rest| rest.strip_suffix("/connect"));
         terminal.is_some_and(|terminal| known.fits(terminal, ticket, Instant::now()))

@@ -20,5 +20,6 @@ mod resume;
 mod run;
 mod run_json;
 mod socket;
+mod terminal;
 mod touched;
 mod worktree;

@@ -78,7 +78,8 @@ pub struct SpawnSpec {
     /// Its folder (absolute, existing).
     pub directory: PathBuf,
     /// Variables set on top of the daemon's environment, whose own secrets are always taken out. A process on a terminal
-    /// gets `TERM=xterm-256color` unless this says otherwise.
+    /// gets `TERM=xterm-256color` unless this says otherwise, and nothing that names the terminal which the daemon was
+    /// started in (`TMUX`, `VSCODE_*`, `TERM_PROGRAM`, …).
     pub env: Vec<(String, String)>,
     /// What its streams are.
     pub streams: Streams,

@@ -16,6 +16,40 @@ pub const SECRETS: [&str; 4] = [
     "KILO_CONFIG_CONTENT",
 ];
 
+/// Begin the names of variables by which a terminal, or a program that has terminals in it, tells its children that they
+/// run there.
+const OF_A_TERMINAL: [&str; 17] = [
+    "ALACRITTY_",
+    "GHOSTTY_",
+    "GNOME_TERMINAL_",
+    "INSIDE_EMACS",
+    "ITERM_",
+    "KITTY_",
+    "KONSOLE_",
+    "LC_TERMINAL",
+    "NVIM",
+    "TERMINAL_EMULATOR",
+    "TERM_PROGRAM",
+    "TERM_SESSION_ID",
+    "TMUX",
+    "VSCODE_",
+    "VTE_VERSION",
+    "WEZTERM_",
+    "ZELLIJ",
+];
+/// The same, whole names.
+const OF_A_TERMINAL_WHOLE: [&str; 7] = [
+    "COLORTERM",
+    "COLUMNS",
+    "LINES",
+    "STY",
+    "WINDOW",
+    "WINDOWID",
+    "WT_SESSION",
+];
+/// Ask by way of an editor, with variables of that editor only.
+const ASKS: [&str; 2] = ["GIT_ASKPASS", "SSH_ASKPASS"];
+
 /// The variables that all children share.
 #[derive(Debug)]
 pub struct Environment {
@@ -32,11 +66,23 @@ impl Environment {
     }
 
     /// The variables of one child as `NAME=VALUE`, with `extra` on top and the run's mark last. Entries that no system
-    /// call can carry (a NUL inside, a `=` in the name) are left out.
-    pub fn of_child(&self, extra: &[(String, String)], mark: &str) -> Vec<CString> {
+    /// call can carry (a NUL inside, a `=` in the name) are left out, and so is, for a child that `has_terminal`, what
+    /// names the terminal that the daemon was started in.
+    pub fn of_child(
+        &self,
+        extra: &[(String, String)],
+        mark: &str,
+        has_terminal: bool,
+    ) -> Vec<CString> {
         let mut all: BTreeMap<&OsStr, &OsStr> = BTreeMap::new();
+        let by_editor = self
+            .base
+            .contains_key(OsStr::new("VSCODE_GIT_ASKPASS_MAIN"));
         for (name, value) in &self.base {
-            all.insert(name, value);
+            let asks = || by_editor && ASKS.iter().any(|ask| OsStr::new(ask) == name);
+            if !has_terminal || !(is_of_a_terminal(name) || asks()) {
+                all.insert(name, value);
+            }
         }
         for (name, value) in extra {
             if !is_secret(OsStr::new(name)) {
@@ -64,6 +110,14 @@ impl Environment {
 /// Whether a variable of this name is one of [`SECRETS`].
 pub fn is_secret(name: &OsStr) -> bool {
     SECRETS.iter().any(|secret| OsStr::new(secret) == name)
+}
+
+fn is_of_a_terminal(name: &OsStr) -> bool {
+    let begins = |with: &&str| name.as_bytes().starts_with(with.as_bytes());
+    OF_A_TERMINAL.iter().any(|with| begins(with))
+        || OF_A_TERMINAL_WHOLE
+            .iter()
+            .any(|whole| OsStr::new(whole) == name)
 }
 
 fn entry(name: &OsStr, value: &OsStr) -> Option<CString> {

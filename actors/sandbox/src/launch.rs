@@ -14,6 +14,7 @@ pub struct Program<'a> {
     pub args: &'a [String],
     pub directory: &'a Path,
     pub env: &'a [(String, String)],
+    pub has_terminal: bool,
 }
 
 /// A program with its arguments, variables and folder, as `execve` wants them.
@@ -37,7 +38,7 @@ impl Launch {
         for arg in program.args {
             words.push(text(arg.as_bytes())?);
         }
-        let variables = environment.of_child(program.env, mark);
+        let variables = environment.of_child(program.env, mark, program.has_terminal);
         Ok(Self {
             program: text(found.as_os_str().as_bytes())?,
             directory: text(program.directory.as_os_str().as_bytes())?,

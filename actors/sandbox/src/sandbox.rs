@@ -167,6 +167,7 @@ impl Shared {
             args: &spec.args,
             directory: &spec.directory,
             env: &spec.env,
+            has_terminal: false,
         };
         let Started { tree, listed, .. } = self.start(program, ends, title(spec))?;
         Ok((Run { tree, pipe }, listed))
@@ -184,6 +185,7 @@ impl Shared {
             args: &spec.args,
             directory: &spec.directory,
             env: &spec.env,
+            has_terminal: is_terminal,
         };
         let started = self.start(program, ends, spec.title)?;
         let Started {

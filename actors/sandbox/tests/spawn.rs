@@ -10,7 +10,7 @@ mod support;
 use kilo_ports::sandbox::{
     ByteReader, Exit, Sandbox, SandboxError, SpawnSpec, Spawned, Streams, TerminalSize,
 };
-use kilo_sandbox::ProcessSandbox;
+use kilo_sandbox::{ProcessSandbox, Settings};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -136,6 +136,56 @@ async fn a_terminal_has_its_size_and_hears_of_changes() {
         columns: 80,
     });
     read_until(&mut child.stdout, "50 80\r\n").await;
+}
+
+#[tokio::test]
+async fn a_terminal_does_not_name_the_one_that_the_daemon_was_started_in() {
+    let base = [
+        ("TMUX", "/tmp/tmux-0/default,1,0"),
+        ("TMUX_PANE", "%0"),
+        ("STY", "1.screen"),
+        ("VSCODE_IPC_HOOK_CLI", "/run/vscode.sock"),
+        ("VSCODE_GIT_ASKPASS_MAIN", "/ext/askpass.js"),
+        ("GIT_ASKPASS", "/ext/askpass.sh"),
+        ("TERM_PROGRAM", "vscode"),
+        ("COLUMNS", "7"),
+        ("TERM", "screen"),
+        ("TERMS_OF_USE", "kept"),
+        ("EDITOR", "vi"),
+        ("PATH", "/usr/bin:/bin"),
+    ]
+    .map(|(name, value)| (name.into(), value.into()));
+    let sandbox = ProcessSandbox::new(Settings::new(base)).expect("a sandbox");
+    let mut spec = spec("", Streams::Terminal(SIZE));
+    (spec.program, spec.args) = ("/usr/bin/env".into(), Vec::new());
+    spec.env = vec![("TERM_PROGRAM".into(), "mine".into())];
+    let mut process = sandbox.spawn(spec.clone()).await.expect("started");
+    let output = read_all(&mut process.stdout).await;
+    let output = String::from_utf8_lossy(&output);
+    let mut names: Vec<&str> = output
+        .lines()
+        .filter(|line| !line.starts_with("KILO_RUN_ID"))
+        .collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "EDITOR=vi",
+            "PATH=/usr/bin:/bin",
+            "TERM=xterm-256color",
+            "TERMS_OF_USE=kept",
+            "TERM_PROGRAM=mine"
+        ]
+    );
+    // Elsewhere they may be of use, for example to a program that opens a file in the editor.
+    spec.streams = Streams::Merged;
+    let mut process = sandbox.spawn(spec).await.expect("started");
+    let output = read_all(&mut process.stdout).await;
+    let output = String::from_utf8_lossy(&output);
+    assert!(
+        output.contains("TMUX=") && output.contains("GIT_ASKPASS="),
+        "{output}"
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The second generation's lists (`/api/*`): the same agents, commands and files, in an envelope `{location, data}`.
 
 mod models;
+mod pty;
 
 use super::{Answer, routes};
 use crate::daemon::Daemon;
@@ -38,6 +39,13 @@ routes! {
     "v2.fs.find" => find_files;
     "v2.command.list" => commands;
     "v2.skill.list" => skills;
+    "v2.pty.list" => pty::list;
+    "v2.pty.create" => pty::create;
+    "v2.pty.get" => pty::get;
+    "v2.pty.update" => pty::update;
+    "v2.pty.remove" => pty::remove;
+    "v2.pty.connectToken" => pty::connect_token;
+    "v2.pty.connect" => super::pty::socket::connect;
     "v2.reference.list" => references;
 }
 

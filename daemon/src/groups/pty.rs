@@ -1,15 +1,15 @@
 //! Terminals. A WebSocket carries text both ways; a binary message that begins with a zero byte tells the client the
 //! position `{"cursor": n}` by which it may come back.
 
-mod socket;
+pub(super) mod socket;
 
 use super::{Answer, routes};
 use crate::daemon::Daemon;
 use kilo_edge::{Reply, Request};
-use kilo_protocol::terminal::{CreateTerminal, UpdateTerminal};
+use kilo_protocol::terminal::{CreateTerminal, TerminalInfo, UpdateTerminal};
 use kilo_protocol::{Fault, FaultKind};
 use kilo_terminal::{CreateError, Program, TICKET_SECONDS, Terminal, Terminals};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -40,14 +40,24 @@ async fn shells(daemon: Arc<Daemon>, _: Request) -> Answer {
 }
 
 async fn list(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let directory = daemon.directory(&request);
+    Reply::json(&listed(&daemon, &request))
+}
+
+/// The terminals of the request's folder.
+pub(super) fn listed(daemon: &Daemon, request: &Request) -> Vec<TerminalInfo> {
+    let directory = daemon.directory(request);
     let known = daemon.terminals.get();
-    Reply::json(&known.map(|all| all.list(&directory)).unwrap_or_default())
+    known.map(|all| all.list(&directory)).unwrap_or_default()
 }
 
 async fn create(daemon: Arc<Daemon>, request: Request) -> Answer {
+    Reply::json(&start(&daemon, &request).await?)
+}
+
+/// Starts what the request's body names, or the user's shell.
+pub(super) async fn start(daemon: &Daemon, request: &Request) -> Result<TerminalInfo, Fault> {
     let wanted: CreateTerminal = request.json()?;
-    let directory = daemon.directory(&request);
+    let directory = daemon.directory(request);
     let cwd = crate::paths::absolute(
         Path::new(&directory),
         wanted.cwd.as_deref().unwrap_or_default(),
@@ -55,7 +65,7 @@ async fn create(daemon: Arc<Daemon>, request: Request) -> Answer {
     let named = wanted.command.filter(|command| !command.is_empty());
     let (command, login) = match named {
         Some(command) => (command, false),
-        None => (shell(&daemon, &request).await?, true),
+        None => (shell(daemon, request).await?, true),
     };
     let mut args = wanted.args.unwrap_or_default();
     if login && args.is_empty() {
@@ -71,7 +81,7 @@ async fn create(daemon: Arc<Daemon>, request: Request) -> Answer {
         size: wanted.size,
     };
     let made = daemon.terminals().await?.create(program).await;
-    Reply::json(&made.map_err(refused)?)
+    made.map_err(refused)
 }
 
 /// The user's shell. A project's configuration does not choose it: opening a terminal would run what it names.
@@ -110,7 +120,8 @@ fn missing(id: &str) -> Fault {
     )
 }
 
-fn find(daemon: &Daemon, request: &Request) -> Result<Arc<Terminal>, Fault> {
+/// The terminal that the request's path names.
+pub(super) fn find(daemon: &Daemon, request: &Request) -> Result<Arc<Terminal>, Fault> {
     let id = request.params.get("ptyID");
     let found = daemon.terminals.get().and_then(|all| all.get(id));
     found.ok_or_else(|| missing(id))
@@ -121,38 +132,54 @@ async fn get(daemon: Arc<Daemon>, request: Request) -> Answer {
 }
 
 async fn update(daemon: Arc<Daemon>, request: Request) -> Answer {
+    Reply::json(&change(&daemon, &request).await?)
+}
+
+/// Changes the terminal as the request's body says.
+pub(super) async fn change(daemon: &Daemon, request: &Request) -> Result<TerminalInfo, Fault> {
     let update: UpdateTerminal = request.json()?;
     let id = request.params.get("ptyID");
     let all = daemon.terminals().await?;
-    let updated = all.update(id, update).await;
-    Reply::json(&updated.ok_or_else(|| missing(id))?)
+    all.update(id, update).await.ok_or_else(|| missing(id))
 }
 
 async fn remove(daemon: Arc<Daemon>, request: Request) -> Answer {
+    end(&daemon, &request)?;
+    Reply::json(&true)
+}
+
+/// Ends the terminal.
+pub(super) fn end(daemon: &Daemon, request: &Request) -> Result<(), Fault> {
     let id = request.params.get("ptyID");
-    match daemon
-        .terminals
-        .get()
-        .is_some_and(|all: &Terminals| all.remove(id))
-    {
-        true => Reply::json(&true),
+    let known = daemon.terminals.get();
+    match known.is_some_and(|all: &Terminals| all.remove(id)) {
+        true => Ok(()),
         false => Err(missing(id)),
     }
 }
 
 async fn connect_token(daemon: Arc<Daemon>, request: Request) -> Answer {
-    let id = find(&daemon, &request)?.info().id;
+    Reply::json(&ticket(&daemon, &request, "PtyForbiddenError")?)
+}
+
+/// A ticket for the terminal; `refusal` is the tag of the refusal without the field.
+pub(super) fn ticket(
+    daemon: &Daemon,
+    request: &Request,
+    refusal: &'static str,
+) -> Result<Value, Fault> {
+    let id = find(daemon, request)?.info().id;
     if TICKET_FIELDS
         .iter()
         .all(|field| request.header(field) != Some("1"))
     {
         return Err(Fault::tagged(
             FaultKind::Forbidden,
-            "PtyForbiddenError",
+            refusal,
             "a ticket is given to requests with the header x-kilo-ticket: 1",
             json!({}),
         ));
     }
     let ticket = daemon.tickets.issue(&id, Instant::now());
-    Reply::json(&json!({"ticket": ticket, "expires_in": TICKET_SECONDS}))
+    Ok(json!({"ticket": ticket, "expires_in": TICKET_SECONDS}))
 }

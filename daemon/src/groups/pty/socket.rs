@@ -22,7 +22,8 @@ const INPUT_BYTES_MAX: usize = 1 << 20;
 /// How long the program may leave that much unread before the client is let go.
 const INPUT_WAIT_MAX: Duration = Duration::from_secs(60);
 
-pub(super) async fn connect(daemon: Arc<Daemon>, request: Request) -> Answer {
+/// Opens a terminal.
+pub(in crate::groups) async fn connect(daemon: Arc<Daemon>, request: Request) -> Answer {
     let terminal = find(&daemon, &request)?;
     if let Some(ticket) = request.query.get("ticket") {
         let id = request.params.get("ptyID");
