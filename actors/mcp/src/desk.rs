@@ -3,6 +3,7 @@
 
 use crate::ask::Form;
 use crate::model::Change;
+use crate::sampling::{REFUSED, Sampling};
 use crate::wire::Hooks;
 use kilo_config::permission::evaluate;
 use kilo_ports::BoxFuture;
@@ -15,9 +16,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-/// Questions of one call.
+/// Questions of one call, those before a model is asked among them.
 const QUESTIONS_MAX: usize = 10;
+/// What says that a model may be asked.
+const YES: &str = "Yes, once";
 
 /// A call that a server works on.
 #[derive(Clone)]
@@ -28,23 +32,56 @@ pub struct Caller {
     pub call: CallId,
     /// Who asks the user.
     pub host: Arc<dyn ToolHost>,
-    /// How often it has asked.
-    pub asked: Arc<AtomicUsize>,
+    /// How it stands with the server's wishes.
+    pub wishes: Arc<Wishes>,
 }
 
-/// Somebody is being asked.
-struct Asking(Arc<AtomicUsize>);
+/// What a server has wished for during one call.
+#[derive(Default)]
+pub struct Wishes {
+    /// Questions so far.
+    asked: AtomicUsize,
+    /// The user does not want a model to be asked: that holds for the rest of the call.
+    no_model: AtomicBool,
+    /// Fires when the call is over: nobody waits for answers then.
+    over: CancellationToken,
+}
+
+/// Somebody is being asked: a person, or a model that a person has allowed.
+struct Asking {
+    caller: Caller,
+    is_asking: Arc<AtomicBool>,
+}
 
 impl Asking {
-    fn begin(asking: &Arc<AtomicUsize>) -> Option<Self> {
-        let begun = asking.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
-        begun.ok().map(|_| Self(Arc::clone(asking)))
+    /// Puts questions to the caller's user. No answer: the call is over.
+    async fn question(&self, questions: Vec<Value>) -> Option<QuestionAnswer> {
+        tokio::select! {
+            answer = self.caller.host.question(&self.caller.call, questions) => answer.ok(),
+            () = self.caller.wishes.over.cancelled() => None,
+        }
+    }
+
+    /// Asks the user whether a model may be asked, and then the model.
+    async fn sample(&self, sampling: Sampling) -> Result<Value, String> {
+        let wishes = &self.caller.wishes;
+        let form = Form::consent(&sampling.server, &sampling.question(), YES);
+        let answer = self.question(form.questions.clone()).await;
+        let answer = answer.ok_or("the call is over")?;
+        if form.answer(&answer)["action"] != "accept" {
+            wishes.no_model.store(true, Ordering::Relaxed);
+            return Err(REFUSED.into());
+        }
+        tokio::select! {
+            answer = self.caller.host.ask_model(sampling.aside.clone()) => Ok(sampling.answer(answer?)),
+            () = wishes.over.cancelled() => Err("the call is over".into()),
+        }
     }
 }
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        self.0.store(0, Ordering::Relaxed);
+        self.is_asking.store(false, Ordering::Relaxed);
     }
 }
 
@@ -57,8 +94,8 @@ pub struct Desk {
     changes: watch::Sender<u64>,
     resources: watch::Sender<Option<String>>,
     asked_for_roots: AtomicBool,
-    /// 1 while a person is being asked.
-    asking: Arc<AtomicUsize>,
+    /// Somebody is being asked.
+    is_asking: Arc<AtomicBool>,
 }
 
 impl Desk {
@@ -72,7 +109,7 @@ impl Desk {
             changes: watch::Sender::new(0),
             resources: watch::Sender::new(None),
             asked_for_roots: AtomicBool::new(false),
-            asking: Arc::default(),
+            is_asking: Arc::default(),
         })
     }
 
@@ -95,34 +132,32 @@ impl Desk {
     pub fn enter(self: &Arc<Self>, caller: Caller) -> Entered {
         let mut next = self.next.lock();
         *next += 1;
+        let wishes = Arc::clone(&caller.wishes);
         self.callers.lock().push((*next, caller));
         Entered {
             desk: Arc::clone(self),
             number: *next,
+            wishes,
         }
     }
 
-    /// Puts questions to the user of the session that calls now. `None`: there is nobody to ask, somebody is being asked, or
-    /// the call has asked enough. The future gives no answer when the call ended meanwhile.
-    fn ask(
-        &self,
-        questions: Vec<Value>,
-    ) -> Option<impl Future<Output = Option<QuestionAnswer>> + Send + 'static> {
+    /// The way to the user of the session that calls now. `None`: there is nobody to ask, somebody is being asked, or the
+    /// call has asked enough.
+    fn ask(&self) -> Option<Asking> {
         let caller = self.caller()?;
         // Runs that nobody watches deny questions.
         let rules = caller.host.rules();
         if evaluate("question", "*", &[&rules]).action == Action::Deny {
             return None;
         }
-        if caller.asked.fetch_add(1, Ordering::Relaxed) >= QUESTIONS_MAX {
+        if caller.wishes.asked.fetch_add(1, Ordering::Relaxed) >= QUESTIONS_MAX {
             return None;
         }
-        let guard = Asking::begin(&self.asking)?;
-        Some(async move {
-            let answer = caller.host.question(&caller.call, questions).await;
-            drop(guard);
-            answer.ok()
-        })
+        if self.is_asking.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let is_asking = Arc::clone(&self.is_asking);
+        Some(Asking { caller, is_asking })
     }
 
     /// The one who calls now; nobody while sessions call side by side, since a server does not say whom it means.
@@ -140,10 +175,12 @@ impl Desk {
 pub struct Entered {
     desk: Arc<Desk>,
     number: u64,
+    wishes: Arc<Wishes>,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
+        self.wishes.over.cancel();
         self.desk
             .callers
             .lock()
@@ -179,27 +216,36 @@ impl Hooks for Desk {
         vec![(url.to_string(), name.unwrap_or_default().into_owned())]
     }
 
-    fn sample(&self, _: Value) -> BoxFuture<'static, Result<Value, String>> {
-        Box::pin(std::future::ready(Err(
-            "this client has no model for servers".into(),
-        )))
+    fn sample(&self, params: Value) -> BoxFuture<'static, Result<Value, String>> {
+        let sampling = Sampling::of(&self.server, &params);
+        let is_refused = self
+            .caller()
+            .is_some_and(|caller| caller.wishes.no_model.load(Ordering::Relaxed));
+        let asking = sampling.and_then(|sampling| {
+            let asking = if is_refused { None } else { self.ask() };
+            Ok((asking.ok_or(REFUSED)?, sampling))
+        });
+        Box::pin(async move {
+            let (asking, sampling) = asking?;
+            asking.sample(sampling).await
+        })
     }
 
     fn elicit(&self, params: Value) -> BoxFuture<'static, Value> {
         let form = Form::of(&self.server, &params);
-        let asking = form.and_then(|form| Some((self.ask(form.questions.clone())?, form)));
+        let asking = form.and_then(|form| Some((self.ask()?, form)));
         Box::pin(async move {
-            match asking {
-                Some((asking, form)) => match asking.await {
-                    Some(answer) => form.answer(&answer),
-                    None => json!({"action": "cancel"}),
-                },
-                None => json!({"action": "decline"}),
+            let Some((asking, form)) = asking else {
+                return json!({"action": "decline"});
+            };
+            match asking.question(form.questions.clone()).await {
+                Some(answer) => form.answer(&answer),
+                None => json!({"action": "cancel"}),
             }
         })
     }
 
     fn is_asking(&self) -> bool {
-        self.asking.load(Ordering::Relaxed) > 0
+        self.is_asking.load(Ordering::Relaxed)
     }
 }

@@ -18,6 +18,7 @@ mod model;
 mod names;
 mod oauth;
 mod output;
+mod sampling;
 mod search;
 mod servers;
 mod shared;

@@ -100,7 +100,7 @@ impl Call {
             session: cx.session.clone(),
             call: cx.call.clone(),
             host: Arc::clone(&cx.host),
-            asked: Arc::default(),
+            wishes: Arc::default(),
         });
         let Value::Object(arguments) = input else {
             return Err(ToolError::Invalid("the arguments are no object".into()));

@@ -384,6 +384,58 @@ async fn a_server_may_ask_the_user_of_the_call_and_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_may_ask_a_model_once_the_user_has_said_yes() {
+    let world = World::new();
+    let folder = world.one("asks a model").await;
+    let call = async || {
+        let said = world.call(&folder, "s0_echo").await.unwrap();
+        serde_json::from_str::<serde_json::Value>(&said).unwrap()
+    };
+    *world.host.answers.lock() = Some(vec![vec!["Yes, once".into()]]);
+    assert_eq!(
+        call().await["result"],
+        json!({"role": "assistant", "content": {"type": "text", "text": "1 messages came"},
+               "model": "fake/m", "stopReason": "endTurn"})
+    );
+    let question = world.host.questions.lock()[0]["question"].to_string();
+    assert!(question.contains("How many?"), "{question}");
+    assert_eq!(world.host.asides.lock()[0].output_max, 9);
+    *world.host.answers.lock() = Some(vec![vec!["No".into()]]);
+    let refused = json!({"code": -1, "message": "User rejected sampling request"});
+    assert_eq!(call().await["error"], refused);
+    *world.host.answers.lock() = None;
+    assert_eq!(call().await["error"], refused);
+    // A run that nobody watches.
+    world.host.rules.lock().push(kilo_protocol::model::Rule {
+        permission: "question".into(),
+        pattern: "*".into(),
+        action: kilo_protocol::model::Action::Deny,
+    });
+    assert_eq!(call().await["error"], refused);
+    assert_eq!(
+        (
+            world.host.questions.lock().len(),
+            world.host.asides.lock().len()
+        ),
+        (3, 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_asks_a_model_without_end_is_bounded_by_call() {
+    let world = World::new();
+    let folder = world.one("asks in turn").await;
+    *world.host.answers.lock() = Some(vec![vec!["Yes, once".into()]]);
+    let said = world.call(&folder, "s0_echo").await;
+    assert_eq!(said, Ok("granted 10".into()));
+    // Who said no is not asked again during that call.
+    *world.host.answers.lock() = Some(vec![vec!["No".into()]]);
+    let said = world.call(&folder, "s0_echo").await;
+    assert_eq!(said, Ok("granted 0".into()));
+    assert_eq!(world.host.questions.lock().len(), 11);
+}
+
+#[tokio::test(start_paused = true)]
 async fn too_many_tools_are_offered_by_a_search() {
     let world = World::new();
     let folder = world.folder("one", &["many", "plain"]);

@@ -4,6 +4,7 @@
 //! (a model's stream), [`tool`] (what a model may call), [`sandbox`] (child processes) and [`checkpoint`].
 
 pub mod after_write;
+pub mod aside;
 pub mod background;
 pub mod checkpoint;
 pub mod clock;

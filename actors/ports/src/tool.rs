@@ -2,6 +2,7 @@
 
 use crate::BoxFuture;
 use crate::after_write::AfterWrite;
+use crate::aside::{Aside, AsideAnswer};
 use crate::files::Files;
 use crate::guarded::Guarded;
 use crate::sandbox::Sandbox;
@@ -243,6 +244,15 @@ pub trait ToolHost: Send + Sync + 'static {
         call: &CallId,
         questions: Vec<Value>,
     ) -> BoxFuture<'static, Result<QuestionAnswer, ToolError>>;
+
+    /// Asks a model beside the conversation: the small model that the configuration names, else the session's. Whoever asks
+    /// for somebody else asks the user first. A host without models refuses.
+    ///
+    /// Errors: why there is no answer, for people.
+    fn ask_model(&self, aside: Aside) -> BoxFuture<'static, Result<AsideAnswer, String>> {
+        let _ = aside;
+        Box::pin(std::future::ready(Err("there is no model here".into())))
+    }
 
     /// Replaces the session's todo list.
     fn set_todos(&self, todos: Vec<Todo>) -> BoxFuture<'static, Result<(), ToolError>>;

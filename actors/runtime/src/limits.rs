@@ -40,6 +40,8 @@ pub const DEATH_WINDOW: Duration = Duration::from_secs(60);
 pub const VIEW_BYTES_MIN: u64 = 256 << 10;
 /// How long a title may take to be made.
 pub const TITLE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a model that a tool asks beside the conversation may take.
+pub const ASIDE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Pause between two looks whether a provider can be reached again.
 pub const NETWORK_POLL: Duration = Duration::from_secs(3);
 /// How long a session looks for the network by itself; a reply works at any time.

@@ -1,5 +1,6 @@
 //! The machine's orders, carried out: each starts a task of the session whose result comes back as a message.
 
+pub(crate) mod aside;
 pub(crate) mod diff;
 pub(crate) mod files;
 pub(crate) mod model;

@@ -1,5 +1,6 @@
 //! What a running call may ask of its session.
 
+use crate::effects::aside::ask_aside;
 use crate::effects::model::task_agents;
 use crate::folder::Folder;
 use crate::input::{Input, Stamp, ToolRun};
@@ -8,6 +9,7 @@ use crate::prepare;
 use crate::scope::Scope;
 use kilo_ports::BoxFuture;
 use kilo_ports::after_write::AfterWrite;
+use kilo_ports::aside::{Aside, AsideAnswer};
 use kilo_ports::checkpoint::{CheckpointError, WhyLeft};
 use kilo_ports::tool::{
     Ask, QuestionAnswer, TaskAgent, TaskAnswer, TaskOrder, ToolError, ToolHost, ToolSource,
@@ -200,6 +202,10 @@ impl ToolHost for CallHost {
                 () = cancel.cancelled() => Err(aborted()),
             }
         })
+    }
+
+    fn ask_model(&self, aside: Aside) -> BoxFuture<'static, Result<AsideAnswer, String>> {
+        Box::pin(ask_aside(self.scope.clone(), aside, self.cancel.clone()))
     }
 
     fn set_todos(&self, todos: Vec<Todo>) -> BoxFuture<'static, Result<(), ToolError>> {

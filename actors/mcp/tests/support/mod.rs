@@ -268,6 +268,31 @@ impl Play {
                 }
                 self.send(answer(text("sampled"))).await;
             }
+            ("asks a model", _) => {
+                let wish = json!({"jsonrpc": "2.0", "id": "m", "method": "sampling/createMessage", "params": {
+                    "messages": [{"role": "user", "content": {"type": "text", "text": "How many?"}}], "maxTokens": 9}});
+                self.send(wish).await;
+                let Ok(Some(line)) = self.lines.next_line().await else {
+                    return;
+                };
+                let reply: Value = serde_json::from_str(&line).expect("JSON");
+                self.send(answer(text(&reply.to_string()))).await;
+            }
+            ("asks in turn", _) => {
+                // One wish after the other, without end but that of the client's patience.
+                let mut granted = 0;
+                for _ in 0..100 {
+                    let wish = json!({"jsonrpc": "2.0", "id": "m", "method": "sampling/createMessage", "params": {
+                        "messages": [{"role": "user", "content": {"type": "text", "text": "More?"}}], "maxTokens": 9}});
+                    self.send(wish).await;
+                    let Ok(Some(line)) = self.lines.next_line().await else {
+                        return;
+                    };
+                    let reply: Value = serde_json::from_str(&line).expect("JSON");
+                    granted += usize::from(!reply["result"].is_null());
+                }
+                self.send(answer(text(&format!("granted {granted}")))).await;
+            }
             ("elicits", _) => {
                 self.send(json!({"jsonrpc": "2.0", "id": "e", "method": "elicitation/create", "params": {
                     "message": "Which colour?", "requestedSchema": {"type": "object", "properties": {

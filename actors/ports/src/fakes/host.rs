@@ -1,5 +1,6 @@
 use crate::BoxFuture;
 use crate::after_write::AfterWrite;
+use crate::aside::{Aside, AsideAnswer};
 use crate::tool::{Ask, QuestionAnswer, TaskAgent, TaskAnswer, TaskOrder, ToolError, ToolHost};
 use kilo_protocol::model::{FileChangeKind, Rule, Todo};
 use kilo_protocol::{CallId, SessionId};
@@ -27,6 +28,10 @@ pub struct FakeHost {
     pub answers: Mutex<Option<Vec<Vec<String>>>>,
     /// What comes after a write.
     pub after_write: Mutex<Option<Arc<dyn AfterWrite>>>,
+    /// Questions so far.
+    pub questions: Mutex<Vec<Value>>,
+    /// What the model was asked so far.
+    pub asides: Mutex<Vec<Aside>>,
     /// The rules in force.
     pub rules: Mutex<Vec<Rule>>,
 }
@@ -53,11 +58,23 @@ impl ToolHost for FakeHost {
     fn question(
         &self,
         _: &CallId,
-        _: Vec<Value>,
+        questions: Vec<Value>,
     ) -> BoxFuture<'static, Result<QuestionAnswer, ToolError>> {
+        self.questions.lock().extend(questions);
         ready(Ok(match self.answers.lock().clone() {
             Some(answers) => QuestionAnswer::Answered(answers),
             None => QuestionAnswer::Dismissed,
+        }))
+    }
+
+    /// A model that says back how much it was told.
+    fn ask_model(&self, aside: Aside) -> BoxFuture<'static, Result<AsideAnswer, String>> {
+        let text = format!("{} messages came", aside.messages.len());
+        self.asides.lock().push(aside);
+        ready(Ok(AsideAnswer {
+            text,
+            model: "fake/m".into(),
+            is_cut: false,
         }))
     }
 

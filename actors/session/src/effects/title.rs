@@ -1,5 +1,6 @@
 //! Titles: a small model names the session.
 
+use super::aside;
 use super::model::output_max;
 use crate::conversation::title_material;
 use crate::core::Core;
@@ -7,7 +8,7 @@ use crate::folder::Folder;
 use crate::input::Input;
 use crate::scope::Scope;
 use crate::state::State;
-use kilo_ports::provider::{Chunk, ModelMessage, ModelRequest, UserContent};
+use kilo_ports::provider::{ModelMessage, ModelRequest, UserContent};
 use kilo_protocol::model::ModelRef;
 use kilo_runtime::limits::TITLE_TIMEOUT;
 use tokio_util::sync::CancellationToken;
@@ -61,22 +62,8 @@ async fn ask_title(
         options: agent.options.clone(),
         model,
     };
-    let _stop = cancel.clone().drop_guard();
-    let mut receiver = core.ports.models.stream(request, cancel);
-    let mut text = String::new();
-    while let Some(Ok(chunks)) = receiver.recv().await {
-        for chunk in chunks {
-            match chunk {
-                Chunk::Text(more) => text.push_str(&more),
-                Chunk::Finish { .. } => return clean_title(&text),
-                _ => {}
-            }
-        }
-        if text.len() > 4_096 {
-            break;
-        }
-    }
-    None
+    let answer = aside::collect(core, request, cancel, 4_096).await.ok()?;
+    answer.reason.and_then(|_| clean_title(&answer.text))
 }
 
 /// The first line that says something, without quotes, at most 100 characters.
