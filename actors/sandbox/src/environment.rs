@@ -114,7 +114,7 @@ pub fn is_secret(name: &OsStr) -> bool {
 
 fn is_of_a_terminal(name: &OsStr) -> bool {
     let begins = |with: &&str| name.as_bytes().starts_with(with.as_bytes());
-    OF_A_TERMINAL.iter().any(|with| begins(with))
+    OF_A_TERMINAL.iter().any(begins)
         || OF_A_TERMINAL_WHOLE
             .iter()
             .any(|whole| OsStr::new(whole) == name)

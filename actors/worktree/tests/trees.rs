@@ -10,7 +10,8 @@ use kilo_worktree::trees::{
     TreeError,
 };
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::{Duration, Instant};
 use support::commit;
 use trees_support::{Yard, forced};
 
@@ -55,6 +56,39 @@ async fn many_at_once_get_names_of_their_own() {
     let ports: std::collections::BTreeSet<_> = made.iter().map(|tree| tree.port_base).collect();
     assert_eq!((names.len(), ports.len()), (8, 8));
     assert_eq!(yard.list().await.len(), 8);
+}
+
+/// Git dies over the entry of a worktree that another program is just writing; by then it may have made the branch.
+#[tokio::test]
+async fn a_registration_that_another_program_is_writing_is_waited_for() {
+    let yard = Yard::new();
+    let git = yard.project.root.join(".git");
+    let (entry, hook) = (
+        git.join("worktrees/theirs"),
+        git.join("hooks/reference-transaction"),
+    );
+    let (at, met) = (entry.display(), git.join("met"));
+    let met = met.display();
+    let text = format!(
+        "#!/bin/sh\n[ \"$1\" = committed ] && grep -q opencode && [ ! -e {met} ] || exit 0\n\
+         mkdir -p {at} && echo /theirs/.git > {at}/gitdir && : > {at}/commondir && : > {met}\n"
+    );
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    fs::write(&hook, text).unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    let branch = git.join("refs/heads/opencode/same");
+    let writer = std::thread::spawn(move || {
+        // The branch came with the torn entry, and went when the first attempt had failed over it.
+        let begun = Instant::now();
+        while !entry.exists() || branch.exists() {
+            assert!(begun.elapsed() < Duration::from_secs(20));
+            std::thread::yield_now();
+        }
+        fs::remove_dir_all(&entry).unwrap();
+    });
+    let tree = yard.make("same").await;
+    writer.join().unwrap();
+    assert_eq!((tree.name.as_str(), yard.list().await.len()), ("same", 1));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use super::bring;
 use super::copies::{self, Copies};
 use super::error::TreeError;
+use super::git::is_torn;
 use super::names;
 use super::place::{Place, commit_of};
 use super::ports;
@@ -15,9 +16,14 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Names that are tried.
 const TRIES: u64 = 64;
+/// Attempts at a registration where another program writes its own at the same time.
+const TORN_MAX: u32 = 8;
+/// The wait after the first of them; each further one is longer by as much.
+const TORN_WAIT: Duration = Duration::from_millis(5);
 
 /// What a new worktree shall be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,7 +66,42 @@ impl Trees {
             (Some(branch), false) => words.extend([&*directory, branch]),
             (None, _) => words.extend(["--detach", &directory, &tree.commit]),
         }
-        self.0.git.run(&place.root, &words).await.map(drop)
+        let git = &self.0.git;
+        let mut tries = 0;
+        loop {
+            let added = git.run_in_turn(&place.common, &place.root, &words).await;
+            tries += 1;
+            match added {
+                Err(error) if is_torn(&error) && tries < TORN_MAX => {
+                    self.drop_branch(place, tree).await?;
+                    tokio::time::sleep(TORN_WAIT * tries).await;
+                }
+                added => return added.map(drop),
+            }
+        }
+    }
+
+    /// The branch that a registration made before it failed; one that somebody moved since is not ours.
+    async fn drop_branch(&self, place: &Place, tree: &Tree) -> Result<(), TreeError> {
+        let Some(branch) = tree.branch.clone().filter(|_| tree.owns_branch) else {
+            return Ok(());
+        };
+        let (place, commit) = (place.clone(), tree.commit.clone());
+        blocking(move || {
+            let repo = place.open()?;
+            match repo.find_branch(&branch, BranchType::Local) {
+                Ok(mut found)
+                    if found
+                        .get()
+                        .target()
+                        .is_some_and(|at| at.to_string() == commit) =>
+                {
+                    Ok(found.delete()?)
+                }
+                _ => Ok(()),
+            }
+        })
+        .await
     }
 
     /// Writes a worktree's files and what is copied into it, then it is ready.

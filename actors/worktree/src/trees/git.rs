@@ -4,8 +4,10 @@
 use super::error::TreeError;
 use bytes::Bytes;
 use kilo_ports::sandbox::{Exit, ProcessSpec, Sandbox};
-use std::path::Path;
-use std::sync::Arc;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -15,9 +17,53 @@ const TIMEOUT_MS: u64 = 600_000;
 const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 
 /// The git program.
-pub(super) struct Git(pub Arc<dyn Sandbox>);
+pub(super) struct Git {
+    pub sandbox: Arc<dyn Sandbox>,
+    /// One for each repository where a command writes the list of worktrees now.
+    turns: Mutex<HashMap<PathBuf, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+/// Whether git ended because it read the registration of another worktree that was just being written. Nothing guards that
+/// list: a person, an editor or another daemon may write it at any time.
+pub(super) fn is_torn(error: &TreeError) -> bool {
+    matches!(error, TreeError::Program(said) if said.contains("failed to read") && said.contains("/worktrees/"))
+}
 
 impl Git {
+    pub fn new(sandbox: Arc<dyn Sandbox>) -> Self {
+        Self {
+            sandbox,
+            turns: Mutex::default(),
+        }
+    }
+
+    /// Runs a command that reads or writes the list of worktrees of the repository `common`, after those before it: git
+    /// dies over an entry that another git is writing.
+    ///
+    /// # Errors
+    /// [`TreeError::Program`] with what git said.
+    pub async fn run_in_turn(
+        &self,
+        common: &Path,
+        directory: &Path,
+        words: &[&str],
+    ) -> Result<String, TreeError> {
+        let turn = self.turn(common);
+        let _mine = turn.lock().await;
+        self.run(directory, words).await
+    }
+
+    fn turn(&self, common: &Path) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock();
+        if let Some(turn) = turns.get(common).and_then(Weak::upgrade) {
+            return turn;
+        }
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Arc::default();
+        turns.insert(common.to_path_buf(), Arc::downgrade(&turn));
+        turn
+    }
+
     /// Runs `git WORDS` in `directory` and gives its output.
     ///
     /// # Errors
@@ -38,7 +84,7 @@ impl Git {
             stdin: None,
         };
         let (send, receive) = mpsc::channel(16);
-        let running = self.0.run(spec, send, CancellationToken::new());
+        let running = self.sandbox.run(spec, send, CancellationToken::new());
         let (exit, output) = tokio::join!(running, collect(receive, |_| {}));
         let word = words.iter().find(|word| !word.starts_with('-'));
         let failed =

@@ -51,7 +51,7 @@ use kilo_ports::sandbox::Sandbox;
 use kilo_protocol::Millis;
 use parking_lot::Mutex;
 use record::Records;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -73,7 +73,8 @@ struct Inner {
     /// Names and ports are given out one at a time.
     naming: Mutex<()>,
     held: Held,
-    swept: Mutex<HashSet<PathBuf>>,
+    /// Whether each repository was looked through.
+    swept: Mutex<HashMap<PathBuf, Arc<Mutex<bool>>>>,
     /// The ports of each worktree, read when they are first asked for and after each change.
     ports: Mutex<Option<HashMap<PathBuf, u16>>>,
     seed: AtomicU64,
@@ -96,7 +97,7 @@ impl Trees {
     ) -> Self {
         Self(Arc::new(Inner {
             root,
-            git: Git(sandbox),
+            git: Git::new(sandbox),
             clock,
             naming: Mutex::default(),
             held: Held::default(),

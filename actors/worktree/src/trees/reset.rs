@@ -110,7 +110,8 @@ impl Trees {
             && old != new
         {
             let words = ["branch", "-m", old, new];
-            let moved = self.0.git.run(&linked.directory, &words);
+            let git = &self.0.git;
+            let moved = git.run_in_turn(&place.common, &linked.directory, &words);
             if let Err(error) = moved.await {
                 self.0.records(place).remove(&renamed.name);
                 return Err(error);

@@ -108,7 +108,7 @@ impl Trees {
             stdin: None,
         };
         let (send, receive) = mpsc::channel(16);
-        let running = self.0.git.0.run(spec, send, CancellationToken::new());
+        let running = self.0.git.sandbox.run(spec, send, CancellationToken::new());
         let (exit, output) = tokio::join!(running, collect(receive, said));
         let how = match exit {
             Ok(Exit::Code(0)) => return Ok(()),

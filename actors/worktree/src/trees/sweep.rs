@@ -12,17 +12,23 @@ use std::sync::Arc;
 
 impl Trees {
     /// Looks once in this process's life for what an earlier one left in a project: half-made worktrees go, removals are
-    /// finished or forgotten, folders that were on their way out are deleted, old states expire.
+    /// finished or forgotten, folders that were on their way out are deleted, old states expire. Who comes while that runs
+    /// waits for its end: what they begin meanwhile would be taken for left.
     pub async fn sweep(&self, place: &Place) {
-        if !self.0.swept.lock().insert(place.common.clone()) {
+        let swept = Arc::clone(self.0.swept.lock().entry(place.common.clone()).or_default());
+        if swept.try_lock().is_some_and(|is_swept| *is_swept) {
             return;
         }
         let (inner, place) = (Arc::clone(&self.0), place.clone());
-        let swept = blocking(move || {
-            sweep(&inner, &place);
+        let looked = blocking(move || {
+            let mut is_swept = swept.lock();
+            if !*is_swept {
+                sweep(&inner, &place);
+                *is_swept = true;
+            }
             Ok(())
         });
-        if let Err(error) = swept.await {
+        if let Err(error) = looked.await {
             tracing::warn!(%error, "worktrees were not looked through");
         }
     }
