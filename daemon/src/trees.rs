@@ -36,7 +36,7 @@ pub struct Filled {
     /// How it is.
     pub tree: Tree,
     place: Place,
-    start_command: Option<String>,
+    scripts: Vec<Script>,
     setup_ms: u64,
 }
 
@@ -77,10 +77,10 @@ impl Filled {
         let Self {
             tree,
             place,
-            start_command,
+            scripts,
             setup_ms,
         } = self;
-        set_up(daemon, &place, tree, start_command, setup_ms).await
+        set_up(daemon, &place, tree, &scripts, setup_ms).await
     }
 }
 
@@ -126,26 +126,33 @@ pub async fn begin(
     let settings = settings(daemon, directory).await;
     let (owned, here, begun) = (Arc::clone(daemon), place.clone(), tree.clone());
     let files = daemon.handle.spawn(async move {
-        let tree = fill(&owned, &here, begun, &new, settings.copies).await?;
+        let scripts = scripts(&owned, &here, start_command).await;
+        let is_set_up = !scripts.is_empty();
+        let tree = fill(&owned, &here, begun, &new, settings.copies, is_set_up).await?;
         Ok(Filled {
             tree,
             place: here,
-            start_command,
+            scripts,
             setup_ms: settings.setup_ms,
         })
     });
     Ok(Begun { place, tree, files })
 }
 
-/// Writes the files and tells how that went.
+/// Writes the files and tells how that went. Who hears that it is ready finds in the list that its set-up is still to end.
 async fn fill(
     daemon: &Daemon,
     place: &Place,
     tree: Tree,
     new: &NewTree,
     copies: Copies,
+    is_set_up: bool,
 ) -> Result<Tree, TreeError> {
     let filled = daemon.trees.fill(place, tree.clone(), new, copies).await;
+    let filled = match filled {
+        Ok(tree) if is_set_up => Ok(daemon.trees.expect_set_up(place, tree).await),
+        filled => filled,
+    };
     match &filled {
         Ok(tree) => {
             announce(daemon, tree, &Event::WorktreeReady(named(tree))).await;
@@ -159,14 +166,12 @@ async fn fill(
     filled
 }
 
-/// Runs the project's script, the command that its clients stored with it, and the one of the request.
-async fn set_up(
+/// What sets a new worktree up: the project's script, the command that its clients stored with it, that of the request.
+async fn scripts(
     daemon: &Arc<Daemon>,
     place: &Place,
-    tree: Tree,
     start_command: Option<String>,
-    timeout_ms: u64,
-) -> Result<Tree, TreeError> {
+) -> Vec<Script> {
     let mut scripts: Vec<Script> = daemon.trees.script(place).await.into_iter().collect();
     let stored = project_command(daemon, &place.project).await;
     let commands = stored.into_iter().chain(start_command);
@@ -175,20 +180,35 @@ async fn set_up(
             .filter(|text| !text.trim().is_empty())
             .map(|text| Script::shell(&text)),
     );
+    scripts
+}
+
+/// Runs the scripts and tells what they say, then that they have ended, then how.
+async fn set_up(
+    daemon: &Arc<Daemon>,
+    place: &Place,
+    tree: Tree,
+    scripts: &[Script],
+    timeout_ms: u64,
+) -> Result<Tree, TreeError> {
     if scripts.is_empty() {
         return Ok(tree);
     }
     let told = Told::of(daemon, &tree);
-    let said = |text: &str| {
+    let output = |text: &str, ended| {
         told.tell(&Event::WorktreeOutput(WorktreeOutput {
             name: Cow::Borrowed(&told.name),
             text: Cow::Borrowed(text),
+            ended,
         }));
     };
+    let said = |text: &str| output(text, false);
     let tree = daemon
         .trees
-        .set_up(place, tree, &scripts, timeout_ms, &said)
-        .await?;
+        .set_up(place, tree, scripts, timeout_ms, &said)
+        .await;
+    output("", true);
+    let tree = tree?;
     match &tree.setup {
         Setup::Failed { message } => {
             let name = &tree.name;

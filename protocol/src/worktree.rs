@@ -25,6 +25,9 @@ pub struct WorktreeFailed<'a> {
 pub struct WorktreeOutput<'a> {
     /// The worktree's name.
     pub name: Cow<'a, str>,
-    /// The piece.
+    /// The piece: whole characters, not always whole lines.
     pub text: Cow<'a, str>,
+    /// Nothing follows: the last script has ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
 }

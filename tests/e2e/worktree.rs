@@ -177,6 +177,21 @@ async fn a_session_goes_on_in_a_worktree_with_what_is_uncommitted() {
 }
 
 #[tokio::test]
+async fn the_answer_for_a_new_worktree_says_that_its_set_up_is_still_to_end() {
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    let daemon = Daemon::start(&home);
+    let api = daemon.api(&project);
+    let body = json!({"name": "slow", "wait": true, "startCommand": "exec sleep 60"});
+    let made = api.post("/x/worktree", &body).await.ok();
+    assert_eq!(made["setup"]["state"], "running");
+    let listed = api.get("/x/worktree").await.ok();
+    assert_eq!(listed[0]["tree"]["setup"]["state"], "running");
+    let plain = api.post("/x/worktree", &json!({"wait": true})).await.ok();
+    assert_eq!(plain["setup"]["state"], "none");
+}
+
+#[tokio::test]
 async fn a_worktree_in_which_a_session_works_is_not_removed() {
     let (home, model) = (Home::new(), Model::start());
     let project = Project::new(&model);

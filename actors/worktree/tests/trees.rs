@@ -432,6 +432,9 @@ async fn a_setup_script_runs_in_the_worktree_and_its_failure_keeps_it() {
     let script = yard.trees.script(&place).await.unwrap();
     let heard = parking_lot::Mutex::new(String::new());
     let said = |text: &str| heard.lock().push_str(text);
+    let tree = yard.trees.expect_set_up(&place, tree).await;
+    let listed = yard.list().await;
+    assert_eq!(listed[0].tree.as_ref().unwrap().setup, Setup::Running);
     let tree = yard
         .trees
         .set_up(&place, tree, &[script], 10_000, &said)

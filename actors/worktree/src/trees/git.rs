@@ -111,18 +111,60 @@ fn said(output: &str) -> String {
     lines[lines.len().saturating_sub(6)..].join("; ")
 }
 
-/// Reads an output to its end; `each` sees every piece, the end of it is given back.
+/// Reads an output to its end; `each` sees every piece, cut between characters; the end of it is given back.
 pub(super) async fn collect(
     mut pieces: mpsc::Receiver<Bytes>,
     mut each: impl FnMut(&str),
 ) -> String {
     let mut kept = Vec::new();
+    let mut shown = 0;
     while let Some(piece) = pieces.recv().await {
-        each(&String::from_utf8_lossy(&piece));
         kept.extend_from_slice(&piece);
+        let whole = kept.len() - begun(&kept[shown..]);
+        if shown < whole {
+            each(&String::from_utf8_lossy(&kept[shown..whole]));
+        }
+        shown = whole;
         if kept.len() > 2 * OUTPUT_BYTES_MAX {
-            kept.drain(..kept.len() - OUTPUT_BYTES_MAX);
+            let gone = kept.len() - OUTPUT_BYTES_MAX;
+            kept.drain(..gone);
+            shown -= gone;
         }
     }
+    if shown < kept.len() {
+        each(&String::from_utf8_lossy(&kept[shown..]));
+    }
     String::from_utf8_lossy(&kept).into_owned()
+}
+
+/// How many bytes at the end of a text are the beginning of a character whose rest is to come.
+fn begun(text: &[u8]) -> usize {
+    let last = text.utf8_chunks().last();
+    let cut = last.map_or(&[][..], |chunk| chunk.invalid());
+    let is_begun = std::str::from_utf8(cut).is_err_and(|error| error.error_len().is_none());
+    if is_begun { cut.len() } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_character_that_comes_in_two_pieces_is_seen_whole_and_what_never_ends_is_shown() {
+        let (send, receive) = mpsc::channel(8);
+        for piece in [
+            &b"caf\xc3"[..],
+            b"\xa9 \xff",
+            b"\xf0\x9f",
+            b"\x98\x80",
+            b"\xe2\x82",
+        ] {
+            send.send(Bytes::from_static(piece)).await.ok();
+        }
+        drop(send);
+        let mut seen = Vec::new();
+        let whole = collect(receive, |text| seen.push(text.to_owned())).await;
+        assert_eq!(seen, ["caf", "é \u{fffd}", "😀", "\u{fffd}"]);
+        assert_eq!(whole, "café \u{fffd}😀\u{fffd}");
+    }
 }

@@ -44,6 +44,19 @@ impl Trees {
         blocking(move || Ok(script(&place))).await.ok().flatten()
     }
 
+    /// Writes down that scripts will run in a worktree, before anybody hears that it is ready. Where that cannot be
+    /// written they run all the same.
+    pub async fn expect_set_up(&self, place: &Place, tree: Tree) -> Tree {
+        let setup = Setup::Running;
+        let tree = Tree { setup, ..tree };
+        let (inner, place, wanted) = (Arc::clone(&self.0), place.clone(), tree.clone());
+        let written = blocking(move || inner.records(&place).write(&wanted));
+        if let Err(error) = written.await {
+            tracing::warn!(tree = tree.name, %error, "it is not written down that a set-up runs");
+        }
+        tree
+    }
+
     /// Runs scripts in a worktree, one after the other until one fails, and remembers what became of them.
     pub async fn set_up(
         &self,
@@ -56,8 +69,6 @@ impl Trees {
         if scripts.is_empty() {
             return Ok(tree);
         }
-        tree.setup = Setup::Running;
-        self.0.records(place).write(&tree)?;
         tree.setup = Setup::Done;
         for script in scripts {
             if let Err(message) = self

@@ -6,10 +6,16 @@ use crate::terminal::{Terminal, harmless, note};
 use kilo_client::{Client, ClientError, Event, Item, Method};
 use kilo_protocol::requests::MakeWorktree;
 use serde_json::Value;
+use std::pin::pin;
 use std::time::Duration;
 
 /// Pause between two looks at a worktree that is being made.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long the rest of an output may be on its way when the set-up has ended.
+const REST_MAX: Duration = Duration::from_secs(2);
+
+/// An output without an end of line is shown from here on (8 KiB).
+const LINE_BYTES_MAX: usize = 8 * 1024;
 
 /// Makes a worktree, shows what its set-up says, and waits until both are done.
 ///
@@ -17,16 +23,22 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Why nothing came of it.
 pub async fn make(client: &Client, mut make: MakeWorktree) -> anyhow::Result<Value> {
     make.wait = true;
+    // the stream is there first, so that nothing of the output is missed
     let events = client.global_events().await?;
     let made: Value = client
         .call(Method::POST, "/x/worktree", &[], Some(&make))
         .await?;
-    let (name, directory) = (word(&made, "name"), word(&made, "directory"));
-    let told = show_setup(events, name);
-    let done = set_up(client, directory.clone());
+    if !is_set_up(&made) {
+        return Ok(made);
+    }
+    let mut shown = pin!(show_setup(events, word(&made, "name")));
+    let done = set_up(client, word(&made, "directory"));
     tokio::select! {
-        done = done => done,
-        () = told => set_up(client, directory).await,
+        done = done => {
+            let _ = tokio::time::timeout(REST_MAX, shown).await;
+            done
+        }
+        () = &mut shown => set_up(client, word(&made, "directory")).await,
     }
 }
 
@@ -34,17 +46,40 @@ fn word(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_default().to_owned()
 }
 
-/// Shows what the set-up scripts of a worktree say, on standard error.
+/// Whether scripts of a worktree are still to end.
+fn is_set_up(tree: &Value) -> bool {
+    tree["setup"]["state"] == "running"
+}
+
+/// Shows what the set-up scripts of a worktree say, on standard error, to the end of their output.
 async fn show_setup(mut events: kilo_client::EventStream, name: String) {
+    let mut rest = String::new();
     while let Ok(Some(item)) = events.next().await {
-        if let Item::Event(event) = item
-            && let Event::WorktreeOutput(output) = &event.event
-            && output.name == name
-        {
-            for row in output.text.lines() {
-                note(&harmless(row));
-            }
+        let Item::Event(event) = item else {
+            note("some of the output of the set-up is missing here");
+            continue;
+        };
+        let Event::WorktreeOutput(output) = &event.event else {
+            continue;
+        };
+        if output.name != name {
+            continue;
         }
+        rest.push_str(&output.text);
+        while let Some(end) = rest.find('\n') {
+            note(&harmless(rest[..end].trim_end_matches('\r')));
+            rest.drain(..=end);
+        }
+        if output.ended {
+            break;
+        }
+        // a bar that only turns has no line that ends
+        if rest.len() > LINE_BYTES_MAX {
+            note(&harmless(&std::mem::take(&mut rest)));
+        }
+    }
+    if !rest.is_empty() {
+        note(&harmless(&rest));
     }
 }
 
@@ -58,7 +93,7 @@ async fn set_up(client: &Client, directory: String) -> anyhow::Result<Value> {
         let Some(listed) = listed.iter().find(here) else {
             anyhow::bail!("the worktree is gone again");
         };
-        if listed["tree"]["setup"]["state"] != "running" {
+        if !is_set_up(&listed["tree"]) {
             return Ok(listed["tree"].clone());
         }
         tokio::time::sleep(LOOK_EVERY).await;
