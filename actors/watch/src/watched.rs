@@ -4,7 +4,7 @@ use crate::branch::{branch, git_folder};
 use crate::ignored::{Ignored, folders};
 use notify::event::{ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -74,7 +74,9 @@ pub fn watch(
         branch: git.as_deref().and_then(branch),
         git,
         watcher,
-        count: 0,
+        watched: HashSet::new(),
+        gone: HashSet::new(),
+        is_limited: false,
         changes: BTreeMap::new(),
     };
     watched.begin(root, &tell);
@@ -87,7 +89,11 @@ struct Watched {
     git: Option<PathBuf>,
     branch: Option<String>,
     /// Folders that are watched.
-    count: usize,
+    watched: HashSet<PathBuf>,
+    /// Folders that went lately.
+    gone: HashSet<PathBuf>,
+    /// Not all folders are watched, and that was said.
+    is_limited: bool,
     changes: BTreeMap<PathBuf, How>,
 }
 
@@ -96,31 +102,56 @@ impl Watched {
         if let Some(git) = &self.git {
             let _ = self.watcher.watch(git, RecursiveMode::NonRecursive);
         }
-        let Some(all) = folders(root, FOLDERS_MAX) else {
-            tracing::warn!(folder = %root.display(), max = FOLDERS_MAX, "too many folders to watch: files are not watched");
-            tell(Seen::Limited);
-            return;
-        };
-        for folder in all {
-            if !self.add(&folder) {
-                tracing::warn!(folder = %root.display(), watched = self.count, "the system has no more watches");
-                tell(Seen::Limited);
-                return;
+        let (_, all) = self.watch_below(root);
+        if let Err(Full) = all {
+            tracing::warn!(folder = %root.display(), watched = self.watched.len(), "not all of its folders can be watched");
+            self.limited(tell);
+        }
+    }
+
+    /// Watches a folder and those below it that are not ignored; gives those that were not watched before. A folder that
+    /// comes before its parent's watch is in no event, so it looks again until it finds nothing new.
+    fn watch_below(&mut self, top: &Path) -> (Vec<PathBuf>, Result<(), Full>) {
+        let mut new = Vec::new();
+        loop {
+            let before = new.len();
+            let Some(all) = folders(top, FOLDERS_MAX) else {
+                return (new, Err(Full));
+            };
+            for folder in all {
+                if self.watched.contains(&folder) || self.ignored.is_ignored(&folder, true) {
+                    continue;
+                }
+                match self.add(&folder) {
+                    Ok(true) => new.push(folder),
+                    Ok(false) => {}
+                    Err(Full) => return (new, Err(Full)),
+                }
+            }
+            if new.len() == before {
+                return (new, Ok(()));
             }
         }
     }
 
-    /// False: there is no watch to be had.
-    fn add(&mut self, folder: &Path) -> bool {
-        if self.count >= FOLDERS_MAX {
-            return false;
+    /// False: it cannot be watched; it may be gone, or not ours to read.
+    fn add(&mut self, folder: &Path) -> Result<bool, Full> {
+        if self.watched.len() >= FOLDERS_MAX {
+            return Err(Full);
         }
         self.ignored.met(folder);
         match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
-            Ok(()) => self.count += 1,
-            Err(error) => return !matches!(error.kind, notify::ErrorKind::MaxFilesWatch),
+            Ok(()) => Ok(self.watched.insert(folder.to_path_buf())),
+            Err(error) if matches!(error.kind, notify::ErrorKind::MaxFilesWatch) => Err(Full),
+            Err(_) => Ok(false),
         }
-        true
+    }
+
+    /// Says it once.
+    fn limited(&mut self, tell: &impl Fn(Seen)) {
+        if !std::mem::replace(&mut self.is_limited, true) {
+            tell(Seen::Limited);
+        }
     }
 
     fn follow(&mut self, messages: &Receiver<Message>, is_over: &AtomicBool, tell: &impl Fn(Seen)) {
@@ -161,7 +192,7 @@ impl Watched {
             if self.git.as_deref().is_some_and(|git| path.starts_with(git)) {
                 self.look_at_branch(tell);
             } else {
-                self.changed(path, how);
+                self.changed(path, how, tell);
             }
         }
     }
@@ -179,7 +210,7 @@ impl Watched {
         }
     }
 
-    fn changed(&mut self, path: PathBuf, how: How) {
+    fn changed(&mut self, path: PathBuf, how: How, tell: &impl Fn(Seen)) {
         let is_folder = how == How::Added && path.is_dir();
         if self.ignored.is_ignored(&path, is_folder) {
             return;
@@ -190,8 +221,18 @@ impl Watched {
             self.ignored.met(folder);
         }
         if is_folder {
-            self.met(&path);
+            self.met(&path, tell);
             return;
+        }
+        match how {
+            How::Added => drop(self.gone.remove(&path)),
+            How::Removed if self.watched.contains(&path) => {
+                self.left(&path);
+                return;
+            }
+            // Its own watch tells of it after its parent's.
+            How::Removed if self.gone.contains(&path) => return,
+            _ => {}
         }
         // New and then written is new; gone and there again was written.
         let known = self.changes.get(&path).copied();
@@ -204,12 +245,10 @@ impl Watched {
     }
 
     /// A folder came, with what is in it by now.
-    fn met(&mut self, folder: &Path) {
-        for found in folders(folder, FOLDERS_MAX).unwrap_or_default() {
-            if self.ignored.is_ignored(&found, true) || !self.add(&found) {
-                continue;
-            }
-            let files = std::fs::read_dir(&found).into_iter().flatten().flatten();
+    fn met(&mut self, folder: &Path, tell: &impl Fn(Seen)) {
+        let (new, all) = self.watch_below(folder);
+        for folder in new {
+            let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
             for file in files
                 .map(|entry| entry.path())
                 .filter(|path| path.is_file())
@@ -219,5 +258,28 @@ impl Watched {
                 }
             }
         }
+        if let Err(Full) = all {
+            self.limited(tell);
+        }
+    }
+
+    /// A folder that is watched went, or got another name: under that it comes as new.
+    fn left(&mut self, folder: &Path) {
+        if self.gone.len() >= FILES_MAX {
+            self.gone.clear();
+        }
+        let (watcher, gone) = (&mut self.watcher, &mut self.gone);
+        self.watched.retain(|watched| {
+            let stays = !watched.starts_with(folder);
+            if !stays {
+                // The system has dropped the watch of a folder that is gone.
+                let _ = watcher.unwatch(watched);
+                gone.insert(watched.clone());
+            }
+            stays
+        });
     }
 }
+
+/// There are no more watches to be had.
+struct Full;
