@@ -1,4 +1,12 @@
-//! What events tell of worktrees.
+//! Worktrees on the wire: what events tell of them, what lists and answers hold, several versions of one prompt.
+
+mod fleet;
+mod state;
+mod tree;
+
+pub use fleet::{Checked, Fleet, FleetKept, FleetNow, Member, MemberStatus};
+pub use state::{Conflict, Kept, Landed, Losses, Removed, some};
+pub use tree::{Listed, Setup, Stage, State, Summary, Tree};
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;

@@ -291,3 +291,32 @@ fn versions_of_a_prompt_are_compared_and_one_is_kept() {
     let listed = home.run(project.path(), &["worktree", "list", "--format", "json"]);
     assert_eq!(listed.out.trim(), "[]");
 }
+
+#[test]
+fn worktrees_of_a_server_elsewhere_are_made_and_listed_there() {
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    let daemon = Daemon::start(&home);
+    let other = Home::new();
+    let folder = project.path().display().to_string();
+    let kilo = |words: &[&str]| {
+        let place = ["--attach", &daemon.url, "--dir", &folder];
+        other.run(Path::new("/"), &[words, &place].concat())
+    };
+    let made = kilo(&["worktree", "create", "far"]);
+    assert_eq!(made.code, Some(0), "{}", made.err);
+    assert!(
+        self::folder(&made.out).starts_with(home.path()),
+        "{}",
+        made.out
+    );
+    let listed = kilo(&["worktree", "list"]);
+    assert!(listed.out.contains("opencode/far"), "{}", listed.out);
+    assert_eq!(kilo(&["fleet", "--list"]).code, Some(0));
+    let nowhere = other.run(Path::new("/"), &["worktree", "--dir", "/nowhere", "list"]);
+    assert!(
+        nowhere.err.contains("/nowhere is not a folder"),
+        "{}",
+        nowhere.err
+    );
+}

@@ -550,9 +550,9 @@ async fn conflicts_are_named_file_by_file_and_nothing_is_written() {
     let Err(TreeError::Conflicts(found)) = yard.apply(&tree, Order::default()).await else {
         panic!()
     };
-    let conflict = |file: &str, kind, merged: Option<&str>| Conflict {
+    let conflict = |file: &str, kind: &'static str, merged: Option<&str>| Conflict {
         file: file.into(),
-        kind,
+        kind: kind.into(),
         merged: merged.map(Into::into),
     };
     let marks = "<<<<<<< here\nours\n=======\ntheirs\n>>>>>>> worktree\n";
@@ -634,7 +634,7 @@ async fn commits_come_home_on_top_of_what_is_there_or_merged() {
         panic!()
     };
     assert_eq!(
-        (found[0].file.as_str(), found[0].kind),
+        (found[0].file.as_str(), &*found[0].kind),
         ("mine.txt", "uncommitted")
     );
     assert_eq!(yard.project.read("mine.txt"), "not committed\n");

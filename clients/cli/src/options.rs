@@ -1,6 +1,7 @@
 //! Options that several commands take.
 
 use clap::{Args, ValueEnum};
+use std::path::PathBuf;
 
 /// Where logs go and how much is logged.
 #[derive(Args, Clone, Debug, Default)]
@@ -72,12 +73,23 @@ pub struct Network {
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remote {
     /// Use the server at this address instead of a local one.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     pub attach: Option<String>,
     /// Its password; else KILO_SERVER_PASSWORD.
-    #[arg(short, long)]
+    #[arg(short, long, global = true)]
     pub password: Option<String>,
     /// Its user; else KILO_SERVER_USERNAME, else `kilo`.
-    #[arg(short, long)]
+    #[arg(short, long, global = true)]
     pub username: Option<String>,
+}
+
+/// The folder that a command works in, and which server serves it.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The folder to work in; with --attach a folder of the server's machine.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub dir: Option<PathBuf>,
+    /// Which server.
+    #[command(flatten)]
+    pub remote: Remote,
 }

@@ -196,7 +196,7 @@ pub(super) fn conflicts(repo: &Repository, merged: &Index) -> Result<Vec<Conflic
         };
         found.push(Conflict {
             file: path_of(&conflict).to_string_lossy().into_owned(),
-            kind,
+            kind: kind.into(),
             merged: merged_text(repo, &conflict),
         });
     }

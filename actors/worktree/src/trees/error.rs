@@ -1,6 +1,6 @@
 //! Why an operation on worktrees did not happen.
 
-use std::fmt;
+pub use kilo_protocol::worktree::{Conflict, Losses};
 use std::path::PathBuf;
 
 /// Why an operation on worktrees did not happen. Unless it says otherwise, nothing was changed.
@@ -76,85 +76,6 @@ impl TreeError {
     }
 }
 
-/// What the removal of a worktree would take with it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Losses {
-    /// Tracked files that differ from the last commit.
-    pub modified: Vec<String>,
-    /// Files that git does not know and does not ignore.
-    pub untracked: Vec<String>,
-    /// Commits that only this worktree has: no other branch, tag or remote.
-    pub commits: usize,
-    /// Worktrees, repositories and submodules that lie in its folder.
-    pub nested: Vec<String>,
-    /// A merge, rebase or the like that is not finished.
-    pub unfinished: Option<String>,
-    /// Locked with `git worktree lock`, with the reason.
-    pub locked: Option<String>,
-    /// Sessions and processes that work in it.
-    pub users: Vec<String>,
-}
-
-impl Losses {
-    /// Whether nothing would be lost.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl fmt::Display for Losses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts = Vec::new();
-        let mut files = |what: &str, names: &[String]| {
-            if !names.is_empty() {
-                parts.push(format!("{} {what} ({})", names.len(), some(names)));
-            }
-        };
-        files("changed", &self.modified);
-        files("untracked", &self.untracked);
-        files("nested", &self.nested);
-        files("in use", &self.users);
-        if self.commits > 0 {
-            parts.push(format!("{} commits that no other branch has", self.commits));
-        }
-        if let Some(what) = &self.unfinished {
-            parts.push(format!("an unfinished {what}"));
-        }
-        if let Some(why) = &self.locked {
-            parts.push(format!("locked ({why})"));
-        }
-        f.write_str(&parts.join(", "))
-    }
-}
-
-/// The first names of a list.
-fn some(names: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let mut text = names
-        .iter()
-        .take(SHOWN)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(", ");
-    if names.len() > SHOWN {
-        text.push_str(", …");
-    }
-    text
-}
-
-/// A file that does not fit.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Conflict {
-    /// Its path below the worktree's top folder.
-    pub file: String,
-    /// `both-changed`, `deleted-here`, `deleted-there`, `both-added`, or `uncommitted` for a change here that no commit has.
-    pub kind: &'static str,
-    /// The merged text with conflict marks, where both sides are texts of up to 256 KiB.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub merged: Option<String>,
-}
-
 fn files(count: usize) -> String {
     match count {
         1 => "1 file".into(),
@@ -164,5 +85,5 @@ fn files(count: usize) -> String {
 
 fn list(conflicts: &[Conflict]) -> String {
     let names: Vec<String> = conflicts.iter().map(|one| one.file.clone()).collect();
-    some(&names)
+    kilo_protocol::worktree::some(&names)
 }

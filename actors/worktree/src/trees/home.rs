@@ -9,6 +9,8 @@ use super::snapshot;
 use super::{Trees, blocking};
 use crate::vcs::history;
 use git2::{Commit, Index, Oid, Repository, Sort};
+pub use kilo_protocol::requests::ApplyAs as How;
+pub use kilo_protocol::worktree::Landed;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -17,19 +19,6 @@ use std::sync::Arc;
 
 /// Commits that are brought home at once.
 const COMMITS_MAX: usize = 1_000;
-
-/// In which form a result comes home.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum How {
-    /// As changes of the files, committed or not; index and branch stay.
-    #[default]
-    Patch,
-    /// As its commits, on top of what is there.
-    Commits,
-    /// As a merge.
-    Merge,
-}
 
 /// What is brought where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,19 +33,6 @@ pub struct Order {
     pub message: Option<String>,
     /// Look only whether it fits.
     pub only_look: bool,
-}
-
-/// What came home.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Landed {
-    /// In which form.
-    pub how: How,
-    /// Where.
-    pub into: PathBuf,
-    /// The files that changed there.
-    pub files: Vec<String>,
-    /// The commits that are new there, oldest first.
-    pub commits: Vec<String>,
 }
 
 impl Trees {
@@ -257,7 +233,7 @@ fn land(repo: &Repository, ours: Oid, tip: Oid, only_look: bool) -> Result<Vec<S
         .filter(is_open)
         .map(|path| Conflict {
             file: path.to_string_lossy().into_owned(),
-            kind: "uncommitted",
+            kind: "uncommitted".into(),
             merged: None,
         })
         .collect();

@@ -12,7 +12,7 @@ use super::snapshot;
 use super::{Inner, KEPT_MS};
 use git2::{Commit, Oid, Repository, Signature, Status, StatusOptions, Time};
 use kilo_protocol::Millis;
-use serde::{Deserialize, Serialize};
+pub use kilo_protocol::worktree::Kept;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,39 +21,6 @@ pub(super) const REFS: &str = "refs/kilo/kept/";
 /// Ignored files up to this are kept (1 MiB), as many as this.
 const IGNORED_BYTES_MAX: u64 = 1024 * 1024;
 const IGNORED_MAX: usize = 1_000;
-
-/// A state that can be restored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Kept {
-    /// What [`super::Trees::restore`] takes.
-    pub id: String,
-    /// The worktree's name.
-    pub name: String,
-    /// Its branch.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub branch: Option<String>,
-    /// Where it was.
-    pub directory: PathBuf,
-    /// The commit that it was at.
-    pub commit: String,
-    /// When it was kept.
-    pub at: Millis,
-    /// When it goes for good.
-    pub until: Millis,
-    /// Why it was kept: `removed`, `reset` or `half-made`.
-    pub why: String,
-    /// What was not kept, because it is too large.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left: Vec<String>,
-    /// The record, for restoring.
-    pub(super) tree: Option<Tree>,
-    /// What was staged.
-    pub(super) staged: String,
-    /// All files.
-    #[serde(default)]
-    pub(super) files: String,
-}
 
 /// The folder of ignored files of a state.
 pub(super) fn ignored_folder(inner: &Inner, place: &Place, id: &str) -> PathBuf {

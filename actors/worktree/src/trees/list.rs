@@ -1,71 +1,15 @@
 //! Which worktrees there are, and how they are.
 
-use super::error::{Losses, TreeError};
+use super::error::TreeError;
 use super::inspect;
 use super::place::{Linked, Place};
 use super::record::{Stage, Tree};
 use super::{Inner, Trees, blocking};
 use crate::vcs;
 use git2::{Oid, Repository};
-use serde::Serialize;
-use std::path::{Path, PathBuf};
+pub use kilo_protocol::worktree::{Listed, State, Summary};
+use std::path::Path;
 use std::sync::Arc;
-
-/// A worktree in the list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Listed {
-    /// Its top folder.
-    pub directory: PathBuf,
-    /// The branch that is checked out now.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub branch: Option<String>,
-    /// How it is.
-    pub state: State,
-    /// Why it is locked; empty where git was given no reason.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub locked: Option<String>,
-    /// Our record; none for those that somebody else made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tree: Option<Tree>,
-    /// What its removal would lose; only where it was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub losses: Option<Losses>,
-    /// What it changed since it left its base; only where it was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub summary: Option<Summary>,
-}
-
-/// How a worktree is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// All its files are there.
-    Ready,
-    /// It is being made.
-    Making,
-    /// It was being made when the process ended.
-    HalfMade,
-    /// It is being removed.
-    Removing,
-    /// Its folder is gone; git and its branch still know it.
-    Vanished,
-}
-
-/// What a worktree changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    /// Files that differ from the base, uncommitted ones included.
-    pub files: usize,
-    /// Lines added.
-    pub additions: u64,
-    /// Lines taken away.
-    pub deletions: u64,
-    /// Commits since the base.
-    pub ahead: usize,
-    /// Commits of the base since then.
-    pub behind: usize,
-}
 
 impl Trees {
     /// The linked worktrees of the repository as git and we know them, by folder. With `looked_into` each is looked into.

@@ -1,8 +1,7 @@
 //! What is remembered of each worktree: a small file beside the worktrees, one each, so that no list can be lost as a whole.
 
 use super::error::TreeError;
-use kilo_protocol::Millis;
-use serde::{Deserialize, Serialize};
+pub use kilo_protocol::worktree::{Setup, Stage, Tree};
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -10,73 +9,6 @@ use std::path::{Path, PathBuf};
 
 /// The folder of the records beside a project's worktrees. No worktree has its name: names begin with a letter or digit.
 const FOLDER: &str = ".kilo";
-
-/// A worktree of ours.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Tree {
-    /// Its name; no other worktree of the project has it.
-    pub name: String,
-    /// Its branch; none where HEAD is detached.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub branch: Option<String>,
-    /// Its top folder, absolute.
-    pub directory: PathBuf,
-    /// The git folder that it shares with the repository.
-    pub repository: PathBuf,
-    /// The worktree that it was made from; results go back there.
-    pub origin: PathBuf,
-    /// The branch (or what else was named) that it started from.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base: Option<String>,
-    /// The commit that it started from.
-    pub commit: String,
-    /// The first of its ports; 0: it has none.
-    pub port_base: u16,
-    /// When it was made.
-    pub created: Millis,
-    /// How far its making came.
-    pub stage: Stage,
-    /// What became of its set-up script.
-    #[serde(default)]
-    pub setup: Setup,
-    /// The branch was made with it, so it may go with it.
-    #[serde(default)]
-    pub owns_branch: bool,
-    /// It was there before: somebody else made it.
-    #[serde(default)]
-    pub adopted: bool,
-}
-
-/// How far the making of a worktree came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stage {
-    /// Its files are being written; after a crash it is half-made.
-    Making,
-    /// All its files are there.
-    Ready,
-    /// It is being removed: its state is kept, its folder goes.
-    Removing,
-}
-
-/// What became of a set-up script.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "state")]
-pub enum Setup {
-    /// There is none.
-    #[default]
-    None,
-    /// It runs; after a crash it was interrupted.
-    Running,
-    /// It ended well.
-    Done,
-    /// It did not.
-    Failed {
-        /// Why, with the end of its output.
-        message: String,
-    },
-}
 
 /// The records of a project.
 #[derive(Clone, Debug)]

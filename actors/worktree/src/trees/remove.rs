@@ -3,11 +3,12 @@
 use super::error::{Losses, TreeError};
 use super::expire::expire;
 use super::inspect;
-use super::kept::{self, Kept};
+use super::kept;
 use super::place::{Linked, Place};
 use super::record::{Stage, Tree};
 use super::{Inner, Trees, blocking};
 use git2::{Oid, Repository};
+pub use kilo_protocol::worktree::Removed;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -23,15 +24,6 @@ pub struct Answer {
     pub force: bool,
     /// Who works in the worktree.
     pub users: Vec<String>,
-}
-
-/// What became of a worktree.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Removed {
-    /// The state to restore.
-    pub kept: Kept,
-    /// What was in the way, had the caller not said that it may go.
-    pub losses: Losses,
 }
 
 impl Trees {

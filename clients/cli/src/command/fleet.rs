@@ -1,16 +1,17 @@
 //! `kilo fleet`: several versions of one prompt, each in a worktree of its own; one is kept.
 
-use crate::connect::{self, Link};
+use crate::connect::Link;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::options::Remote;
-use crate::run::{choose, input, trees};
+use crate::options::Place;
+use crate::run::trees::{self, text};
+use crate::run::{choose, input};
 use crate::terminal::table::table;
 use crate::terminal::{harmless, line, note};
 use clap::Args;
 use kilo_client::{Client, ClientError, Method};
 use kilo_protocol::requests::{ApplyAs, KeepOfFleet, PermissionAnswer, StartFleet};
-use serde_json::Value;
+use kilo_protocol::worktree::{Fleet, FleetKept, FleetNow, Member, MemberStatus};
 use std::time::Duration;
 
 /// Pause between two looks at the versions.
@@ -58,25 +59,19 @@ pub struct FleetArgs {
     /// With --merge: commit what is uncommitted first, with this message.
     #[arg(short, long, requires = "merge")]
     pub commit: Option<String>,
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// Runs the command. Status 1 when no version came to a good end.
 pub async fn execute(args: FleetArgs, cx: &Context) -> anyhow::Result<Exit> {
-    let directory = cx.env.cwd.to_string_lossy().into_owned();
-    let link = connect::open(cx, &Remote::default(), &directory).await?;
-    let result = run(args, &link, cx).await;
-    link.close().await;
-    match result {
-        Err(error) => match error.downcast_ref::<ClientError>() {
-            Some(refused) if trees::tell(refused, cx) => Ok(Exit::FAILED),
-            _ => Err(error),
-        },
-        done => done,
-    }
+    let place = args.place.clone();
+    let work = async |link: &Link| run(args, &link.client, cx).await;
+    trees::with_engine(&place, cx, work).await
 }
 
-async fn run(args: FleetArgs, link: &Link, cx: &Context) -> anyhow::Result<Exit> {
-    let client = &link.client;
+async fn run(args: FleetArgs, client: &Client, cx: &Context) -> anyhow::Result<Exit> {
     if args.list {
         return list(client, cx).await;
     }
@@ -102,19 +97,19 @@ async fn run(args: FleetArgs, link: &Link, cx: &Context) -> anyhow::Result<Exit>
         permission: Some(choose::nobody_to_ask()),
         ..StartFleet::default()
     };
-    let fleet: Value = client
+    let fleet: FleetNow = client
         .call(Method::POST, "/x/fleet", &[], Some(&body))
         .await?;
-    follow(client, word(&fleet, "id"), args.auto, cx).await
+    follow(client, &fleet.fleet.id, args.auto, cx).await
 }
 
-fn word<'a>(value: &'a Value, field: &str) -> &'a str {
-    value[field].as_str().unwrap_or_default()
-}
-
-async fn look(client: &Client, id: &str) -> Result<Value, ClientError> {
+async fn look(client: &Client, id: &str) -> Result<FleetNow, ClientError> {
     let path = format!("/x/fleet/{id}");
     client.call(Method::GET, &path, &[], None::<&()>).await
+}
+
+async fn fleets(client: &Client) -> Result<Vec<Fleet>, ClientError> {
+    client.call(Method::GET, "/x/fleet", &[], None::<&()>).await
 }
 
 /// Waits until all versions are done, answers what they ask, and shows how they compare.
@@ -122,35 +117,33 @@ async fn follow(client: &Client, id: &str, auto: bool, cx: &Context) -> anyhow::
     let mut told = std::collections::BTreeSet::new();
     let fleet = loop {
         let fleet = look(client, id).await?;
-        for member in members(&fleet) {
-            let status = word(member, "status");
-            let name = word(member, "worktree");
-            if told.insert(format!("{name} {status}")) {
-                note(&format!("{}: {status}", harmless(name)));
+        for member in &fleet.members {
+            if told.insert((member.worktree.clone(), member.status)) {
+                let name = harmless(&member.worktree);
+                note(&format!("{name}: {}", member.status.as_str()));
             }
-            if status == "busy" {
-                answer(&client.in_directory(word(member, "directory")), auto).await;
+            if member.status == MemberStatus::Busy {
+                answer(&client.in_directory(text(&member.directory)), auto).await;
             }
         }
-        if fleet["done"] == true {
+        if fleet.done {
             break fleet;
         }
         tokio::time::sleep(LOOK_EVERY).await;
     };
     show(&fleet, cx);
-    let good = members(&fleet).filter(|member| is_good(member)).count();
     note(&format!(
         "`kilo fleet --keep WORKTREE` brings a result home; `kilo fleet --show {id}` shows this again"
     ));
-    Ok(if good > 0 { Exit::OK } else { Exit::FAILED })
+    Ok(match fleet.members.iter().any(is_good) {
+        true => Exit::OK,
+        false => Exit::FAILED,
+    })
 }
 
-fn members(fleet: &Value) -> impl Iterator<Item = &Value> {
-    fleet["members"].as_array().into_iter().flatten()
-}
-
-fn is_good(member: &Value) -> bool {
-    word(member, "status") == "done" && member["check"]["ok"] != false
+fn is_good(member: &Member) -> bool {
+    let is_bad = member.check.as_ref().is_some_and(|check| !check.ok);
+    member.status == MemberStatus::Done && !is_bad
 }
 
 /// Answers what a version asks: nobody sits there.
@@ -165,13 +158,13 @@ async fn answer(client: &Client, auto: bool) {
 }
 
 async fn keep(client: &Client, worktree: String, args: &FleetArgs) -> anyhow::Result<Exit> {
-    let fleets: Vec<Value> = client
-        .call(Method::GET, "/x/fleet", &[], None::<&()>)
-        .await?;
-    for fleet in &fleets {
-        let id = word(fleet, "id");
-        let found = look(client, id).await?;
-        if !members(&found).any(|member| word(member, "worktree") == worktree) {
+    for fleet in fleets(client).await? {
+        let found = look(client, &fleet.id).await?;
+        if !found
+            .members
+            .iter()
+            .any(|member| member.worktree == worktree)
+        {
             continue;
         }
         let body = KeepOfFleet {
@@ -184,10 +177,10 @@ async fn keep(client: &Client, worktree: String, args: &FleetArgs) -> anyhow::Re
             message: args.commit.clone(),
             remove: args.remove,
         };
-        let path = format!("/x/fleet/{id}/keep");
-        let kept: Value = client.call(Method::POST, &path, &[], Some(&body)).await?;
-        for file in kept["landed"]["files"].as_array().into_iter().flatten() {
-            line(&harmless(file.as_str().unwrap_or_default()));
+        let path = format!("/x/fleet/{}/keep", fleet.id);
+        let kept: FleetKept = client.call(Method::POST, &path, &[], Some(&body)).await?;
+        for file in &kept.landed.files {
+            line(&harmless(file));
         }
         return Ok(Exit::OK);
     }
@@ -195,65 +188,58 @@ async fn keep(client: &Client, worktree: String, args: &FleetArgs) -> anyhow::Re
 }
 
 async fn list(client: &Client, cx: &Context) -> anyhow::Result<Exit> {
-    let fleets: Vec<Value> = client
-        .call(Method::GET, "/x/fleet", &[], None::<&()>)
-        .await?;
-    let row = |fleet: &Value| {
-        let cells = [
-            word(fleet, "id"),
-            word(fleet, "kept"),
-            word(fleet, "prompt"),
-        ];
-        cells.into_iter().map(harmless).collect::<Vec<_>>()
+    let row = |fleet: Fleet| {
+        let kept = fleet.kept.unwrap_or_default();
+        [fleet.id, kept, fleet.prompt]
+            .map(|cell| harmless(&cell))
+            .into()
     };
-    let rows: Vec<_> = fleets.iter().map(row).collect();
+    let rows: Vec<Vec<String>> = fleets(client).await?.into_iter().map(row).collect();
     for row in table(&["ID", "KEPT", "PROMPT"], &rows, cx.terminal) {
         line(&row);
     }
     Ok(Exit::OK)
 }
 
-fn show(fleet: &Value, cx: &Context) {
-    let rows: Vec<_> = members(fleet).map(row).collect();
+fn show(fleet: &FleetNow, cx: &Context) {
+    let rows: Vec<_> = fleet.members.iter().map(row).collect();
     let heads = [
         "WORKTREE", "STATE", "CHECK", "CHANGED", "COST", "TIME", "MODEL",
     ];
     for row in table(&heads, &rows, cx.terminal) {
         line(&row);
     }
-    for member in members(fleet) {
-        if let Some(error) = member["error"].as_str() {
+    for member in &fleet.members {
+        if let Some(error) = &member.error {
             note(&format!(
                 "{}: {}",
-                harmless(word(member, "worktree")),
+                harmless(&member.worktree),
                 harmless(error)
             ));
         }
     }
 }
 
-fn row(member: &Value) -> Vec<String> {
-    let diff = &member["diff"];
-    let changed = match diff["files"].as_u64() {
-        Some(files) => format!(
-            "{files} files +{} -{}",
-            diff["additions"], diff["deletions"]
+fn row(member: &Member) -> Vec<String> {
+    let changed = match member.diff {
+        Some(diff) => format!(
+            "{} files +{} -{}",
+            diff.files, diff.additions, diff.deletions
         ),
         None => "removed".into(),
     };
-    let check = match member["check"]["ok"].as_bool() {
-        Some(true) => "ok",
-        Some(false) => "failed",
+    let check = match &member.check {
+        Some(check) if check.ok => "ok",
+        Some(_) => "failed",
         None => "",
     };
-    let seconds = member["tookMs"].as_u64().unwrap_or_default() / 1_000;
     vec![
-        harmless(word(member, "worktree")),
-        word(member, "status").into(),
+        harmless(&member.worktree),
+        member.status.as_str().into(),
         check.into(),
         changed,
-        format!("${:.4}", member["cost"].as_f64().unwrap_or_default()),
-        format!("{seconds} s"),
-        harmless(word(member, "model")),
+        format!("${:.4}", member.cost.unwrap_or_default()),
+        format!("{} s", member.took_ms / 1_000),
+        harmless(member.model.as_deref().unwrap_or_default()),
     ]
 }

@@ -45,8 +45,7 @@ pub enum Command {
     #[command(subcommand)]
     Session(session::SessionCommand),
     /// Make folders for agents that work side by side.
-    #[command(subcommand)]
-    Worktree(worktree::WorktreeCommand),
+    Worktree(worktree::WorktreeArgs),
     /// Run several versions of one prompt, each in a worktree of its own.
     Fleet(Box<fleet::FleetArgs>),
     /// Take back the last prompt of a session, with its changes of files.
@@ -111,7 +110,7 @@ pub async fn dispatch(
         Command::Attach(args) => Ok(attach::execute(&args)),
         Command::Daemon(args) => daemon::execute(args, cx).await,
         Command::Session(command) => session::execute(command, cx).await,
-        Command::Worktree(command) => Box::pin(worktree::execute(command, cx)).await,
+        Command::Worktree(args) => Box::pin(worktree::execute(args, cx)).await,
         Command::Fleet(args) => Box::pin(fleet::execute(*args, cx)).await,
         Command::Undo(args) => undo::undo(&args, cx).await,
         Command::Redo(args) => undo::redo(&args, cx).await,

@@ -1,22 +1,34 @@
 //! `kilo worktree`: folders of their own for agents that work side by side.
 
-use crate::connect::{self, Link};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::options::Remote;
-use crate::run::trees;
+use crate::options::Place;
+use crate::run::trees::{self, text};
 use crate::terminal::table::table;
 use crate::terminal::{harmless, line, note};
 use crate::time::{ago, now};
 use clap::{Args, Subcommand, ValueEnum};
 use kilo_client::{Client, ClientError, Method};
+use kilo_protocol::model::FileDiff;
 use kilo_protocol::requests::{
     ApplyAs, ApplyWorktree, EndWorktree, MakeWorktree, NamedWorktree, RenameWorktree,
     RestoreWorktree,
 };
-use serde_json::Value;
+use kilo_protocol::worktree::{Kept, Landed, Listed, Removed, State, Tree};
+use serde::de::DeserializeOwned;
 
 /// What `kilo worktree` takes.
+#[derive(Args, Clone, Debug)]
+pub struct WorktreeArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: WorktreeCommand,
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// What can be done with worktrees.
 #[derive(Clone, Debug, Subcommand)]
 pub enum WorktreeCommand {
     /// Make a worktree and print its folder.
@@ -154,22 +166,13 @@ pub struct RestoreArgs {
 }
 
 /// Runs the command. Status 1 when something is in the way.
-pub async fn execute(command: WorktreeCommand, cx: &Context) -> anyhow::Result<Exit> {
-    let directory = cx.env.cwd.to_string_lossy().into_owned();
-    let link = connect::open(cx, &Remote::default(), &directory).await?;
-    let result = run(command, &link, cx).await;
-    link.close().await;
-    match result {
-        Err(error) => match error.downcast_ref::<ClientError>() {
-            Some(refused) if trees::tell(refused, cx) => Ok(Exit::FAILED),
-            _ => Err(error),
-        },
-        done => done,
-    }
+pub async fn execute(args: WorktreeArgs, cx: &Context) -> anyhow::Result<Exit> {
+    let WorktreeArgs { command, place } = args;
+    let work = async |link: &crate::connect::Link| run(command, &link.client, cx).await;
+    trees::with_engine(&place, cx, work).await
 }
 
-async fn run(command: WorktreeCommand, link: &Link, cx: &Context) -> anyhow::Result<Exit> {
-    let client = &link.client;
+async fn run(command: WorktreeCommand, client: &Client, cx: &Context) -> anyhow::Result<Exit> {
     match command {
         WorktreeCommand::Create(args) => {
             let make = MakeWorktree {
@@ -180,20 +183,20 @@ async fn run(command: WorktreeCommand, link: &Link, cx: &Context) -> anyhow::Res
                 ..MakeWorktree::default()
             };
             let made = trees::make(client, make).await?;
-            line(text(&made, "directory"));
+            line(&text(&made.directory));
             return Ok(trees::setup(&made));
         }
         WorktreeCommand::List(args) => list(&args, client, cx).await?,
         WorktreeCommand::Remove(args) => {
-            let removed = end(client, "/x/worktree/remove", args).await?;
-            let id = removed["kept"]["id"].as_str().unwrap_or_default();
+            let removed: Removed = end(client, "/x/worktree/remove", args).await?;
+            let id = removed.kept.id;
             line(&format!(
                 "Removed. For 30 days `kilo worktree restore {id}` brings it back."
             ));
         }
         WorktreeCommand::Reset(args) => {
-            let kept = end(client, "/x/worktree/reset", args).await?;
-            let id = text(&kept, "id");
+            let kept: Kept = end(client, "/x/worktree/reset", args).await?;
+            let id = kept.id;
             line(&format!(
                 "Reset. What it was is kept: `kilo worktree restore {id}`"
             ));
@@ -228,43 +231,40 @@ async fn run(command: WorktreeCommand, link: &Link, cx: &Context) -> anyhow::Res
                 worktree: args.name,
                 name: args.new,
             };
-            let tree: Value = post(client, "/x/worktree/rename", &body).await?;
-            line(&format!(
-                "{} on {}",
-                text(&tree, "name"),
-                text(&tree, "branch")
-            ));
+            let tree: Tree = post(client, "/x/worktree/rename", &body).await?;
+            let branch = tree.branch.unwrap_or_default();
+            line(&format!("{} on {}", tree.name, harmless(&branch)));
         }
         WorktreeCommand::Adopt(args) => {
             let body = NamedWorktree {
                 directory: args.directory,
             };
-            let tree: Value = post(client, "/x/worktree/adopt", &body).await?;
-            line(&format!("Adopted as {}", text(&tree, "name")));
+            let tree: Tree = post(client, "/x/worktree/adopt", &body).await?;
+            line(&format!("Adopted as {}", tree.name));
         }
         WorktreeCommand::Restore(RestoreArgs { name: None }) => kept(client, cx).await?,
         WorktreeCommand::Restore(RestoreArgs { name: Some(kept) }) => {
             let body = RestoreWorktree { kept };
-            let tree: Value = post(client, "/x/worktree/restore", &body).await?;
-            line(text(&tree, "directory"));
+            let tree: Tree = post(client, "/x/worktree/restore", &body).await?;
+            line(&text(&tree.directory));
         }
     }
     Ok(Exit::OK)
 }
 
-async fn post(
+async fn post<T: DeserializeOwned>(
     client: &Client,
     path: &str,
     body: &(impl serde::Serialize + Sync),
-) -> Result<Value, ClientError> {
+) -> Result<T, ClientError> {
     client.call(Method::POST, path, &[], Some(body)).await
 }
 
-fn text<'a>(value: &'a Value, field: &str) -> &'a str {
-    value[field].as_str().unwrap_or_default()
-}
-
-async fn end(client: &Client, path: &str, args: EndArgs) -> Result<Value, ClientError> {
+async fn end<T: DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    args: EndArgs,
+) -> Result<T, ClientError> {
     let body = EndWorktree {
         worktree: args.name,
         force: args.force,
@@ -273,29 +273,26 @@ async fn end(client: &Client, path: &str, args: EndArgs) -> Result<Value, Client
 }
 
 async fn apply(client: &Client, order: &ApplyWorktree) -> anyhow::Result<()> {
-    let landed = post(client, "/x/worktree/apply", order).await?;
-    let files = landed["files"].as_array().map_or(0, Vec::len);
-    for file in landed["files"].as_array().into_iter().flatten() {
-        line(&harmless(file.as_str().unwrap_or_default()));
+    let landed: Landed = post(client, "/x/worktree/apply", order).await?;
+    for file in &landed.files {
+        line(&harmless(file));
     }
-    let commits = landed["commits"].as_array().map_or(0, Vec::len);
     let what = if order.check {
         "would change"
     } else {
         "changed"
     };
     note(&format!(
-        "{files} files {what} in {}, {commits} new commits",
-        text(&landed, "into")
+        "{} files {what} in {}, {} new commits",
+        landed.files.len(),
+        harmless(&text(&landed.into)),
+        landed.commits.len()
     ));
     Ok(())
 }
 
 async fn list(args: &ListArgs, client: &Client, cx: &Context) -> anyhow::Result<()> {
-    let query = [("status", "true")];
-    let listed: Vec<Value> = client
-        .call(Method::GET, "/x/worktree", &query, None::<&()>)
-        .await?;
+    let listed = trees::list(client, true).await?;
     if args.format == super::session::ListFormat::Json {
         line(&serde_json::to_string_pretty(&listed)?);
         return Ok(());
@@ -314,36 +311,38 @@ async fn list(args: &ListArgs, client: &Client, cx: &Context) -> anyhow::Result<
     Ok(())
 }
 
-fn row(listed: &Value) -> Vec<String> {
-    let name = listed["tree"]["name"].as_str().unwrap_or("(not ours)");
-    let mut state = text(listed, "state").to_owned();
-    let losses = &listed["losses"];
-    let count = |field: &str| losses[field].as_array().map_or(0, Vec::len);
-    let uncommitted = count("modified") + count("untracked");
-    if uncommitted > 0 {
-        state.push_str(&format!(", {uncommitted} uncommitted"));
+fn row(listed: &Listed) -> Vec<String> {
+    let name = listed.tree.as_ref().map(|tree| tree.name.as_str());
+    let mut state = match listed.state {
+        State::Ready => "ready",
+        State::Making => "making",
+        State::HalfMade => "half-made",
+        State::Removing => "removing",
+        State::Vanished => "vanished",
     }
-    if let Some(commits) = losses["commits"].as_u64().filter(|commits| *commits > 0) {
-        state.push_str(&format!(", {commits} commits of its own"));
+    .to_owned();
+    if let Some(losses) = &listed.losses {
+        let uncommitted = losses.modified.len() + losses.untracked.len();
+        if uncommitted > 0 {
+            state.push_str(&format!(", {uncommitted} uncommitted"));
+        }
+        if losses.commits > 0 {
+            state.push_str(&format!(", {} commits of its own", losses.commits));
+        }
     }
-    if listed.get("locked").is_some() {
+    if listed.locked.is_some() {
         state.push_str(", locked");
     }
-    let number = |field: &str| listed["summary"][field].as_u64();
-    let changed = match number("files") {
-        Some(files) => format!(
-            "{files} files +{} -{}",
-            number("additions").unwrap_or(0),
-            number("deletions").unwrap_or(0)
-        ),
-        None => String::new(),
-    };
+    let changed = listed.summary.map(|summary| {
+        let (files, more, less) = (summary.files, summary.additions, summary.deletions);
+        format!("{files} files +{more} -{less}")
+    });
     vec![
-        harmless(name),
-        harmless(text(listed, "branch")),
+        harmless(name.unwrap_or("(not ours)")),
+        harmless(listed.branch.as_deref().unwrap_or_default()),
         state,
-        changed,
-        harmless(text(listed, "directory")),
+        changed.unwrap_or_default(),
+        harmless(&text(&listed.directory)),
     ]
 }
 
@@ -356,36 +355,34 @@ async fn diff(args: &DiffArgs, client: &Client) -> anyhow::Result<()> {
         .map(|base| ("base", base.as_str()))
         .collect();
     let path = "/experimental/worktree/diff";
-    let files: Vec<Value> = client.call(Method::GET, path, &query, None::<&()>).await?;
+    let files: Vec<FileDiff> = client.call(Method::GET, path, &query, None::<&()>).await?;
     for file in &files {
         if args.stat {
-            let (added, gone) = (&file["additions"], &file["deletions"]);
             line(&format!(
                 "{:>6} {:>6}  {}",
-                format!("+{added}"),
-                format!("-{gone}"),
-                harmless(text(file, "file"))
+                format!("+{}", file.additions),
+                format!("-{}", file.deletions),
+                harmless(&file.file)
             ));
         } else {
-            line(text(file, "patch").trim_end_matches('\n'));
+            line(file.patch.trim_end_matches('\n'));
         }
     }
     Ok(())
 }
 
 async fn kept(client: &Client, cx: &Context) -> anyhow::Result<()> {
-    let kept: Vec<Value> = client
+    let kept: Vec<Kept> = client
         .call(Method::GET, "/x/worktree/kept", &[], None::<&()>)
         .await?;
     if kept.is_empty() {
         line("Nothing is kept.");
     }
     let now = now();
-    let row = |kept: &Value| {
-        let at = kept["at"].as_u64().unwrap_or_default();
-        let cells = [text(kept, "id"), text(kept, "branch"), text(kept, "why")];
-        let mut cells: Vec<String> = cells.into_iter().map(harmless).collect();
-        cells.push(ago(at, now));
+    let row = |kept: &Kept| {
+        let branch = kept.branch.as_deref().unwrap_or_default();
+        let mut cells: Vec<String> = [&kept.id, branch, &kept.why].map(harmless).into();
+        cells.push(ago(kept.at, now));
         cells
     };
     let rows: Vec<Vec<String>> = kept.iter().map(row).collect();

@@ -1,11 +1,15 @@
-//! Worktrees for other commands: made or found by name, refusals shown to a person.
+//! Worktrees for commands: made or found by name, refusals shown to a person.
 
+use crate::connect::{self, Link};
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::options;
 use crate::terminal::{Terminal, harmless, note};
 use kilo_client::{Client, ClientError, Event, Item, Method};
 use kilo_protocol::requests::MakeWorktree;
-use serde_json::Value;
+use kilo_protocol::worktree::{Conflict, Listed, Setup, State, Tree};
+use serde::Deserialize;
+use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -17,38 +21,70 @@ const REST_MAX: Duration = Duration::from_secs(2);
 /// An output without an end of line is shown from here on (8 KiB).
 const LINE_BYTES_MAX: usize = 8 * 1024;
 
+/// Runs a command on worktrees with an engine. Status 1 when something is in the way, which is shown file by file.
+///
+/// # Errors
+/// Why it did not work otherwise.
+pub async fn with_engine(
+    place: &options::Place,
+    cx: &Context,
+    work: impl AsyncFnOnce(&Link) -> anyhow::Result<Exit>,
+) -> anyhow::Result<Exit> {
+    let directory = connect::directory(&cx.env, place.dir.as_deref(), &place.remote)?;
+    let link = connect::open(cx, &place.remote, &directory).await?;
+    let result = work(&link).await;
+    link.close().await;
+    match result {
+        Err(error) => match error.downcast_ref::<ClientError>() {
+            Some(refused) if tell(refused, cx) => Ok(Exit::FAILED),
+            _ => Err(error),
+        },
+        done => done,
+    }
+}
+
+/// The worktrees of the client's repository; with `looked_into` also what each would lose and changed.
+///
+/// # Errors
+/// The daemon's.
+pub async fn list(client: &Client, looked_into: bool) -> Result<Vec<Listed>, ClientError> {
+    let query: &[(&str, &str)] = if looked_into {
+        &[("status", "true")]
+    } else {
+        &[]
+    };
+    client
+        .call(Method::GET, "/x/worktree", query, None::<&()>)
+        .await
+}
+
+/// A path as it is shown and sent.
+pub fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
 /// Makes a worktree, shows what its set-up says, and waits until both are done.
 ///
 /// # Errors
 /// Why nothing came of it.
-pub async fn make(client: &Client, mut make: MakeWorktree) -> anyhow::Result<Value> {
+pub async fn make(client: &Client, mut make: MakeWorktree) -> anyhow::Result<Tree> {
     make.wait = true;
     // the stream is there first, so that nothing of the output is missed
     let events = client.global_events().await?;
-    let made: Value = client
+    let made: Tree = client
         .call(Method::POST, "/x/worktree", &[], Some(&make))
         .await?;
-    if !is_set_up(&made) {
+    if made.setup != Setup::Running {
         return Ok(made);
     }
-    let mut shown = pin!(show_setup(events, word(&made, "name")));
-    let done = set_up(client, word(&made, "directory"));
+    let mut shown = pin!(show_setup(events, made.name));
     tokio::select! {
-        done = done => {
+        done = set_up(client, &made.directory) => {
             let _ = tokio::time::timeout(REST_MAX, shown).await;
             done
         }
-        () = &mut shown => set_up(client, word(&made, "directory")).await,
+        () = &mut shown => set_up(client, &made.directory).await,
     }
-}
-
-fn word(value: &Value, field: &str) -> String {
-    value[field].as_str().unwrap_or_default().to_owned()
-}
-
-/// Whether scripts of a worktree are still to end.
-fn is_set_up(tree: &Value) -> bool {
-    tree["setup"]["state"] == "running"
 }
 
 /// Shows what the set-up scripts of a worktree say, on standard error, to the end of their output.
@@ -84,34 +120,30 @@ async fn show_setup(mut events: kilo_client::EventStream, name: String) {
 }
 
 /// Waits until the set-up of a worktree has ended.
-async fn set_up(client: &Client, directory: String) -> anyhow::Result<Value> {
+async fn set_up(client: &Client, directory: &Path) -> anyhow::Result<Tree> {
     loop {
-        let listed: Vec<Value> = client
-            .call(Method::GET, "/x/worktree", &[], None::<&()>)
-            .await?;
-        let here = |listed: &&Value| listed["directory"].as_str() == Some(&directory);
-        let Some(listed) = listed.iter().find(here) else {
+        let listed = list(client, false).await?.into_iter();
+        let mut here = listed.filter(|listed| listed.directory == directory);
+        let Some(tree) = here.next().and_then(|listed| listed.tree) else {
             anyhow::bail!("the worktree is gone again");
         };
-        if !is_set_up(&listed["tree"]) {
-            return Ok(listed["tree"].clone());
+        if tree.setup != Setup::Running {
+            return Ok(tree);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
 /// What the set-up of a worktree came to, told to the person.
-pub fn setup(tree: &Value) -> Exit {
-    match tree["setup"]["message"].as_str() {
-        Some(message) => {
-            let message = harmless(message);
-            note(&format!(
-                "the set-up script failed, the worktree is kept: {message}"
-            ));
-            Exit::FAILED
-        }
-        None => Exit::OK,
-    }
+pub fn setup(tree: &Tree) -> Exit {
+    let Setup::Failed { message } = &tree.setup else {
+        return Exit::OK;
+    };
+    let message = harmless(message);
+    note(&format!(
+        "the set-up script failed, the worktree is kept: {message}"
+    ));
+    Exit::FAILED
 }
 
 /// The folder of the worktree with this name, or in this folder.
@@ -141,24 +173,19 @@ pub async fn find_or_make(client: &Client, name: &str) -> anyhow::Result<String>
     };
     let made = make(client, new).await?;
     let _ = setup(&made);
-    Ok(word(&made, "directory"))
+    Ok(text(&made.directory))
 }
 
 async fn known(client: &Client, name: &str) -> Result<Option<String>, ClientError> {
-    let listed: Vec<Value> = client
-        .call(Method::GET, "/x/worktree", &[], None::<&()>)
-        .await?;
     let slug = slug(name);
-    let is_it = |listed: &&Value| {
-        let called = listed["tree"]["name"].as_str();
+    let is_it = |listed: &Listed| {
+        let called = listed.tree.as_ref().map(|tree| tree.name.as_str());
         let is_named =
-            called == Some(name) || called == Some(&slug) || listed["directory"] == *name;
-        is_named && (listed["state"] == "ready" || listed["state"] == "making")
+            called == Some(name) || called == Some(&slug) || listed.directory == Path::new(name);
+        is_named && matches!(listed.state, State::Ready | State::Making)
     };
-    Ok(listed
-        .iter()
-        .find(is_it)
-        .map(|listed| word(listed, "directory")))
+    let mut listed = list(client, false).await?.into_iter();
+    Ok(listed.find(is_it).map(|listed| text(&listed.directory)))
 }
 
 /// The name that a worktree gets from what a person typed.
@@ -175,7 +202,7 @@ fn slug(text: &str) -> String {
 }
 
 /// Shows a refusal with what is in the way. False when it is another failure.
-pub fn tell(error: &ClientError, cx: &Context) -> bool {
+fn tell(error: &ClientError, cx: &Context) -> bool {
     let ClientError::Refused { message, body, .. } = error else {
         return false;
     };
@@ -189,15 +216,16 @@ pub fn tell(error: &ClientError, cx: &Context) -> bool {
         note(&paint.red(&harmless(message)));
         note("nothing was changed; --force does it all the same and keeps the state for 30 days");
     }
-    for conflict in conflicts.and_then(Value::as_array).into_iter().flatten() {
-        let (file, kind) = (word(conflict, "file"), word(conflict, "kind"));
-        note(&paint.red(&format!("{}: {kind}", harmless(&file))));
-        for row in conflict["merged"].as_str().unwrap_or_default().lines() {
+    let Some(conflicts) = conflicts else {
+        return true;
+    };
+    for conflict in Vec::<Conflict>::deserialize(conflicts).unwrap_or_default() {
+        let (file, kind) = (harmless(&conflict.file), conflict.kind);
+        note(&paint.red(&format!("{file}: {kind}")));
+        for row in conflict.merged.unwrap_or_default().lines() {
             note(&format!("  {}", harmless(row)));
         }
     }
-    if conflicts.is_some() {
-        note("nothing was changed");
-    }
+    note("nothing was changed");
     true
 }
