@@ -49,6 +49,8 @@ pub struct Daemon {
     pub(crate) terminals: OnceLock<Terminals>,
     pub(crate) tickets: Arc<Tickets>,
     pub(crate) trees: Trees,
+    /// Versions of prompts that this process takes to their end.
+    pub(crate) fleets: crate::underway::Underway,
     pub(crate) processes: Processes,
     /// Folders are watched for clients that follow their events.
     pub(crate) watches: Watches,

@@ -14,6 +14,7 @@ pub mod parent;
 mod paths;
 mod toolbox;
 mod trees;
+mod underway;
 mod watching;
 pub mod wire;
 

@@ -464,6 +464,7 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
             Arc::new(context.sandbox.clone()),
             Arc::new(SystemClock),
         ),
+        fleets: crate::underway::Underway::default(),
         processes,
         watches: kilo_watch::Watches::default(),
     }

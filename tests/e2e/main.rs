@@ -8,6 +8,7 @@ mod badinput;
 mod checkpoints;
 mod crash;
 mod door;
+mod fleet;
 mod folder;
 mod keys;
 mod login;

@@ -12,10 +12,9 @@ use crate::trees::{self, on_pool, ours};
 use kilo_edge::{Reply, Request};
 use kilo_protocol::Fault;
 use kilo_protocol::requests::{
-    ApplyAs, ApplyWorktree, EndWorktree, MakeWorktree, NamedWorktree, RenameWorktree,
-    RestoreWorktree,
+    ApplyWorktree, EndWorktree, MakeWorktree, NamedWorktree, RenameWorktree, RestoreWorktree,
 };
-use kilo_worktree::trees::{Answer as Said, How, NewTree, Order, Place};
+use kilo_worktree::trees::{Answer as Said, NewTree, Order, Place};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -147,22 +146,13 @@ async fn adopt(daemon: Arc<Daemon>, request: Request) -> Answer {
     Reply::json(&adopted.await.map_err(ours)?)
 }
 
-/// The form of a result as the engine has it.
-fn how(how: ApplyAs) -> How {
-    match how {
-        ApplyAs::Patch => How::Patch,
-        ApplyAs::Commits => How::Commits,
-        ApplyAs::Merge => How::Merge,
-    }
-}
-
 async fn apply(daemon: Arc<Daemon>, request: Request) -> Answer {
     let body: ApplyWorktree = request.json()?;
     let place = place(&daemon, &request).await?;
     let directory = folder_of(&daemon, &request, &place, &body.worktree).await?;
     let base = daemon.directory(&request);
     let order = Order {
-        how: how(body.how),
+        how: body.how,
         into: body.into.map(|into| absolute(Path::new(&base), &into)),
         files: body.files,
         message: body.message,

@@ -1,7 +1,6 @@
 //! Several versions of one prompt.
 
 use super::super::Answer;
-use super::how;
 use crate::daemon::Daemon;
 use crate::fleet;
 use kilo_edge::{Reply, Request};
@@ -25,7 +24,6 @@ pub(super) async fn compare(daemon: Arc<Daemon>, request: Request) -> Answer {
 
 pub(super) async fn keep(daemon: Arc<Daemon>, request: Request) -> Answer {
     let body: KeepOfFleet = request.json()?;
-    let (id, form) = (request.params.get("fleetID"), how(body.how));
-    let kept = fleet::keep(&daemon, id, body, form);
+    let kept = fleet::keep(&daemon, request.params.get("fleetID"), body);
     Reply::json(&kept.await?)
 }
