@@ -1,5 +1,6 @@
 //! What comes after a tool's write in a folder: its formatters, then its language servers.
 
+use crate::watching::Told;
 use kilo_config::Environment;
 use kilo_config::programs::Programs;
 use kilo_format::{Formatters, Formatting};
@@ -9,6 +10,7 @@ use kilo_ports::after_write::{AfterWrite, Aftermath};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What a folder's configuration switches on. Nothing of it runs before a file was written.
@@ -57,21 +59,33 @@ impl After {
 }
 
 /// The folder's hook for tools.
-pub struct Hook(pub Arc<After>);
+pub struct Hook {
+    /// What comes after a write; nothing where the configuration has nothing of it.
+    pub after: Arc<After>,
+    /// So that watching does not tell of it again.
+    pub told: Arc<Told>,
+}
 
 impl AfterWrite for Hook {
+    fn touches(&self, path: &Path) {
+        self.told.note(path, Instant::now());
+    }
+
     fn after_write(
         &self,
         directory: PathBuf,
         files: Vec<PathBuf>,
         cancel: CancellationToken,
     ) -> BoxFuture<'static, Aftermath> {
-        let after = Arc::clone(&self.0);
+        let (after, told) = (Arc::clone(&self.after), Arc::clone(&self.told));
         Box::pin(async move {
             let mut aftermath = Aftermath::default();
             let mut notes = Vec::new();
             if let Some(formatting) = &after.formatting {
                 let formatted = formatting.format(&directory, files.clone(), &cancel).await;
+                for file in &formatted.changed {
+                    told.note(file, Instant::now());
+                }
                 aftermath.changed = formatted.changed;
                 notes = formatted.warnings;
             }

@@ -2,6 +2,7 @@
 
 use crate::folders::{Instance, Instances};
 use crate::paths::absolute;
+use crate::watching::Watching;
 use kilo_config::{Environment, Paths};
 use kilo_edge::Request;
 use kilo_ports::clock::Clock;
@@ -10,7 +11,6 @@ use kilo_protocol::event::{Disposed, Event, Indexing, IndexingStatus, Nothing};
 use kilo_protocol::{Fault, SessionId};
 use kilo_session::Engine;
 use kilo_terminal::{Terminals, Tickets};
-use kilo_watch::Watches;
 use kilo_worktree::Trees;
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
@@ -53,7 +53,7 @@ pub struct Daemon {
     pub(crate) fleets: crate::underway::Underway,
     pub(crate) processes: Processes,
     /// Folders are watched for clients that follow their events.
-    pub(crate) watches: Watches,
+    pub(crate) watching: Watching,
 }
 
 impl Daemon {
@@ -110,6 +110,11 @@ impl Daemon {
     /// The folder that a request is about.
     pub async fn instance(&self, request: &Request) -> Result<Instance, Fault> {
         let instance = self.folders.instance(&self.directory(request)).await?;
+        if request.directory.is_some()
+            && let Some(engine) = self.ready()
+        {
+            self.watching.used(&engine, &instance.folder);
+        }
         self.announce_begun();
         Ok(instance)
     }

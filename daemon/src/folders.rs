@@ -2,6 +2,7 @@
 
 use crate::after::{After, Hook};
 use crate::toolbox::Tools;
+use crate::watching::Told;
 use kilo_config::{AuthFile, Environment, Loaded, Paths};
 use kilo_lsp::{Languages, LspTool};
 use kilo_mcp::{FolderServers, Place, ServerConfig, Servers};
@@ -51,6 +52,7 @@ pub struct Instances {
     tools: Registry,
     servers: Servers,
     languages: Languages,
+    told: Arc<Told>,
     known: Mutex<HashMap<String, Known>>,
     /// Those that came into use and were not announced yet.
     begun: Mutex<Vec<String>>,
@@ -120,6 +122,7 @@ impl Instances {
             tools,
             servers,
             languages,
+            told: Arc::default(),
             known: Mutex::default(),
             begun: Mutex::default(),
             local: Arc::default(),
@@ -140,6 +143,11 @@ impl Instances {
                 .to_string(),
             false => directory.to_owned(),
         }
+    }
+
+    /// What tools wrote a moment ago.
+    pub fn told(&self) -> Arc<Told> {
+        Arc::clone(&self.told)
     }
 
     /// The language servers of all folders.
@@ -231,9 +239,10 @@ impl Instances {
         );
         let languages = after.as_ref().and_then(|after| after.languages.clone());
         let lsp = languages.map(|folder| Arc::new(LspTool(folder)) as Arc<dyn Tool>);
-        let hook = after
-            .clone()
-            .map(|after| Arc::new(Hook(after)) as Arc<dyn AfterWrite>);
+        let hook: Arc<dyn AfterWrite> = Arc::new(Hook {
+            after: after.clone().unwrap_or_default(),
+            told: Arc::clone(&self.told),
+        });
         let exists = path.is_dir();
         let place = Place {
             directory: path.clone(),
@@ -259,7 +268,7 @@ impl Instances {
             agents,
             models: Arc::new(models),
             tools: Arc::new(Tools::new(self.tools.with(lsp), Arc::clone(&servers))),
-            after_write: hook,
+            after_write: Some(hook),
             environment: Arc::clone(&self.environment),
             paths: Arc::clone(&self.paths),
         });
@@ -320,6 +329,16 @@ impl Instances {
     /// The folders that came into use since the last call.
     pub fn begun(&self) -> Vec<String> {
         std::mem::take(&mut self.begun.lock())
+    }
+
+    /// The folders that were used of late, the last one at the end.
+    pub fn recent(&self) -> Vec<Arc<Folder>> {
+        let known = self.known.lock();
+        let mut all: Vec<_> = known.values().collect();
+        all.sort_by_key(|known| known.checked);
+        all.into_iter()
+            .map(|known| Arc::clone(&known.folder))
+            .collect()
     }
 
     /// How many folders are kept.
@@ -433,13 +452,25 @@ fn is_within(then: Millis, span: Millis, now: Millis) -> bool {
     (then..then.saturating_add(span)).contains(&now)
 }
 
+/// Told of a folder that a session uses.
+pub type OnUse = Arc<dyn Fn(&Folder) + Send + Sync>;
+
 /// The daemon's folders as the engine sees them.
-pub struct EngineFolders(pub Arc<Instances>);
+pub struct EngineFolders {
+    /// The folders.
+    pub folders: Arc<Instances>,
+    /// Told that a session uses one. The engine is not to keep what keeps the engine.
+    pub on_use: OnUse,
+}
 
 impl folder::Folders for EngineFolders {
     fn folder(&self, directory: &str) -> BoxFuture<'static, Result<Arc<Folder>, Fault>> {
-        let instance = self.0.instance(directory);
-        Box::pin(async move { Ok(instance.await?.folder) })
+        let (instance, on_use) = (self.folders.instance(directory), Arc::clone(&self.on_use));
+        Box::pin(async move {
+            let folder = instance.await?.folder;
+            on_use(&folder);
+            Ok(folder)
+        })
     }
 }
 

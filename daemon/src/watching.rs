@@ -1,96 +1,217 @@
 //! Folders are watched while a client follows their events: what was seen becomes events.
+//!
+//! A client of one folder's events has that folder watched; with clients of all events those that are in use are: what a
+//! request or a turn named, the last [`OPEN_MAX`] of them.
 
+use kilo_protocol::Event;
 use kilo_protocol::event::{BranchChanged, FileTouched, WatchLimited};
 use kilo_protocol::model::FileChangeKind;
-use kilo_protocol::{Event, Received as Read};
-use kilo_runtime::{Received, Subscription};
 use kilo_session::Engine;
-use kilo_watch::{Held, How, Seen, Watches};
+use kilo_session::folder::Folder;
+use kilo_watch::{Held, How, Seen, Tell, Watches};
 use parking_lot::Mutex;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// For so long what a tool wrote is not told of again.
 const TOLD_FOR: Duration = Duration::from_secs(2);
+/// Files of which it is remembered that a tool wrote them.
+const TOLD_MAX: usize = 4_096;
+/// Folders that are watched for clients of all events.
+const OPEN_MAX: usize = 16;
 
-/// Watches a folder for a client; to be kept as long as the client follows.
-pub fn watch(watches: &Watches, engine: &Arc<Engine>, directory: &str) -> Option<Held> {
-    let (subscription, _) = engine.core().ledger.journal().subscribe();
-    let told = Mutex::new(Told {
-        subscription,
-        files: HashMap::new(),
-    });
-    let engine = Arc::clone(engine);
-    let tell = move |directory: &str, seen| {
-        let event = match seen {
-            Seen::File(path, how) => {
-                let file = path.to_string_lossy();
-                if told.lock().has(&engine, &file) {
-                    return;
-                }
-                Event::FileTouched(FileTouched {
-                    file: Cow::Owned(file.into_owned()),
-                    event: match how {
-                        How::Added => FileChangeKind::Add,
-                        How::Changed => FileChangeKind::Change,
-                        How::Removed => FileChangeKind::Unlink,
-                    },
-                })
-            }
-            Seen::Branch(branch) => Event::BranchChanged(BranchChanged {
-                branch: branch.map(Cow::Owned),
-            }),
-            Seen::Limited => Event::WatchLimited(WatchLimited {
-                directory: Cow::Borrowed(directory),
-            }),
-        };
-        engine.core().publish(Some(directory), &event);
-    };
-    watches.hold(directory, Arc::new(tell))
+/// What is watched, and for whom. Clones are the same one.
+#[derive(Clone)]
+pub struct Watching(Arc<Inner>);
+
+struct Inner {
+    watches: Watches,
+    told: Arc<Told>,
+    /// Clients of all events.
+    followers: AtomicUsize,
+    /// The folders that are watched for them, the one that was used last at the end.
+    open: Mutex<VecDeque<(String, Held)>>,
 }
 
-/// What sessions told of the files that their tools wrote.
-struct Told {
-    subscription: Subscription,
-    files: HashMap<String, Instant>,
+/// Keeps watched what a client follows.
+pub enum Followed {
+    /// One folder.
+    Folder {
+        /// What holds it.
+        _held: Held,
+    },
+    /// All that are in use.
+    All(Watching),
 }
 
-impl Told {
-    /// Whether a session told of this file a moment ago.
-    fn has(&mut self, engine: &Engine, file: &str) -> bool {
-        let now = Instant::now();
-        self.files
-            .retain(|_, at| now.duration_since(*at) < TOLD_FOR);
-        while let Some(received) = self.subscription.try_next() {
-            match received {
-                // Those of the log are of sessions; the others are from here.
-                Received::Frame(frame) if frame.pos.is_some() => {
-                    if let Some(file) = touched(&frame.json) {
-                        self.files.insert(file, now);
-                    }
-                }
-                Received::Frame(_) => {}
-                Received::Lagged(_) => {
-                    (self.subscription, _) = engine.core().ledger.journal().subscribe();
-                }
-                Received::Closed => return false,
-            }
+impl Drop for Followed {
+    fn drop(&mut self) {
+        if let Self::All(watching) = self
+            && watching.0.followers.fetch_sub(1, Ordering::AcqRel) == 1
+        {
+            watching.0.open.lock().clear();
         }
-        self.files.contains_key(file)
     }
 }
 
-/// The file of an event that tells of one. Most events are others and are not read.
-fn touched(json: &[u8]) -> Option<String> {
-    let name = b"\"file.watcher.updated\"";
-    let head = json.get(..json.len().min(120))?;
-    head.windows(name.len())
-        .any(|part| part == name)
-        .then_some(())?;
-    match Read::read(std::str::from_utf8(json).ok()?).ok()?.event {
-        Event::FileTouched(touched) => Some(touched.file.into_owned()),
-        _ => None,
+impl Watching {
+    /// Nothing yet. What is in `told` is not told again.
+    pub fn new(told: Arc<Told>) -> Self {
+        Self(Arc::new(Inner {
+            watches: Watches::default(),
+            told,
+            followers: AtomicUsize::new(0),
+            open: Mutex::default(),
+        }))
+    }
+
+    /// Watches a folder for a client; to be kept as long as the client follows.
+    pub fn follow(&self, engine: &Arc<Engine>, folder: &Folder) -> Option<Followed> {
+        let _held = self.hold(engine, folder)?;
+        Some(Followed::Folder { _held })
+    }
+
+    /// Watches what is in use for a client of all events, beginning with `folders`, the one that was used last at the end.
+    pub fn follow_all(&self, engine: &Arc<Engine>, folders: &[Arc<Folder>]) -> Followed {
+        self.0.followers.fetch_add(1, Ordering::AcqRel);
+        let followed = Followed::All(self.clone());
+        for folder in folders.iter().rev().take(OPEN_MAX).rev() {
+            self.used(engine, folder);
+        }
+        followed
+    }
+
+    /// Says that a folder was used. Without a client of all events nothing happens.
+    pub fn used(&self, engine: &Arc<Engine>, folder: &Folder) {
+        if self.0.followers.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let directory = folder.directory.to_string_lossy();
+        let mut open = self.0.open.lock();
+        if let Some(place) = open.iter().position(|(known, _)| *known == directory) {
+            if let Some(known) = open.remove(place) {
+                open.push_back(known);
+            }
+            return;
+        }
+        // The last client may have gone meanwhile: whoever takes the lock second sees it.
+        if self.0.followers.load(Ordering::Acquire) == 0 || !folder.directory.is_dir() {
+            return;
+        }
+        if let Some(held) = self.hold(engine, folder) {
+            if open.len() >= OPEN_MAX {
+                open.pop_front();
+            }
+            open.push_back((directory.into_owned(), held));
+        }
+    }
+
+    fn hold(&self, engine: &Arc<Engine>, folder: &Folder) -> Option<Held> {
+        let (engine, told) = (Arc::clone(engine), Arc::clone(&self.0.told));
+        let tell: Tell = Arc::new(move |directory, seen| {
+            if let Some(event) = event(directory, seen, &told) {
+                engine.core().publish(Some(directory), &event);
+            }
+        });
+        self.0
+            .watches
+            .hold(&folder.directory.to_string_lossy(), tell)
+    }
+}
+
+/// What clients are told of something that was seen; nothing of what they know.
+fn event<'a>(directory: &'a str, seen: Seen, told: &Told) -> Option<Event<'a>> {
+    Some(match seen {
+        Seen::File(path, _) if told.has(&path, Instant::now()) => return None,
+        Seen::File(path, how) => Event::FileTouched(FileTouched {
+            file: Cow::Owned(path.to_string_lossy().into_owned()),
+            event: match how {
+                How::Added => FileChangeKind::Add,
+                How::Changed => FileChangeKind::Change,
+                How::Removed => FileChangeKind::Unlink,
+            },
+        }),
+        Seen::Branch(branch) => Event::BranchChanged(BranchChanged {
+            branch: branch.map(Cow::Owned),
+        }),
+        Seen::Limited => Event::WatchLimited(WatchLimited {
+            directory: Cow::Borrowed(directory),
+        }),
+    })
+}
+
+/// The files that tools changed a moment ago; sessions tell of those by themselves.
+#[derive(Default)]
+pub struct Told(Mutex<HashMap<PathBuf, Instant>>);
+
+impl Told {
+    /// Notes that a tool changes, or has changed, a file.
+    pub fn note(&self, path: &Path, now: Instant) {
+        let mut files = self.0.lock();
+        if files.len() >= TOLD_MAX {
+            files.retain(|_, at| is_fresh(*at, now));
+        }
+        // A full table lets doubles through, which harm nobody.
+        if files.len() < TOLD_MAX || files.contains_key(path) {
+            files.insert(path.to_owned(), now);
+        }
+    }
+
+    fn has(&self, path: &Path, now: Instant) -> bool {
+        let mut files = self.0.lock();
+        match files.get(path).copied() {
+            Some(at) if is_fresh(at, now) => true,
+            Some(_) => {
+                files.remove(path);
+                false
+            }
+            None => false,
+        }
+    }
+}
+
+fn is_fresh(at: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(at) < TOLD_FOR
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(path: &str) -> Seen {
+        Seen::File(path.into(), How::Changed)
+    }
+
+    #[test]
+    fn what_a_tool_wrote_is_not_told_twice() {
+        let told = Told::default();
+        told.note(Path::new("/w/a"), Instant::now());
+        assert!(event("/w", seen("/w/a"), &told).is_none());
+        assert!(event("/w", seen("/w/b"), &told).is_some());
+        assert!(event("/w", Seen::Branch(None), &told).is_some());
+    }
+
+    #[test]
+    fn later_changes_of_the_same_file_are_told() {
+        let (told, now) = (Told::default(), Instant::now());
+        told.note(Path::new("/w/a"), now);
+        assert!(told.has(Path::new("/w/a"), now + TOLD_FOR / 2));
+        assert!(!told.has(Path::new("/w/a"), now + TOLD_FOR));
+        assert_eq!(told.0.lock().len(), 0);
+    }
+
+    #[test]
+    fn few_files_are_remembered() {
+        let (told, now) = (Told::default(), Instant::now());
+        for number in 0..TOLD_MAX + 10 {
+            told.note(Path::new(&format!("/{number}")), now);
+        }
+        assert_eq!(told.0.lock().len(), TOLD_MAX);
+        told.note(Path::new("/new"), now + TOLD_FOR);
+        assert_eq!(told.0.lock().len(), 1);
     }
 }

@@ -5,10 +5,11 @@ mod tests;
 
 use crate::announce;
 use crate::daemon::{Daemon, Readiness};
-use crate::folders::{EngineFolders, Instances};
+use crate::folders::{EngineFolders, Instances, OnUse};
 use crate::groups;
 use crate::paths::private_folder;
 use crate::trees::Ported;
+use crate::watching::Watching;
 use kilo_config::{Environment, Paths};
 use kilo_edge::{
     BindError, Bound, Door, EdgeOptions, IsOwn, Pass, Secret, bind, is_own_socket, token_file,
@@ -447,6 +448,7 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         servers.clone(),
         languages,
     ));
+    let watching = Watching::new(folders.told());
     Daemon {
         environment: Arc::clone(&context.environment),
         paths: Arc::clone(&context.paths),
@@ -466,7 +468,7 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         ),
         fleets: crate::underway::Underway::default(),
         processes,
-        watches: kilo_watch::Watches::default(),
+        watching,
     }
 }
 
@@ -505,6 +507,18 @@ fn notices(readiness: watch::Receiver<Readiness>) -> kilo_lsp::OnNotice {
         };
         if let Readiness::Ready(engine) = &*readiness.borrow() {
             engine.core().publish(Some(folder), &event);
+        }
+    })
+}
+
+/// Says that a session uses a folder, if clients want to know what happens there.
+fn on_use(daemon: &Arc<Daemon>) -> OnUse {
+    let daemon = Arc::downgrade(daemon);
+    Arc::new(move |folder| {
+        if let Some(daemon) = daemon.upgrade()
+            && let Some(engine) = daemon.ready()
+        {
+            daemon.watching.used(&engine, folder);
         }
     })
 }
@@ -563,7 +577,10 @@ impl Opening {
             files: Arc::new(kilo_files::Disk::default()),
             checkpoints,
             clock: Arc::clone(&daemon.clock),
-            folders: Arc::new(EngineFolders(Arc::clone(&daemon.folders))),
+            folders: Arc::new(EngineFolders {
+                folders: Arc::clone(&daemon.folders),
+                on_use: on_use(&daemon),
+            }),
             handle,
             output_dir: context.paths.tool_output.clone(),
             home: context.paths.home.clone(),

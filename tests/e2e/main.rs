@@ -23,4 +23,5 @@ mod run_json;
 mod socket;
 mod terminal;
 mod touched;
+mod watching;
 mod worktree;

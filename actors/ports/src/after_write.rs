@@ -2,7 +2,7 @@
 
 use crate::BoxFuture;
 use serde_json::{Map, Value};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 /// Milliseconds that a tool waits for what comes after its write.
@@ -21,6 +21,11 @@ pub struct Aftermath {
 
 /// Looks at files that a tool has just written, and may change them.
 pub trait AfterWrite: Send + Sync + 'static {
+    /// A tool is about to change a file (absolute), or has just done so and says it itself.
+    fn touches(&self, path: &Path) {
+        let _ = path;
+    }
+
     /// Looks at `files` (absolute) of the session's folder `directory`. The tool waits [`AFTER_WRITE_MS_MAX`] at most, then
     /// fires `cancel` and goes on without an answer.
     fn after_write(

@@ -250,6 +250,9 @@ impl ToolHost for CallHost {
     }
 
     fn will_change(&self, path: PathBuf) -> BoxFuture<'static, ()> {
+        if let Some(hook) = self.after_write() {
+            hook.touches(&path);
+        }
         // Without a checkpoint (no repository, switched off) nothing is kept at all.
         if self.before.lock().is_none() || self.images.lock().contains_key(&path) {
             return Box::pin(std::future::ready(()));
@@ -276,6 +279,9 @@ impl ToolHost for CallHost {
     }
 
     fn file_edited(&self, path: PathBuf, how: FileChangeKind) {
+        if let Some(hook) = self.after_write() {
+            hook.touches(&path);
+        }
         let (owner, stamp) = (self.scope.owner.clone(), self.stamp);
         self.scope
             .spawn(async move { owner.tell(Input::FileEdited(stamp, path, how)).await });

@@ -3,8 +3,9 @@
 use super::super::Answer;
 use crate::daemon::Daemon;
 use crate::events::{Follower, Form, Scope};
-use crate::watching;
+use crate::watching::Followed;
 use kilo_edge::{Reply, Request};
+use kilo_protocol::Fault;
 use kilo_protocol::requests::History;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -16,13 +17,22 @@ const EVENTS_MAX: usize = 20_000;
 /// Bytes in one answer, or a little more. A client asks again with the numbers that it has by then, until nothing comes.
 const EVENTS_BYTES_MAX: usize = 8 << 20;
 
+/// What is watched for a client of these events.
+pub(super) async fn watched(daemon: &Daemon, scope: &Scope) -> Result<Option<Followed>, Fault> {
+    let (engine, watching) = (daemon.engine().await?, &daemon.watching);
+    Ok(match scope {
+        Scope::Directory(directory) => {
+            let instance = daemon.folders.instance(directory).await?;
+            watching.follow(&engine, &instance.folder)
+        }
+        Scope::Global => Some(watching.follow_all(&engine, &daemon.folders.recent())),
+    })
+}
+
 async fn follow(daemon: Arc<Daemon>, request: Request, scope: Scope) -> Answer {
     let engine = daemon.engine().await?;
     let last = request.headers.last_event_id();
-    let watched = match &scope {
-        Scope::Directory(directory) => watching::watch(&daemon.watches, &engine, directory),
-        Scope::Global => None,
-    };
+    let watched = watched(&daemon, &scope).await?;
     Ok(Reply::Events(
         Follower::new(
             engine,
@@ -38,7 +48,6 @@ async fn follow(daemon: Arc<Daemon>, request: Request, scope: Scope) -> Answer {
 
 pub(super) async fn of_directory(daemon: Arc<Daemon>, request: Request) -> Answer {
     let directory = daemon.directory(&request);
-    daemon.folders.instance(&directory).await?;
     follow(daemon, request, Scope::Directory(directory)).await
 }
 

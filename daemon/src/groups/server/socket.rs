@@ -9,7 +9,6 @@
 use super::super::Answer;
 use crate::daemon::Daemon;
 use crate::events::{Follower, Form, Scope};
-use crate::watching;
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use kilo_edge::{Incoming, Left, Params, Query, Reply, Request, Router, Socket, SocketSender};
@@ -40,10 +39,7 @@ async fn connect(daemon: Arc<Daemon>, handlers: Rc<Router>, request: Request) ->
     let directory = daemon.directory(&request);
     let engine = daemon.engine().await?;
     let after = request.query.get("after");
-    let watched = match &scope {
-        Scope::Directory(directory) => watching::watch(&daemon.watches, &engine, directory),
-        Scope::Global => None,
-    };
+    let watched = super::event::watched(&daemon, &scope).await?;
     let follower =
         Follower::new(engine, daemon.handle.clone(), scope, Form::Socket, after).watching(watched);
     Ok(Reply::Socket(Box::new(move |socket| {
