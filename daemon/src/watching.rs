@@ -8,7 +8,7 @@ use kilo_protocol::event::{BranchChanged, FileTouched, WatchLimited};
 use kilo_protocol::model::FileChangeKind;
 use kilo_session::Engine;
 use kilo_session::folder::Folder;
-use kilo_watch::{Held, How, Seen, Tell, Watches};
+use kilo_watch::{Held, How, Seen, Tell, Wanted, Watches};
 use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -117,9 +117,16 @@ impl Watching {
                 engine.core().publish(Some(directory), &event);
             }
         });
-        self.0
-            .watches
-            .hold(&folder.directory.to_string_lossy(), tell)
+        let patterns = folder.loaded.merged["watcher"]["ignore"].as_array();
+        let patterns = patterns.into_iter().flatten();
+        let wanted = Wanted {
+            ignored: patterns
+                .filter_map(|pattern| pattern.as_str().map(str::to_owned))
+                .collect(),
+            ..Wanted::default()
+        };
+        let directory = folder.directory.to_string_lossy();
+        self.0.watches.hold(&directory, wanted, tell)
     }
 }
 

@@ -8,5 +8,5 @@ mod ignored;
 mod watched;
 mod watches;
 
-pub use watched::{How, Seen};
+pub use watched::{FOLDERS_MAX, How, Seen, Wanted};
 pub use watches::{Held, Tell, Watches};

@@ -1,7 +1,7 @@
 //! One folder and the thread that watches it.
 
 use crate::branch::{branch, git_folder};
-use crate::ignored::{Ignored, folders};
+use crate::ignored::Ignored;
 use notify::event::{ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::{BTreeMap, HashSet};
@@ -46,9 +46,27 @@ pub enum Message {
     End,
 }
 
+/// What of a folder is watched.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// What is not told of beside what git ignores: lines of an ignore file at the folder.
+    pub ignored: Vec<String>,
+    /// Folders that are watched at most.
+    pub folders_max: usize,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self {
+            ignored: Vec::new(),
+            folders_max: FOLDERS_MAX,
+        }
+    }
+}
+
 /// Watches until it is told to end.
 pub fn watch(
-    root: &Path,
+    (root, wanted): (&Path, &Wanted),
     sender: SyncSender<Message>,
     (messages, is_over): (&Receiver<Message>, &AtomicBool),
     tell: impl Fn(Seen),
@@ -70,7 +88,8 @@ pub fn watch(
     };
     let git = git_folder(root);
     let mut watched = Watched {
-        ignored: Ignored::new(root),
+        ignored: Ignored::new(root, &wanted.ignored),
+        folders_max: wanted.folders_max,
         branch: git.as_deref().and_then(branch),
         git,
         watcher,
@@ -86,6 +105,7 @@ pub fn watch(
 struct Watched {
     watcher: RecommendedWatcher,
     ignored: Ignored,
+    folders_max: usize,
     git: Option<PathBuf>,
     branch: Option<String>,
     /// Folders that are watched.
@@ -115,7 +135,7 @@ impl Watched {
         let mut new = Vec::new();
         loop {
             let before = new.len();
-            let Some(all) = folders(top, FOLDERS_MAX) else {
+            let Some(all) = self.ignored.folders(top, self.folders_max) else {
                 return (new, Err(Full));
             };
             for folder in all {
@@ -136,7 +156,7 @@ impl Watched {
 
     /// False: it cannot be watched; it may be gone, or not ours to read.
     fn add(&mut self, folder: &Path) -> Result<bool, Full> {
-        if self.watched.len() >= FOLDERS_MAX {
+        if self.watched.len() >= self.folders_max {
             return Err(Full);
         }
         self.ignored.met(folder);

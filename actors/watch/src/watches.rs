@@ -1,6 +1,6 @@
 //! The folders that are watched now.
 
-use crate::watched::{Message, QUEUE_MAX, Seen, watch};
+use crate::watched::{Message, QUEUE_MAX, Seen, Wanted, watch};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -38,9 +38,10 @@ impl Drop for Hold {
 }
 
 impl Watches {
-    /// Watches a folder, in a thread of its own, as long as what this gives is held. None: too many are watched, or there
+    /// Watches a folder, in a thread of its own, as long as what this gives is held. One that is watched already is watched
+    /// as it was wanted first. None: too many are watched, or there
     /// is no thread to be had. Does not block.
-    pub fn hold(&self, directory: &str, tell: Tell) -> Option<Held> {
+    pub fn hold(&self, directory: &str, wanted: Wanted, tell: Tell) -> Option<Held> {
         let mut held = self.held.lock();
         if let Some(known) = held.get(directory).and_then(Weak::upgrade) {
             return Some(known);
@@ -58,7 +59,7 @@ impl Watches {
             .name("kilo-watch".into())
             .stack_size(512 << 10)
             .spawn(move || {
-                watch(&root, events, (&messages, &ended), |seen| {
+                watch((&root, &wanted), events, (&messages, &ended), |seen| {
                     tell(&folder, seen)
                 })
             });

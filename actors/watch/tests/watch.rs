@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use kilo_watch::{Held, How, Seen, Watches};
+use kilo_watch::{Held, How, Seen, Wanted, Watches};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,10 +10,14 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 fn watched(folder: &Path) -> (Held, Receiver<Seen>) {
+    watched_as(folder, Wanted::default())
+}
+
+fn watched_as(folder: &Path, wanted: Wanted) -> (Held, Receiver<Seen>) {
     let (sender, seen) = channel();
     let tell = Arc::new(move |_: &str, what| drop(sender.send(what)));
     let held = Watches::default()
-        .hold(folder.to_str().unwrap(), tell)
+        .hold(folder.to_str().unwrap(), wanted, tell)
         .unwrap();
     // It looks before it watches: a file that is written until it is told of shows that it does.
     for round in 0.. {
@@ -124,4 +128,66 @@ fn another_branch_is_told_of_once() {
     assert_eq!(next(&seen), Seen::Branch(Some("work".into())));
     std::fs::write(path.join(".git/index"), "").unwrap();
     assert!(seen.recv_timeout(Duration::from_millis(500)).is_err());
+}
+
+#[test]
+fn what_the_user_does_not_want_is_not_told_of() {
+    let (_folder, path) = folder();
+    std::fs::create_dir_all(path.join("made/deep")).unwrap();
+    let wanted = Wanted {
+        ignored: ["made/**", "*.tmp", "!keep.tmp", "[", "\\"]
+            .map(str::to_owned)
+            .into(),
+        ..Wanted::default()
+    };
+    let (_held, seen) = watched_as(&path, wanted);
+    for name in ["made/a", "made/deep/b", "c.tmp", "keep.tmp"] {
+        std::fs::write(path.join(name), "x").unwrap();
+    }
+    assert_eq!(next(&seen), Seen::File(path.join("keep.tmp"), How::Added));
+    std::fs::write(path.join("d.txt"), "x").unwrap();
+    assert_eq!(next(&seen), Seen::File(path.join("d.txt"), How::Added));
+}
+
+/// In memory where there is such a place: it makes 6,000 files.
+#[test]
+fn of_too_many_folders_the_branch_is_watched_and_that_is_said() {
+    let shared = Path::new("/dev/shm");
+    let place = match shared.is_dir() {
+        true => tempfile::tempdir_in(shared).unwrap(),
+        false => tempfile::tempdir().unwrap(),
+    };
+    let path = place.path().canonicalize().unwrap();
+    std::fs::create_dir_all(path.join(".git")).unwrap();
+    std::fs::write(path.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
+    for number in 0..300 {
+        let folder = path.join(format!("f{number}"));
+        std::fs::create_dir(&folder).unwrap();
+        for file in 0..20 {
+            std::fs::write(folder.join(file.to_string()), "").unwrap();
+        }
+    }
+    let wanted = Wanted {
+        folders_max: 200,
+        ..Wanted::default()
+    };
+    let (sender, seen) = channel();
+    let tell = Arc::new(move |_: &str, what| drop(sender.send(what)));
+    let watches = Watches::default();
+    let _held = watches.hold(path.to_str().unwrap(), wanted, tell).unwrap();
+    assert_eq!(next(&seen), Seen::Limited);
+    std::fs::write(path.join("f0/0"), "x").unwrap();
+    std::fs::create_dir(path.join("new")).unwrap();
+    std::fs::write(path.join(".git/HEAD.lock"), "ref: refs/heads/work\n").unwrap();
+    std::fs::rename(path.join(".git/HEAD.lock"), path.join(".git/HEAD")).unwrap();
+    assert_eq!(next(&seen), Seen::Branch(Some("work".into())));
+    assert!(seen.recv_timeout(Duration::from_millis(300)).is_err());
+    // It is not the number of files that counts.
+    let wanted = Wanted {
+        folders_max: 302,
+        ..Wanted::default()
+    };
+    let (_all, seen) = watched_as(&path, wanted);
+    std::fs::write(path.join("f299/19"), "x").unwrap();
+    assert_eq!(next(&seen), Seen::File(path.join("f299/19"), How::Changed));
 }
