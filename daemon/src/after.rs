@@ -7,6 +7,7 @@ use kilo_format::{Formatters, Formatting};
 use kilo_lsp::{Languages, Servers};
 use kilo_ports::BoxFuture;
 use kilo_ports::after_write::{AfterWrite, Aftermath};
+use kilo_protocol::Millis;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -69,6 +70,26 @@ pub struct Hook {
 impl AfterWrite for Hook {
     fn touches(&self, path: &Path) {
         self.told.note(path, Instant::now());
+    }
+
+    fn after_command(
+        &self,
+        _: PathBuf,
+        since: Millis,
+        cancel: CancellationToken,
+    ) -> BoxFuture<'static, Aftermath> {
+        let after = Arc::clone(&self.after);
+        Box::pin(async move {
+            let Some(languages) = &after.languages else {
+                return Aftermath::default();
+            };
+            let report = languages.after_command(since, &cancel).await;
+            Aftermath {
+                diagnostics: report.diagnostics,
+                note: report.note,
+                ..Aftermath::default()
+            }
+        })
     }
 
     fn after_write(

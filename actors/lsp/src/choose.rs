@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The servers that a folder's configuration switches on.
 ///
 /// `lsp: true` and an object switch the built-in list on; an object changes entries of it (`disabled`, `command`,
-/// `extensions`, `env`, `initialization`) and adds others. Without the key, or with `false`, there are none.
+/// `extensions`, `env`, `initialization`, `memory_mb`) and adds others. Without the key, or with `false`, there are none.
 pub struct Servers {
     list: Vec<Entry>,
 }
@@ -22,6 +22,7 @@ struct Entry {
     extensions: Vec<String>,
     env: Vec<(String, String)>,
     initialization: Value,
+    memory_mb: Option<u64>,
 }
 
 /// A server for a file.
@@ -53,6 +54,8 @@ pub struct Ready {
     pub root: PathBuf,
     /// Its options as JSON.
     pub initialization: String,
+    /// MiB of memory that it and what it started may use, where the configuration says so.
+    pub memory_mb: Option<u64>,
 }
 
 impl Servers {
@@ -82,6 +85,12 @@ impl Servers {
             list.extend(Entry::read(id, entry, None));
         }
         Some(Self { list })
+    }
+
+    /// Whether any server may be for this file, by its name alone.
+    pub fn fits(&self, file: &Path) -> bool {
+        let mut entries = self.list.iter();
+        entries.any(|entry| fits(file, &entry.extensions))
     }
 
     /// The servers for `file`, in the session's folder `directory`. Of a group the first that fits. Blocks on the disk.
@@ -131,6 +140,7 @@ impl Entry {
             extensions,
             env: env.into_iter().collect(),
             initialization: entry.get("initialization").cloned().unwrap_or_default(),
+            memory_mb: entry.get("memory_mb").and_then(Value::as_u64),
         })
     }
 
@@ -176,6 +186,7 @@ impl Entry {
             env: self.env.clone(),
             root: self.root(programs, directory, from),
             initialization: initialization.to_string(),
+            memory_mb: self.memory_mb.filter(|max| *max > 0),
         })
     }
 

@@ -1,5 +1,6 @@
 //! The language servers of one folder: after a write, and when somebody asks.
 
+use crate::changed;
 use crate::choose::{Choice, Ready, Servers};
 use crate::languages::{Languages, NoServer};
 use crate::look::{Looked, Patience};
@@ -26,6 +27,8 @@ const SYMBOL_TIME: Duration = Duration::from_secs(2);
 pub const SYMBOLS_MAX: usize = 10;
 /// Class, method, enum, interface, function, variable, constant, struct.
 const SYMBOL_KINDS: [u64; 8] = [5, 6, 10, 11, 12, 13, 14, 23];
+/// Files of one server that are looked at behind a command.
+const BEHIND_MAX: usize = 8;
 /// Notes of which it is remembered that they were said.
 const SAID_MAX: usize = 1_000;
 
@@ -84,9 +87,75 @@ impl Folder {
         }
     }
 
+    /// What the servers that run find in the files that a command changed at `since_ms` (of the system's clock) or later.
+    /// None is started for it.
+    pub async fn after_command(
+        self: &Arc<Self>,
+        since_ms: u64,
+        cancel: &CancellationToken,
+    ) -> Report {
+        let work = self.look_behind(since_ms);
+        tokio::select! {
+            report = work => report,
+            () = cancel.cancelled() => Report::default(),
+        }
+    }
+
+    async fn look_behind(self: &Arc<Self>, since_ms: u64) -> Report {
+        let listed = self.languages.of_folder(&self.directory.to_string_lossy());
+        let servers: Vec<_> = listed.into_iter().filter_map(|(_, lease)| lease).collect();
+        if servers.is_empty() {
+            return Report::default();
+        }
+        let stale = join_all(servers.iter().map(|server| server.stale())).await;
+        let mut files: Vec<PathBuf> = Vec::new();
+        for path in stale
+            .into_iter()
+            .flatten()
+            .chain(self.changed(since_ms).await)
+        {
+            if !files.contains(&path) {
+                files.push(path);
+            }
+        }
+        let (mut ready, _) = self.choose(&files).await;
+        ready.retain(|(ready, _)| self.languages.runs(ready));
+        let mut notes = Vec::new();
+        for (ready, files) in &mut ready {
+            let left = files.len().saturating_sub(BEHIND_MAX);
+            files.truncate(BEHIND_MAX);
+            if left > 0 {
+                let id = &ready.id;
+                notes.push(format!(
+                    "The command changed {left} more files of {id}, which were not looked at."
+                ));
+            }
+        }
+        match ready.is_empty() {
+            true => Report::default(),
+            false => self.look_with_all(ready, notes).await,
+        }
+    }
+
+    async fn changed(self: &Arc<Self>, since_ms: u64) -> Vec<PathBuf> {
+        let this = Arc::clone(self);
+        let walking = tokio::task::spawn_blocking(move || {
+            changed::since(&this.directory, since_ms, |path| this.servers.fits(path))
+        });
+        walking.await.unwrap_or_default()
+    }
+
     async fn look(self: &Arc<Self>, files: Vec<PathBuf>) -> Report {
+        let (ready, notes) = self.choose(&files).await;
+        self.look_with_all(ready, notes).await
+    }
+
+    async fn look_with_all(
+        &self,
+        ready: Vec<(Arc<Ready>, Vec<PathBuf>)>,
+        mut notes: Vec<String>,
+    ) -> Report {
         let begun = Instant::now();
-        let (ready, mut notes) = self.choose(&files).await;
         let looks = ready
             .iter()
             .map(|(ready, files)| self.look_with(ready, files, begun));

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-/// Bytes of memory that a server and what it started may use.
+/// Bytes of memory that a server and what it started may use, where the configuration does not say.
 pub const MEMORY_MAX: u64 = 4 << 30;
 /// How long a server that could not be started is left alone; twice as long after each further try.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -134,7 +134,9 @@ impl Languages {
             env: ready.env.clone(),
             root: ready.root.clone(),
             initialization: serde_json::from_str(&ready.initialization).unwrap_or_default(),
-            memory_max: self.memory_max,
+            memory_max: ready
+                .memory_mb
+                .map_or(self.memory_max, |max| max.saturating_mul(1 << 20)),
             on_publish: self.shared.publisher(&key),
         };
         let (sandbox, shared, started) = (
@@ -176,6 +178,11 @@ impl Languages {
             (line, lease)
         };
         listed.into_iter().map(with_lease).collect()
+    }
+
+    /// Whether the server runs.
+    pub fn runs(&self, ready: &Arc<Ready>) -> bool {
+        self.pool.peek(&Key(Arc::clone(ready))).is_some()
     }
 
     /// Ends all.

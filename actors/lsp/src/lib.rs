@@ -6,6 +6,7 @@
 //! has), `server.rs` (one process), `rpc.rs` and `frame.rs` (the protocol), `look.rs` (diagnostics after an edit),
 //! `report.rs` (what the model is told of them), `tool.rs` (the tool `lsp`).
 
+mod changed;
 mod choose;
 mod docs;
 mod folder;

@@ -24,7 +24,7 @@ const SHUTDOWN_TIME: Duration = Duration::from_secs(2);
 /// How long it may take to go then, before it is killed.
 const GRACE: Duration = Duration::from_secs(1);
 /// How often its memory is looked at.
-const MEMORY_EVERY: Duration = Duration::from_secs(10);
+const MEMORY_EVERY: Duration = Duration::from_secs(4);
 /// How it begins why a server was ended for its memory.
 pub const MEMORY_VERDICT: &str = "it used too much memory";
 /// Bytes of what it printed about itself that are kept.
@@ -221,6 +221,19 @@ impl LanguageServer {
             }
         }
         Ok(synced)
+    }
+
+    /// The open documents that are others on the disk now, or gone.
+    pub async fn stale(&self) -> Vec<PathBuf> {
+        let open = self.inner.docs.lock().await.stamps();
+        let looking = tokio::task::spawn_blocking(move || {
+            let is_stale = |(path, stamp): (PathBuf, docs::Stamp)| {
+                let now = docs::stamp(&path);
+                now.map_or(true, |now| now != stamp).then_some(path)
+            };
+            open.into_iter().filter_map(is_stale).collect()
+        });
+        looking.await.unwrap_or_default()
     }
 
     /// The documents that are open, the one that was used last first.

@@ -374,6 +374,39 @@ async fn what_changed_behind_the_servers_back_is_told_with_the_next_edit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_command_changed_is_looked_at_by_servers_that_run() {
+    let stage = Stage::new(good);
+    stage.write("a.txt", "BUG 0");
+    let nothing = kilo_lsp::Report::default();
+    assert_eq!(stage.after_command(0).await, nothing);
+    assert_eq!(*stage.starts.lock().unwrap(), 0);
+    stage.edit("a.txt", "fine").await;
+    let before = stage.methods().len();
+    assert_eq!(stage.after_command(u64::MAX).await, nothing);
+    assert_eq!(stage.methods().len(), before);
+
+    stage.write("a.txt", "BUG by a command");
+    stage.write("new.txt", "BUG too");
+    stage.write("c.md", "BUG of no server");
+    let report = stage.after_command(0).await;
+    assert_eq!(
+        note(&report),
+        "New problems in a.txt:\nerror at 1:1: BUG by a command [fake]\n\
+         New problems in new.txt:\nerror at 1:1: BUG too [fake]"
+    );
+    assert_eq!(report.diagnostics.len(), 2);
+    for number in 0..20 {
+        stage.write(&format!("many-{number}.txt"), "fine");
+    }
+    let report = stage.after_command(0).await;
+    assert!(
+        note(&report)
+            .ends_with("The command changed 14 more files of fake, which were not looked at."),
+        "{report:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn symbols_come_from_servers_that_run() {
     let stage = Stage::new(|method: &str, params: &Value| match method {
         "initialize" => ready(json!({"textDocumentSync": 1, "workspaceSymbolProvider": true})),

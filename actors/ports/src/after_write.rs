@@ -1,6 +1,7 @@
 //! What comes after a tool wrote files: a formatter, a language server's diagnostics.
 
 use crate::BoxFuture;
+use kilo_protocol::Millis;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,18 @@ pub trait AfterWrite: Send + Sync + 'static {
     /// A tool is about to change a file (absolute), or has just done so and says it itself.
     fn touches(&self, path: &Path) {
         let _ = path;
+    }
+
+    /// Looks at what a command changed in the session's folder `directory` at `since` or later; changes nothing. The tool
+    /// waits as for [`AfterWrite::after_write`].
+    fn after_command(
+        &self,
+        directory: PathBuf,
+        since: Millis,
+        cancel: CancellationToken,
+    ) -> BoxFuture<'static, Aftermath> {
+        let _ = (directory, since, cancel);
+        Box::pin(std::future::ready(Aftermath::default()))
     }
 
     /// Looks at `files` (absolute) of the session's folder `directory`. The tool waits [`AFTER_WRITE_MS_MAX`] at most, then

@@ -1,4 +1,5 @@
-//! After a write: the one place where a formatter and diagnostics come in, for `write`, `edit` and `apply_patch` alike.
+//! After a write: the one place where a formatter and diagnostics come in, for `write`, `edit` and `apply_patch` alike; and
+//! after a command, which may have written anything.
 
 use crate::call;
 use crate::diff::Change;
@@ -6,6 +7,7 @@ use crate::place::Place;
 use crate::text::TextFile;
 use kilo_ports::after_write::{AFTER_WRITE_MS_MAX, Aftermath};
 use kilo_ports::tool::ToolCx;
+use kilo_protocol::Millis;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -68,6 +70,28 @@ pub async fn after_write(cx: &ToolCx, written: &mut [Written<'_>]) -> After {
     }
 }
 
+/// Lets the host's hook look at what a command changed since `since`.
+pub async fn after_command(cx: &ToolCx, since: Millis) -> After {
+    let Some(hook) = cx.host.after_write() else {
+        return After::default();
+    };
+    let cancel = cx.cancel.child_token();
+    let looking = hook.after_command(cx.directory.clone(), since, cancel.clone());
+    let looking = tokio::time::timeout(Duration::from_millis(AFTER_WRITE_MS_MAX), looking);
+    let looked = call::or_stopped(cx, looking).await;
+    cancel.cancel();
+    match looked {
+        Ok(Ok(aftermath)) => After {
+            diagnostics: aftermath.diagnostics,
+            note: aftermath
+                .note
+                .map(|note| format!("\n\n{note}"))
+                .unwrap_or_default(),
+        },
+        _ => After::default(),
+    }
+}
+
 /// Reads a file once more; tells whether it is another than was written.
 async fn take_in(file: &mut Written<'_>) -> bool {
     let Ok(now) = TextFile::load(file.place).await else {
@@ -89,6 +113,7 @@ mod tests {
     use crate::testing::Stage;
     use kilo_ports::BoxFuture;
     use kilo_ports::after_write::{AfterWrite, Aftermath};
+    use kilo_protocol::Millis;
     use serde_json::json;
     use std::path::PathBuf;
     use std::sync::Arc;
@@ -125,6 +150,48 @@ mod tests {
 
     /// Never comes to an end.
     struct Stuck;
+
+    /// Finds fault with every command.
+    struct Fault;
+
+    impl AfterWrite for Fault {
+        fn after_command(
+            &self,
+            _: PathBuf,
+            since: Millis,
+            _: CancellationToken,
+        ) -> BoxFuture<'static, Aftermath> {
+            let mut aftermath = Aftermath::default();
+            let found = json!([{"message": "bad", "since": since > 1_700_000_000_000}]);
+            aftermath.diagnostics.insert("/a".into(), found);
+            aftermath.note = Some("bad stands there".into());
+            Box::pin(std::future::ready(aftermath))
+        }
+
+        fn after_write(
+            &self,
+            _: PathBuf,
+            _: Vec<PathBuf>,
+            _: CancellationToken,
+        ) -> BoxFuture<'static, Aftermath> {
+            Box::pin(std::future::ready(Aftermath::default()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_command_broke_is_behind_its_output() {
+        let stage = Stage::new();
+        let command = json!({"command": "echo x", "description": "say x"});
+        let plain = stage.done("bash", command.clone()).await;
+        assert!(plain.metadata.get("diagnostics").is_none());
+        *stage.host.after_write.lock() = Some(Arc::new(Fault));
+        let output = stage.done("bash", command).await;
+        assert_eq!(
+            output.output,
+            format!("{}\n\nbad stands there", plain.output)
+        );
+        assert_eq!(output.metadata["diagnostics"]["/a"][0]["since"], true);
+    }
 
     impl AfterWrite for Stuck {
         fn after_write(

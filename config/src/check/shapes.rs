@@ -225,6 +225,7 @@ const LSP: Fields = &[
     ("disabled", Flag),
     ("env", TEXT_MAP),
     ("initialization", Map(&Any)),
+    ("memory_mb", Integer(1)),
 ];
 
 const COMPACTION: Fields = &[

@@ -99,6 +99,12 @@ impl Stage {
         self.folder.after_write(vec![path], &cancel).await
     }
 
+    /// Looks as behind a command.
+    pub async fn after_command(&self, since_ms: u64) -> Report {
+        let cancel = CancellationToken::new();
+        self.folder.after_command(since_ms, &cancel).await
+    }
+
     /// The methods that servers got.
     pub fn methods(&self) -> Vec<String> {
         let heard = self.heard.lock().expect("no panic");

@@ -4,11 +4,13 @@ mod collect;
 mod left;
 mod live;
 
+use crate::after::after_command;
 use crate::call;
 use crate::place::Place;
 use crate::schema::{self, Positive};
 use collect::{Collector, Kept};
 use kilo_ports::BoxFuture;
+use kilo_ports::clock::{Clock, SystemClock};
 use kilo_ports::sandbox::{Exit, ProcessSpec, SandboxError};
 use kilo_ports::tool::{Access, Tool, ToolCx, ToolError, ToolOutput, ToolSpec};
 use kilo_shell::{Context, judge};
@@ -76,6 +78,7 @@ async fn bash(input: BashInput, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
     let left_out = permit(&input.command, input.description.as_deref(), &folder, cx).await?;
     let timeout_ms = timeout_ms(&input);
     let mut collector = Collector::new(cx);
+    let since = SystemClock.now();
     let exit = execute(&input, left_out, folder, timeout_ms, cx, &mut collector).await?;
     let kept = collector.finish().await;
     if exit == Exit::Cancelled {
@@ -85,6 +88,12 @@ async fn bash(input: BashInput, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
     answer.output.push_str(&told(left_out));
     if left::is_left_running(&input.command) {
         answer.output.push_str(ENDED_TOO);
+    }
+    let after = after_command(cx, since).await;
+    answer.output.push_str(&after.note);
+    if !after.diagnostics.is_empty() {
+        let found = after.diagnostics.into();
+        answer.metadata.insert("diagnostics".into(), found);
     }
     Ok(answer)
 }
