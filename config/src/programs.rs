@@ -2,6 +2,7 @@
 //! top of its worktree. Only looks; nothing is started or fetched.
 
 use crate::Environment;
+use serde_json::Value;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,47 @@ use std::path::{Path, PathBuf};
 const MANIFEST_BYTES_MAX: u64 = 1 << 20;
 /// Folders between a file and the top that are looked at.
 const DEPTH_MAX: usize = 64;
+
+/// Something by which a folder is recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// A file or folder of that name; `*.cabal` stands for all with that end.
+    Name(&'static str),
+    /// A file with that text in it.
+    Mention(&'static str, &'static str),
+    /// A JSON manifest that has that name among its dependencies, or settings under it.
+    Depends(&'static str, &'static str),
+}
+
+impl Sign {
+    /// Whether the folder has it. Blocks on the disk.
+    pub fn is_in(&self, folder: &Path) -> bool {
+        match self {
+            Self::Name(name) => has(folder, name),
+            Self::Mention(name, text) => {
+                manifest(&folder.join(name)).is_some_and(|found| found.contains(text))
+            }
+            Self::Depends(name, wanted) => {
+                let text = manifest(&folder.join(name));
+                let manifest = text.and_then(|text| serde_json::from_str(&text).ok());
+                manifest.is_some_and(|manifest| depends(&manifest, wanted))
+            }
+        }
+    }
+}
+
+/// A manifest of npm or Composer that has the name among its dependencies, or settings under it.
+fn depends(manifest: &Value, wanted: &str) -> bool {
+    let groups = [
+        "dependencies",
+        "devDependencies",
+        "peerDependencies",
+        "require",
+        "require-dev",
+    ];
+    let groups = groups.iter().filter_map(|group| manifest.get(group));
+    manifest.get(wanted).is_some() || groups.into_iter().any(|group| group.get(wanted).is_some())
+}
 
 /// Looks for programs and marker files of one project. Blocks on the disk: a `stat` for each place.
 #[derive(Clone, Debug)]
@@ -60,6 +102,18 @@ impl Programs {
             .find(|folder| names.iter().any(|name| has(folder, name)))
     }
 
+    /// The nearest of `from` and the folders above it that has one of these signs.
+    pub fn signed<'a>(&'a self, from: &'a Path, signs: &[Sign]) -> Option<&'a Path> {
+        self.above(from)
+            .find(|folder| signs.iter().any(|sign| sign.is_in(folder)))
+    }
+
+    /// The project's own program of that name (see [`Programs::own`]), else that on `PATH`.
+    pub fn own_or_found(&self, from: &Path, folders: &[&str], name: &str) -> Option<PathBuf> {
+        let own = self.own(from, folders, name);
+        own.or_else(|| self.find(name, from))
+    }
+
     /// The nearest program of that name in one of `folders` (`node_modules/.bin`) at or above `from`.
     pub fn own(&self, from: &Path, folders: &[&str], name: &str) -> Option<PathBuf> {
         let places = self.above(from).flat_map(|above| {
@@ -96,6 +150,13 @@ pub fn manifest(path: &Path) -> Option<String> {
     let file = fs::File::open(path).ok()?;
     file.take(MANIFEST_BYTES_MAX).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The texts of a list in the configuration; `None` where there is no list.
+pub fn texts(value: Option<&Value>) -> Option<Vec<String>> {
+    let list = value?.as_array()?.iter();
+    let texts = list.filter_map(|item| item.as_str().map(str::to_owned));
+    Some(texts.collect())
 }
 
 /// Whether a file of that path has one of these extensions: `.rs`, `.html.erb`, or a whole name such as `Dockerfile`.

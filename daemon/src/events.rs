@@ -1,6 +1,5 @@
 //! Event streams: from the log where a client was away, from the ring while it is here, without a gap between.
 
-use crate::watching::Followed;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use kilo_edge::sse;
@@ -59,8 +58,8 @@ pub struct Follower {
     ended: bool,
     /// False until a client that came back was told whether it goes on.
     is_greeted: bool,
-    /// What is watched as long as the client follows.
-    watched: Option<Followed>,
+    /// The folder is watched as long as the client follows.
+    watched: Option<kilo_watch::Held>,
 }
 
 impl Follower {
@@ -105,9 +104,9 @@ impl Follower {
         follower
     }
 
-    /// Keeps folders watched as long as this stream is open.
-    pub fn watching(mut self, followed: Option<Followed>) -> Self {
-        self.watched = followed;
+    /// Keeps a folder watched as long as this stream is open.
+    pub fn watching(mut self, held: Option<kilo_watch::Held>) -> Self {
+        self.watched = held;
         self
     }
 

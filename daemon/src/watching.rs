@@ -37,23 +37,14 @@ struct Inner {
     open: Mutex<VecDeque<(String, Held)>>,
 }
 
-/// Keeps watched what a client follows.
-pub enum Followed {
-    /// One folder.
-    Folder {
-        /// What holds it.
-        _held: Held,
-    },
-    /// All that are in use.
-    All(Watching),
-}
+/// Keeps watched what is in use, for a client of all events.
+struct All(Watching);
 
-impl Drop for Followed {
+impl Drop for All {
     fn drop(&mut self) {
-        if let Self::All(watching) = self
-            && watching.0.followers.fetch_sub(1, Ordering::AcqRel) == 1
-        {
-            watching.0.open.lock().clear();
+        let watching = &self.0.0;
+        if watching.followers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            watching.open.lock().clear();
         }
     }
 }
@@ -69,16 +60,10 @@ impl Watching {
         }))
     }
 
-    /// Watches a folder for a client; to be kept as long as the client follows.
-    pub fn follow(&self, engine: &Arc<Engine>, folder: &Folder) -> Option<Followed> {
-        let _held = self.hold(engine, folder)?;
-        Some(Followed::Folder { _held })
-    }
-
     /// Watches what is in use for a client of all events, beginning with `folders`, the one that was used last at the end.
-    pub fn follow_all(&self, engine: &Arc<Engine>, folders: &[Arc<Folder>]) -> Followed {
+    pub fn follow_all(&self, engine: &Arc<Engine>, folders: &[Arc<Folder>]) -> Held {
         self.0.followers.fetch_add(1, Ordering::AcqRel);
-        let followed = Followed::All(self.clone());
+        let followed = Arc::new(All(self.clone()));
         for folder in folders.iter().rev().take(OPEN_MAX).rev() {
             self.used(engine, folder);
         }
@@ -110,7 +95,8 @@ impl Watching {
         }
     }
 
-    fn hold(&self, engine: &Arc<Engine>, folder: &Folder) -> Option<Held> {
+    /// Watches a folder; to be kept as long as a client follows its events.
+    pub fn hold(&self, engine: &Arc<Engine>, folder: &Folder) -> Option<Held> {
         let (engine, told) = (Arc::clone(engine), Arc::clone(&self.0.told));
         let tell: Tell = Arc::new(move |directory, seen| {
             if let Some(event) = event(directory, seen, &told) {

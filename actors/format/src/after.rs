@@ -5,14 +5,16 @@ use crate::run::{Failure, run};
 use futures_util::{StreamExt, stream};
 use kilo_config::programs::Programs;
 use kilo_ports::sandbox::Sandbox;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Files that are formatted side by side.
 const AT_ONCE: usize = 4;
+/// Failures of one formatter of which it is remembered that they were said.
+const SAID_MAX: usize = 100;
 /// How long all files of one call may take.
 const TIME: Duration = Duration::from_secs(8);
 
@@ -21,8 +23,8 @@ pub struct Formatting {
     formatters: Formatters,
     programs: Programs,
     sandbox: Arc<dyn Sandbox>,
-    /// Formatters that could not be started: said once.
-    named: Mutex<BTreeSet<String>>,
+    /// By formatter, why it failed: each said once, until it works again.
+    said: Mutex<BTreeMap<String, BTreeSet<String>>>,
 }
 
 /// What came of it.
@@ -41,7 +43,7 @@ impl Formatting {
             formatters,
             programs,
             sandbox,
-            named: Mutex::default(),
+            said: Mutex::default(),
         }
     }
 
@@ -91,9 +93,13 @@ impl Formatting {
         let chosen = tokio::task::spawn_blocking(choosing).await;
         for ready in chosen.unwrap_or_default() {
             match run(&*self.sandbox, &ready, file).await {
-                Ok(true) if formatted.changed.is_empty() => formatted.changed.push(file.to_owned()),
-                Ok(_) => {}
-                Err(Failure::Start(_)) if !self.is_first(&ready.name) => {}
+                Ok(is_changed) => {
+                    self.said().remove(&ready.name);
+                    if is_changed && formatted.changed.is_empty() {
+                        formatted.changed.push(file.to_owned());
+                    }
+                }
+                Err(failure) if !self.is_new(&ready.name, &failure) => {}
                 Err(failure) => formatted.warnings.push(format!(
                     "Formatter {} failed on {}, which stays as written: {failure}",
                     ready.name,
@@ -104,9 +110,18 @@ impl Formatting {
         formatted
     }
 
-    fn is_first(&self, name: &str) -> bool {
-        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        named.insert(name.to_owned())
+    /// Whether this was not said before. What differs (a line, a file) is another failure.
+    fn is_new(&self, name: &str, failure: &Failure) -> bool {
+        let mut said = self.said();
+        let reasons = said.entry(name.to_owned()).or_default();
+        if reasons.len() >= SAID_MAX {
+            reasons.clear();
+        }
+        reasons.insert(failure.to_string())
+    }
+
+    fn said(&self) -> MutexGuard<'_, BTreeMap<String, BTreeSet<String>>> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One formatter, as configuration and list say.
 
 use crate::table::BuiltIn;
+use kilo_config::programs::texts;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -60,10 +61,4 @@ impl Formatter {
             environment: environment.into_iter().collect(),
         })
     }
-}
-
-fn texts(value: Option<&Value>) -> Option<Vec<String>> {
-    let list = value?.as_array()?.iter();
-    let texts = list.filter_map(|item| item.as_str().map(str::to_owned));
-    Some(texts.collect())
 }

@@ -2,9 +2,8 @@
 
 use crate::formatter::{Command, Formatter};
 use crate::rustfmt;
-use crate::table::{BuiltIn, Sign, Text};
-use kilo_config::programs::{Programs, manifest};
-use serde_json::Value;
+use crate::table::{BuiltIn, Text};
+use kilo_config::programs::Programs;
 use std::path::{Path, PathBuf};
 
 /// A formatter that can be run on one file.
@@ -89,41 +88,9 @@ pub fn ready(
 }
 
 fn program(known: &BuiltIn, programs: &Programs, from: &Path) -> Option<PathBuf> {
-    let name = known.command[0];
-    let own = programs.own(from, known.own, name);
-    own.or_else(|| programs.find(name, from))
+    programs.own_or_found(from, known.own, known.command[0])
 }
 
 fn is_asked_for(known: &BuiltIn, programs: &Programs, from: &Path) -> bool {
-    !known.signs.is_empty()
-        && programs
-            .above(from)
-            .any(|folder| known.signs.iter().any(|sign| holds(sign, folder)))
-}
-
-fn holds(sign: &Sign, folder: &Path) -> bool {
-    match sign {
-        Sign::File(name) => folder.join(name).exists(),
-        Sign::Mention(name, text) => {
-            manifest(&folder.join(name)).is_some_and(|found| found.contains(text))
-        }
-        Sign::Depends(name, wanted) => {
-            let text = manifest(&folder.join(name));
-            let manifest = text.and_then(|text| serde_json::from_str(&text).ok());
-            manifest.is_some_and(|manifest| depends(&manifest, wanted))
-        }
-    }
-}
-
-/// A manifest of npm or Composer that has the name among its dependencies, or settings under it.
-fn depends(manifest: &Value, wanted: &str) -> bool {
-    let groups = [
-        "dependencies",
-        "devDependencies",
-        "peerDependencies",
-        "require",
-        "require-dev",
-    ];
-    let groups = groups.iter().filter_map(|group| manifest.get(group));
-    manifest.get(wanted).is_some() || groups.into_iter().any(|group| group.get(wanted).is_some())
+    programs.signed(from, known.signs).is_some()
 }

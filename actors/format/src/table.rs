@@ -1,5 +1,7 @@
 //! The built-in formatters as data: the reference's list, with how each is found and called.
 
+use kilo_config::programs::Sign;
+
 /// A formatter that is known without any configuration.
 pub struct BuiltIn {
     /// Its name in the configuration.
@@ -10,7 +12,7 @@ pub struct BuiltIn {
     pub command: &'static [&'static str],
     /// Folders of a project that may have the program; they come before `PATH`.
     pub own: &'static [&'static str],
-    /// What in the project says that it wants this formatter, one of them.
+    /// What in the project, from the file's folder up to its top, says that it wants this formatter, one of them.
     pub signs: &'static [Sign],
     /// Having the program is enough; a sign only puts it before others.
     pub unasked: bool,
@@ -18,16 +20,6 @@ pub struct BuiltIn {
     pub home: &'static [&'static str],
     /// How the text goes in and out.
     pub text: Text,
-}
-
-/// What says that a project wants a formatter. Looked for in each folder from the file's up to the project's top.
-pub enum Sign {
-    /// A file of that name.
-    File(&'static str),
-    /// A file with that text in it.
-    Mention(&'static str, &'static str),
-    /// A JSON manifest that has that name among its dependencies.
-    Depends(&'static str, &'static str),
 }
 
 /// How a formatter gets a text and gives it back.
@@ -39,7 +31,7 @@ pub enum Text {
     Rustfmt,
 }
 
-use Sign::{Depends, File, Mention};
+use Sign::{Depends, Mention, Name};
 
 const NODE: &[&str] = &["node_modules/.bin"];
 const PYTHON: &[&str] = &[".venv/bin", "venv/bin"];
@@ -73,17 +65,17 @@ const PRETTIER_FILES: &[&str] = &[
 ];
 const PRETTIER_SIGNS: &[Sign] = &[
     Depends("package.json", "prettier"),
-    File(".prettierrc"),
-    File(".prettierrc.json"),
-    File(".prettierrc.yaml"),
-    File(".prettierrc.yml"),
-    File(".prettierrc.toml"),
-    File(".prettierrc.js"),
-    File(".prettierrc.cjs"),
-    File(".prettierrc.mjs"),
-    File("prettier.config.js"),
-    File("prettier.config.cjs"),
-    File("prettier.config.mjs"),
+    Name(".prettierrc"),
+    Name(".prettierrc.json"),
+    Name(".prettierrc.yaml"),
+    Name(".prettierrc.yml"),
+    Name(".prettierrc.toml"),
+    Name(".prettierrc.js"),
+    Name(".prettierrc.cjs"),
+    Name(".prettierrc.mjs"),
+    Name("prettier.config.js"),
+    Name("prettier.config.cjs"),
+    Name("prettier.config.mjs"),
 ];
 
 /// All of them. Of several that would fit a file the first that its project asks for is taken, else the first.
@@ -114,7 +106,7 @@ pub static BUILT_IN: &[BuiltIn] = &[
             "$FILE",
         ],
         own: NODE,
-        signs: &[File("biome.json"), File("biome.jsonc")],
+        signs: &[Name("biome.json"), Name("biome.jsonc")],
         home: &["biome.json", "biome.jsonc"],
         ..PLAIN
     },
@@ -125,8 +117,8 @@ pub static BUILT_IN: &[BuiltIn] = &[
         own: NODE,
         signs: &[
             Depends("package.json", "oxfmt"),
-            File(".oxfmtrc.json"),
-            File(".oxfmtrc.jsonc"),
+            Name(".oxfmtrc.json"),
+            Name(".oxfmtrc.jsonc"),
         ],
         home: &["package.json"],
         ..PLAIN
@@ -151,7 +143,7 @@ pub static BUILT_IN: &[BuiltIn] = &[
         name: "clang-format",
         extensions: CLANG_FILES,
         command: &["clang-format", "-i", "$FILE"],
-        signs: &[File(".clang-format"), File("_clang-format")],
+        signs: &[Name(".clang-format"), Name("_clang-format")],
         ..PLAIN
     },
     BuiltIn {
@@ -167,8 +159,8 @@ pub static BUILT_IN: &[BuiltIn] = &[
         command: &["ruff", "format", "--quiet", "$FILE"],
         own: PYTHON,
         signs: &[
-            File("ruff.toml"),
-            File(".ruff.toml"),
+            Name("ruff.toml"),
+            Name(".ruff.toml"),
             Mention("pyproject.toml", "ruff"),
             Mention("requirements.txt", "ruff"),
             Mention("requirements-dev.txt", "ruff"),
@@ -180,14 +172,14 @@ pub static BUILT_IN: &[BuiltIn] = &[
         name: "air",
         extensions: &[".R"],
         command: &["air", "format", "$FILE"],
-        signs: &[File("air.toml"), File(".air.toml")],
+        signs: &[Name("air.toml"), Name(".air.toml")],
         ..PLAIN
     },
     BuiltIn {
         name: "uv",
         extensions: &[".py", ".pyi"],
         command: &["uv", "format", "--", "$FILE"],
-        signs: &[File("uv.lock"), Mention("pyproject.toml", "[tool.uv")],
+        signs: &[Name("uv.lock"), Mention("pyproject.toml", "[tool.uv")],
         home: &["pyproject.toml"],
         ..PLAIN
     },
@@ -196,7 +188,7 @@ pub static BUILT_IN: &[BuiltIn] = &[
         extensions: RUBY_FILES,
         command: &["rubocop", "--autocorrect", "$FILE"],
         own: RUBY,
-        signs: &[File(".rubocop.yml"), Mention("Gemfile", "rubocop")],
+        signs: &[Name(".rubocop.yml"), Mention("Gemfile", "rubocop")],
         home: &["Gemfile", ".rubocop.yml"],
         unasked: true,
         ..PLAIN
@@ -206,7 +198,7 @@ pub static BUILT_IN: &[BuiltIn] = &[
         extensions: RUBY_FILES,
         command: &["standardrb", "--fix", "$FILE"],
         own: RUBY,
-        signs: &[File(".standard.yml"), Mention("Gemfile", "standard")],
+        signs: &[Name(".standard.yml"), Mention("Gemfile", "standard")],
         home: &["Gemfile", ".standard.yml"],
         unasked: true,
         ..PLAIN
@@ -230,7 +222,7 @@ pub static BUILT_IN: &[BuiltIn] = &[
         name: "ocamlformat",
         extensions: &[".ml", ".mli"],
         command: &["ocamlformat", "-i", "$FILE"],
-        signs: &[File(".ocamlformat")],
+        signs: &[Name(".ocamlformat")],
         ..PLAIN
     },
     BuiltIn {
@@ -282,7 +274,7 @@ pub static BUILT_IN: &[BuiltIn] = &[
         extensions: &[".php"],
         command: &["pint", "$FILE"],
         own: VENDOR,
-        signs: &[Depends("composer.json", "laravel/pint"), File("pint.json")],
+        signs: &[Depends("composer.json", "laravel/pint"), Name("pint.json")],
         home: &["composer.json"],
         ..PLAIN
     },

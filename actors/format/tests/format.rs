@@ -240,9 +240,32 @@ async fn the_configuration_changes_the_built_in_list() {
 #[tokio::test]
 async fn a_file_whose_name_looks_like_an_option_or_holds_odd_signs_is_one_argument() {
     let project = Project::shell("echo \"$#\" >> \"$1\"");
-    let file = project.write("-n $(x) 'a' ü.txt", "one\n");
-    project.format(&[&file]).await;
-    assert_eq!(text(&file), "one\n1\n");
+    for name in [
+        "-n $(x) 'a' ü.txt",
+        "--config=x.txt",
+        "a b\tc.txt",
+        "quote\"s and `back` \\ ticks.txt",
+        "two\nlines.txt",
+        "$FILE;*?[a]{b}~.txt",
+        "-.txt",
+    ] {
+        let file = project.write(name, "one\n");
+        let formatted = project.format(&[&file]).await;
+        assert_eq!(formatted.changed, std::slice::from_ref(&file), "{name:?}");
+        assert_eq!(text(&file), "one\n1\n", "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_repeats_is_told_once_until_the_formatter_works_again() {
+    let script = "grep -q good \"$1\" && exit 0; echo no config >&2; exit $(wc -l < \"$1\")";
+    let project = Project::shell(script);
+    let mut told = Vec::new();
+    for text in ["x\n", "y\n", "x\nx\n", "z\n", "good\n", "x\n", "y\n"] {
+        let file = project.write("a.txt", text);
+        told.push(project.format(&[&file]).await.warnings.len());
+    }
+    assert_eq!(told, [1, 0, 1, 0, 0, 1, 0]);
 }
 
 /// Left out where no rustfmt is installed.

@@ -1,7 +1,7 @@
 //! Which servers a file has: configuration, list, and what of it is on this machine and in the project.
 
-use crate::table::{BUILT_IN, BuiltIn, Marker, Setting};
-use kilo_config::programs::{Programs, fits, manifest};
+use crate::table::{BUILT_IN, BuiltIn, Setting};
+use kilo_config::programs::{Programs, fits, texts};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -149,8 +149,8 @@ impl Entry {
             return true;
         };
         let is_anothers = !known.never.is_empty() && programs.nearest(from, known.never).is_some();
-        let has = |folder: &Path| known.needs.iter().any(|marker| holds(marker, folder));
-        !is_anothers && (known.needs.is_empty() || programs.above(from).any(has))
+        let has_needs = || programs.signed(from, known.needs).is_some();
+        !is_anothers && (known.needs.is_empty() || has_needs())
     }
 
     fn choose(&self, programs: &Programs, directory: &Path, from: &Path) -> Choice {
@@ -159,8 +159,7 @@ impl Entry {
                 .find(&command[0], directory)
                 .map(|program| with_program(&program, command.iter().skip(1))),
             (None, Some(known)) => known.commands.iter().find_map(|command| {
-                let own = programs.own(from, known.own, command[0]);
-                let program = own.or_else(|| programs.find(command[0], from))?;
+                let program = programs.own_or_found(from, known.own, command[0])?;
                 Some(with_program(&program, command.iter().skip(1)))
             }),
             (None, None) => None,
@@ -194,8 +193,7 @@ impl Entry {
     fn root(&self, programs: &Programs, directory: &Path, from: &Path) -> PathBuf {
         let groups = self.known.map(|known| known.roots).unwrap_or_default();
         for group in groups {
-            let is_root = |folder: &&Path| group.iter().any(|marker| holds(marker, folder));
-            if let Some(root) = programs.above(from).find(is_root) {
+            if let Some(root) = programs.signed(from, group) {
                 return root.to_owned();
             }
         }
@@ -210,23 +208,6 @@ fn with_program<T: AsRef<str>>(program: &Path, args: impl Iterator<Item = T>) ->
     let mut command = vec![program.to_string_lossy().into_owned()];
     command.extend(args.map(|arg| arg.as_ref().to_owned()));
     command
-}
-
-fn holds(marker: &Marker, folder: &Path) -> bool {
-    match marker {
-        Marker::Name(name) if name.starts_with('*') => has_end(folder, &name[1..]),
-        Marker::Name(name) => folder.join(name).exists(),
-        Marker::Mention(name, text) => {
-            manifest(&folder.join(name)).is_some_and(|found| found.contains(text))
-        }
-    }
-}
-
-fn has_end(folder: &Path, end: &str) -> bool {
-    let names = std::fs::read_dir(folder).into_iter().flatten().take(10_000);
-    names
-        .flatten()
-        .any(|entry| entry.file_name().to_string_lossy().ends_with(end))
 }
 
 /// What a server is told of the project; null where there is nothing.
@@ -262,12 +243,6 @@ fn merge(base: &mut Value, over: &Value) {
         }
         (base, over) => *base = over.clone(),
     }
-}
-
-fn texts(value: Option<&Value>) -> Option<Vec<String>> {
-    let list = value?.as_array()?.iter();
-    let texts = list.filter_map(|item| item.as_str().map(str::to_owned));
-    Some(texts.collect())
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ const QUIET_UNSURE: Duration = Duration::from_millis(150);
 const YOUNG: Duration = Duration::from_secs(30);
 /// Pause before a server that was not ready is asked again.
 const AGAIN: Duration = Duration::from_millis(50);
+/// How often it is asked within one look.
+const ASKED_MAX: usize = 5;
 /// Other open files that are asked about.
 const OTHERS_MAX: usize = 8;
 
@@ -51,6 +53,16 @@ pub struct Looked {
     pub is_complete: bool,
 }
 
+/// A server that can be asked was.
+struct Asked {
+    /// It answered for each file.
+    is_complete: bool,
+    at: Instant,
+    /// How often it had said by then that its answers are old.
+    refreshes: u64,
+    rounds: usize,
+}
+
 /// What is still to be waited for.
 enum Wait {
     Over,
@@ -64,8 +76,7 @@ impl LanguageServer {
         let begun = Instant::now();
         let synced = self.sync(files).await?;
         let files: Vec<PathBuf> = synced.iter().map(|file| file.path.clone()).collect();
-        let is_pulled = self.can("diagnosticProvider", "textDocument/diagnostic");
-        let mut asked = None;
+        let mut asked: Option<Asked> = None;
         let mut changes = self.state().changes();
         let mut is_complete = true;
         let busy = loop {
@@ -84,12 +95,22 @@ impl LanguageServer {
                 is_complete = false;
                 break busy;
             }
+            // Some say that they can be asked only when they have read the project's settings.
+            let is_pulled = self.can("diagnosticProvider", "textDocument/diagnostic");
+            let refreshes = self.state().refreshes();
+            let is_old = |asked: &Asked| asked.refreshes < refreshes && asked.rounds < ASKED_MAX;
             // What it said while it loaded it may see otherwise afterwards.
-            if is_pulled && busy.is_none() && asked.is_none() {
-                asked = Some(self.ask_all(&files, end).await?);
+            if is_pulled && busy.is_none() && asked.as_ref().is_none_or(is_old) {
+                let rounds = asked.map_or(0, |asked| asked.rounds) + 1;
+                asked = Some(Asked {
+                    is_complete: self.ask_all(&files, end).await?,
+                    at: Instant::now(),
+                    refreshes,
+                    rounds,
+                });
                 continue;
             }
-            let until = match self.wait(&synced, is_pulled, begun) {
+            let until = match self.wait(&synced, asked.as_ref(), begun) {
                 _ if busy.is_some() => end,
                 Wait::Over => break busy,
                 Wait::Until(at) => at.min(end),
@@ -101,7 +122,7 @@ impl LanguageServer {
         };
         let after = self.state().problems.lock().all();
         Ok(Looked {
-            is_complete: is_complete && asked.unwrap_or(true),
+            is_complete: is_complete && asked.is_none_or(|asked| asked.is_complete),
             files,
             before,
             after,
@@ -117,16 +138,25 @@ impl LanguageServer {
     }
 
     /// How long the published problems of these files are worth waiting for.
-    fn wait(&self, synced: &[Synced], is_pulled: bool, begun: Instant) -> Wait {
+    fn wait(&self, synced: &[Synced], asked: Option<&Asked>, begun: Instant) -> Wait {
         let far = begun + Duration::from_secs(3_600);
         // A check that the edit set off.
         if self.state().busy().is_some() {
             return Wait::Until(far);
         }
-        if is_pulled {
-            return Wait::Over;
-        }
         let problems = self.state().problems.lock();
+        if let Some(asked) = asked {
+            // A new one answers before it has read everything, and then says that this is old.
+            let is_sure = self.age() > YOUNG
+                || synced
+                    .iter()
+                    .any(|file| !problems.of(&file.path).is_empty());
+            let over = asked.at + QUIET_UNSURE;
+            return match is_sure || Instant::now() >= over {
+                true => Wait::Over,
+                false => Wait::Until(over),
+            };
+        }
         let (mut is_found, mut is_versioned) = (false, true);
         for file in synced {
             let Some(last) = problems.last(&file.path) else {
@@ -164,7 +194,8 @@ impl LanguageServer {
             is_complete &= self.ask(file, end).await?;
         }
         let links = "/diagnosticProvider/interFileDependencies";
-        if self.capability(links) == Some(&Value::Bool(true)) {
+        let is_linked = self.capability(links) == Some(&Value::Bool(true));
+        if is_linked || self.state().has_registered_links() {
             let mut others = self.open_documents().await;
             others.retain(|other| !files.contains(other));
             for other in others.iter().take(OTHERS_MAX) {

@@ -28,15 +28,24 @@ pub struct State {
     /// What it finds wrong.
     pub problems: Mutex<Problems>,
     work: Mutex<Work>,
-    registered: Mutex<HashMap<String, String>>,
+    /// By its id what was registered.
+    registered: Mutex<HashMap<String, Registered>>,
     settings: Value,
     root: Value,
     changed: watch::Sender<()>,
     on_publish: OnPublish,
 }
 
+struct Registered {
+    method: String,
+    /// What is found in one file depends on others.
+    links: bool,
+}
+
 #[derive(Default)]
 struct Work {
+    /// How often it said that what it had answered is old.
+    refreshes: u64,
     tokens: HashMap<String, Token>,
     /// It said itself that it is not ready.
     unready: bool,
@@ -107,7 +116,19 @@ impl State {
 
     /// Whether the server asked to be served with this method.
     pub fn has_registered(&self, method: &str) -> bool {
-        self.registered.lock().values().any(|known| known == method)
+        let registered = self.registered.lock();
+        registered.values().any(|known| known.method == method)
+    }
+
+    /// Whether it registered to be asked for problems, and those of one file depend on others.
+    pub fn has_registered_links(&self) -> bool {
+        let registered = self.registered.lock();
+        registered.values().any(|known| known.links)
+    }
+
+    /// How often the server said that what it had answered about problems is old.
+    pub fn refreshes(&self) -> u64 {
+        self.work.lock().refreshes
     }
 
     /// Something was heard of that is not a notification.
@@ -175,9 +196,16 @@ impl State {
             if !is_new {
                 registered.remove(&id);
             } else if registered.len() < REGISTERED_MAX && id.len() + method.len() < 1_024 {
-                registered.insert(id, method);
+                let options = item.get("registerOptions");
+                let links = options.and_then(|options| options.get("interFileDependencies"));
+                let links =
+                    method == "textDocument/diagnostic" && links == Some(&Value::Bool(true));
+                registered.insert(id, Registered { method, links });
             }
         }
+        drop(registered);
+        // A look may wait for just that.
+        self.changed.send_replace(());
     }
 }
 
@@ -223,9 +251,13 @@ impl Incoming for State {
                 json!({"applied": false, "failureReason": "edits are made by the agent only"})
             }
             "window/showDocument" => json!({"success": false}),
+            "workspace/diagnostic/refresh" => {
+                self.work.lock().refreshes += 1;
+                self.changed.send_replace(());
+                Value::Null
+            }
             "window/workDoneProgress/create"
             | "window/showMessageRequest"
-            | "workspace/diagnostic/refresh"
             | "workspace/semanticTokens/refresh"
             | "workspace/inlayHint/refresh"
             | "workspace/inlineValue/refresh"

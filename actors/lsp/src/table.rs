@@ -1,5 +1,7 @@
 //! The built-in servers as data: the reference's list, with how each is found, where its root is, and what would install it.
 
+use kilo_config::programs::Sign;
+
 /// A server that is known without any configuration.
 pub struct BuiltIn {
     /// Its name in the configuration.
@@ -13,9 +15,9 @@ pub struct BuiltIn {
     /// Folders of a project that may have the program; they come before `PATH`.
     pub own: &'static [&'static str],
     /// What marks its root, by preference: the nearest folder with one of the first group, else of the second, …
-    pub roots: &'static [&'static [Marker]],
+    pub roots: &'static [&'static [Sign]],
     /// The project must have one of these at or above the file; empty for none.
-    pub needs: &'static [Marker],
+    pub needs: &'static [Sign],
     /// A project that has one of these at or above the file is not its.
     pub never: &'static [&'static str],
     /// Only the first server of a group that fits a file is started for it.
@@ -24,14 +26,6 @@ pub struct BuiltIn {
     pub asks_for: Setting,
     /// The command that would install it.
     pub install: &'static str,
-}
-
-/// Something by which a folder is recognised.
-pub enum Marker {
-    /// A file or folder of that name; `*.cabal` stands for all with that end.
-    Name(&'static str),
-    /// A file with that text in it.
-    Mention(&'static str, &'static str),
 }
 
 /// Something of the project that a server has to be told.
@@ -47,7 +41,7 @@ pub enum Setting {
     Python,
 }
 
-use Marker::{Mention, Name};
+use Sign::{Mention, Name};
 
 const PLAIN: BuiltIn = BuiltIn {
     id: "",
@@ -76,7 +70,7 @@ const BIOME_FILES: &[&str] = &[
 const C_FILES: &[&str] = &[
     ".c", ".cpp", ".cc", ".cxx", ".c++", ".h", ".hpp", ".hh", ".hxx", ".h++",
 ];
-const NODE_ROOT: &[&[Marker]] = &[&[
+const NODE_ROOT: &[&[Sign]] = &[&[
     Name("package-lock.json"),
     Name("bun.lock"),
     Name("bun.lockb"),
@@ -86,7 +80,7 @@ const NODE_ROOT: &[&[Marker]] = &[&[
     Name("jsconfig.json"),
     Name("package.json"),
 ]];
-const PYTHON_ROOT: &[&[Marker]] = &[&[
+const PYTHON_ROOT: &[&[Sign]] = &[&[
     Name("pyproject.toml"),
     Name("pyrightconfig.json"),
     Name("ty.toml"),
@@ -95,7 +89,7 @@ const PYTHON_ROOT: &[&[Marker]] = &[&[
     Name("requirements.txt"),
     Name("Pipfile"),
 ]];
-const ESLINT: &[Marker] = &[
+const ESLINT: &[Sign] = &[
     Name("eslint.config.js"),
     Name("eslint.config.mjs"),
     Name("eslint.config.cjs"),
@@ -106,7 +100,7 @@ const ESLINT: &[Marker] = &[
     Name(".eslintrc.yml"),
     Name(".eslintrc"),
 ];
-const DOTNET_ROOT: &[&[Marker]] = &[
+const DOTNET_ROOT: &[&[Sign]] = &[
     &[Name("*.sln"), Name("*.slnx")],
     &[Name("*.csproj"), Name("*.fsproj"), Name("global.json")],
 ];

@@ -294,6 +294,47 @@ async fn a_server_that_can_be_asked_is_asked_until_it_is_ready() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_says_late_that_it_can_be_asked_is_asked_and_again_when_its_answer_is_old() {
+    let asked = AtomicUsize::new(0);
+    let request = |id: u64, method: &str, params: Value| {
+        Act::Send(json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
+    };
+    let stage = Stage::new(move |method: &str, _: &Value| match method {
+        "initialize" => ready(json!({"textDocumentSync": 1})),
+        "textDocument/didOpen" => {
+            let options = json!({"interFileDependencies": true});
+            let one =
+                json!({"id": "a", "method": "textDocument/diagnostic", "registerOptions": options});
+            let params = json!({"registrations": [one]});
+            vec![request(70, "client/registerCapability", params)]
+        }
+        "textDocument/diagnostic" => {
+            // Before it has read the project it finds nothing.
+            let first = asked.fetch_add(1, Ordering::SeqCst) == 0;
+            let text = if first { "" } else { "BUG" };
+            let mut acts = vec![Act::Answer(json!({"kind": "full", "items": bugs(text)}))];
+            if first {
+                acts.push(request(71, "workspace/diagnostic/refresh", Value::Null));
+            }
+            acts
+        }
+        "shutdown" => vec![Act::Answer(Value::Null)],
+        _ => vec![],
+    });
+    let begun = Instant::now();
+    let report = stage.edit("a.txt", "BUG").await;
+    assert_eq!(
+        note(&report),
+        "New problems in a.txt:\nerror at 1:1: BUG [fake]"
+    );
+    assert!(
+        begun.elapsed() < Duration::from_millis(200),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_loads_gets_more_time_and_its_early_word_does_not_count() {
     let progress = |value: Value| {
         Act::Send(

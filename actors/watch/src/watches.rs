@@ -2,6 +2,7 @@
 
 use crate::watched::{Message, QUEUE_MAX, Seen, Wanted, watch};
 use parking_lot::Mutex;
+use std::any::Any;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,11 +21,11 @@ pub struct Watches {
     held: Mutex<HashMap<String, Weak<Hold>>>,
 }
 
-/// Keeps a folder watched; with the last of a folder its watching ends.
-pub type Held = Arc<Hold>;
+/// Keeps watched what somebody follows; with the last of a folder its watching ends.
+pub type Held = Arc<dyn Any + Send + Sync>;
 
 /// What ends the watching of a folder when it is dropped.
-pub struct Hold {
+struct Hold {
     queue: SyncSender<Message>,
     is_over: Arc<AtomicBool>,
 }

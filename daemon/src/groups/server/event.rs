@@ -3,10 +3,10 @@
 use super::super::Answer;
 use crate::daemon::Daemon;
 use crate::events::{Follower, Form, Scope};
-use crate::watching::Followed;
 use kilo_edge::{Reply, Request};
 use kilo_protocol::Fault;
 use kilo_protocol::requests::History;
+use kilo_watch::Held;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ const EVENTS_MAX: usize = 20_000;
 const EVENTS_BYTES_MAX: usize = 8 << 20;
 
 /// What is watched for a client of these events.
-pub(super) async fn watched(daemon: &Daemon, scope: &Scope) -> Result<Option<Followed>, Fault> {
+pub(super) async fn watched(daemon: &Daemon, scope: &Scope) -> Result<Option<Held>, Fault> {
     let (engine, watching) = (daemon.engine().await?, &daemon.watching);
     Ok(match scope {
         Scope::Directory(directory) => {
             let instance = daemon.folders.instance(directory).await?;
-            watching.follow(&engine, &instance.folder)
+            watching.hold(&engine, &instance.folder)
         }
         Scope::Global => Some(watching.follow_all(&engine, &daemon.folders.recent())),
     })
