@@ -131,6 +131,9 @@ pub struct RunningProcess {
     /// The session that it belongs to; of a background process only, the others serve a folder.
     #[serde(rename = "sessionID", default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<SessionId>,
+    /// The folders that use it, where several may: a server of a protocol.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<String>,
     /// It has a terminal.
     pub terminal: bool,
     /// When it was started.

@@ -185,6 +185,13 @@ impl Languages {
         self.pool.peek(&Key(Arc::clone(ready))).is_some()
     }
 
+    /// The processes that run, and the folders that use each.
+    pub fn users(&self) -> Vec<(u32, Vec<Arc<str>>)> {
+        let listed = self.pool.list().into_iter();
+        let running = listed.filter_map(|line| Some((line.pid?, line.users)));
+        running.collect()
+    }
+
     /// Ends all.
     pub async fn shut_down(&self) {
         self.pool.shut_down().await;

@@ -375,6 +375,10 @@ impl Server for LanguageServer {
             inner.process.end(GRACE).await;
         })
     }
+
+    fn pid(&self) -> Option<u32> {
+        Some(self.inner.process.pid())
+    }
 }
 
 fn exit_text(exit: Exit) -> String {

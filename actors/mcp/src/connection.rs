@@ -339,6 +339,10 @@ impl Connection {
 }
 
 impl Server for Connection {
+    fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(|process| process.pid())
+    }
+
     fn gone(&self) -> BoxFuture<'static, String> {
         let closed = self.closed.clone();
         let remarks = self.remarks.clone();

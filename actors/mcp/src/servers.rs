@@ -57,6 +57,13 @@ impl Servers {
         }
     }
 
+    /// The processes that run, and the folders that use each.
+    pub fn users(&self) -> Vec<(u32, Vec<Arc<str>>)> {
+        let listed = self.shared.pool.list().into_iter();
+        let running = listed.filter_map(|line| Some((line.pid?, line.users)));
+        running.collect()
+    }
+
     /// Ends all servers.
     pub async fn shut_down(&self) {
         self.shared.pool.shut_down().await;

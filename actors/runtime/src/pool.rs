@@ -41,6 +41,11 @@ pub trait Server: Send + Sync + 'static {
 
     /// Ends it and waits until it is gone; bounds its own patience.
     fn end(&self) -> BoxFuture<'static, ()>;
+
+    /// The number of its process, if it is one.
+    fn pid(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// What makes two servers the same; its text is what lists show.
@@ -206,7 +211,7 @@ impl<K: Key, S: Server> Pool<K, S> {
         // Who joined a start that then went well finds the server running, or gone again; a second start of his is one too
         // many only if his own was used up.
         let Some(start) = start.take() else {
-            return Err(PoolError::Stopped);
+            return Err(entry.why_down());
         };
         entry.used_by(user);
         let (started, stop) = entry.begin(number);

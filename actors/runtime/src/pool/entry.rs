@@ -17,6 +17,8 @@ pub struct Listed<K> {
     pub key: K,
     /// What it does.
     pub stage: Stage,
+    /// The number of its process while it runs.
+    pub pid: Option<u32>,
     /// Who used it since it was started, in the order in which they came; at most 64.
     pub users: Vec<Arc<str>>,
     /// Leases that are held now: calls in flight.
@@ -129,6 +131,12 @@ impl<S: Server> Entry<S> {
         self.users.clear();
     }
 
+    /// Why it does not run, for one whose start went well a moment ago.
+    pub fn why_down(&self) -> PoolError {
+        let crash = self.last_crash.clone();
+        crash.map_or(PoolError::Stopped, PoolError::Start)
+    }
+
     /// Ends what there is. False when nothing ran.
     pub async fn end(self) -> bool {
         match self.state {
@@ -154,6 +162,10 @@ impl<S: Server> Entry<S> {
         Listed {
             key,
             stage,
+            pid: match &self.state {
+                State::Running(held) => held.server.pid(),
+                _ => None,
+            },
             users: self.users.clone(),
             leases,
             for_ms: u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX),

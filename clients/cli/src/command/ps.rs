@@ -9,6 +9,8 @@ use clap::Args;
 use kilo_protocol::process::RunningProcess;
 
 const WHAT_CHARS_MAX: usize = 60;
+/// Folders that are named of those that share a process.
+const FOLDERS_MAX: usize = 3;
 
 /// What `kilo ps` takes.
 #[derive(Args, Clone, Debug)]
@@ -51,7 +53,7 @@ fn row(one: &RunningProcess) -> Vec<String> {
         format!("{:.1} s", one.cpu_ms as f64 / 1_000.0),
         mebibytes(one.memory_bytes),
         what(one),
-        one_line(&one.directory),
+        folders(one),
     ]
 }
 
@@ -65,6 +67,17 @@ fn what(one: &RunningProcess) -> String {
     match &one.session_id {
         Some(session) => format!("{title} ({session})"),
         None => title,
+    }
+}
+
+/// The folders that it is for: those that share it, or where it was started.
+fn folders(one: &RunningProcess) -> String {
+    let users = one.users.iter().take(FOLDERS_MAX);
+    let shown: Vec<String> = users.map(|user| one_line(user)).collect();
+    match one.users.len() {
+        0 => one_line(&one.directory),
+        1..=FOLDERS_MAX => shown.join(", "),
+        all => format!("{} and {} more", shown.join(", "), all - FOLDERS_MAX),
     }
 }
 
@@ -98,6 +111,7 @@ mod tests {
             title: title.into(),
             directory: "/home/me/a".into(),
             session_id: None,
+            users: Vec::new(),
             terminal: false,
             started: 0,
             age_ms: 185_000,
@@ -124,6 +138,15 @@ mod tests {
             ]
         );
         assert!(rows(&[], wide).is_empty());
+    }
+
+    #[test]
+    fn who_shares_a_process_is_named() {
+        let mut shared = process("mcp github");
+        shared.users = vec!["/a".into(), "/b".into()];
+        assert_eq!(folders(&shared), "/a, /b");
+        shared.users.extend(["/c".into(), "/d".into(), "/e".into()]);
+        assert_eq!(folders(&shared), "/a, /b, /c and 2 more");
     }
 
     #[test]

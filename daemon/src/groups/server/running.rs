@@ -6,17 +6,24 @@ use kilo_edge::{Reply, Request};
 use kilo_ports::sandbox::Running;
 use kilo_protocol::process::RunningProcess;
 use kilo_protocol::{Millis, SessionId};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(super) async fn list(daemon: Arc<Daemon>, _: Request) -> Answer {
     let engine = daemon.engine().await?;
     let running = engine.core().ports.sandbox.running().await;
     let now = daemon.clock.now();
+    let mut users = BTreeMap::new();
+    users.extend(daemon.servers.users());
+    users.extend(daemon.folders.languages().users());
     let shown: Vec<_> = running
         .into_iter()
         .map(|one| {
             let owner = daemon.processes.owner(one.pid);
-            shown(one, owner, now)
+            let mut shown = shown(one, owner, now);
+            let users = users.get(&shown.pid).into_iter().flatten();
+            shown.users = users.map(ToString::to_string).collect();
+            shown
         })
         .collect();
     Reply::json(&shown)
@@ -28,6 +35,7 @@ fn shown(one: Running, owner: Option<SessionId>, now: Millis) -> RunningProcess 
         title: one.title,
         directory: one.directory.to_string_lossy().into_owned(),
         session_id: owner,
+        users: Vec::new(),
         terminal: one.has_terminal,
         started: now.saturating_sub(one.age_ms),
         age_ms: one.age_ms,
