@@ -145,6 +145,73 @@ fn always_allows_what_waits_and_what_comes_but_no_other_command() {
 }
 
 #[test]
+fn always_of_a_tool_that_may_change_holds_for_its_present_form() {
+    let outcome = script(
+        "
+        offer srv_tool
+        rules srv_tool:ask
+        prompt 'go'
+        call c1 srv_tool {}
+        call c2 srv_tool {}
+        call c3 srv_tool {}
+        finish tool-calls
+        ask c1 srv_tool x version=v1
+        ask c2 srv_tool x version=v1
+        ask c3 srv_tool x version=v2
+        answer per1 always
+        ",
+    );
+    // The waiting call of the same form is covered, that of another is not.
+    outcome.since(
+        "answer per1",
+        r#"
+            - answer per1 always
+            record permission per1 always
+            record permission per2 always
+            effect answer per1 allowed
+            effect answer per2 allowed
+            effect save_rules ["srv_tool@v1:x *"]
+        "#,
+    );
+    let later = |version: &str, saved: &str| {
+        script(&format!(
+            "
+            offer srv_tool
+            rules srv_tool:ask
+            saved {saved}
+            prompt 'go'
+            call c1 srv_tool {{}}
+            finish tool-calls
+            ask c1 srv_tool x {version}
+            "
+        ))
+    };
+    let asked = |version: &str| {
+        format!(
+            r#"
+            - ask c1 srv_tool x {version}
+            record permission per1 asked c1 srv_tool ["x"]
+        "#
+        )
+    };
+    let allowed = "
+            - ask c1 srv_tool x version=v1
+            effect answer c1 allowed
+        ";
+    later("version=v1", "srv_tool@v1:x:allow").since("ask c1", allowed);
+    for version in ["version=v2", ""] {
+        later(version, "srv_tool@v1:x:allow").since("ask c1", &asked(version));
+    }
+    // What was allowed before tools had forms is asked again, what was denied stays so in every form.
+    later("version=v1", "srv_tool:x:allow").since("ask c1", &asked("version=v1"));
+    let denied = later("version=v1", "srv_tool:x:deny");
+    denied.since("ask c1", r#"
+            - ask c1 srv_tool x version=v1
+            effect answer c1 denied: A rule denies this: permission srv_tool for "x" (rule srv_tool "x" deny).
+        "#);
+}
+
+#[test]
 fn always_never_overrules_a_deny() {
     let outcome = script(
         "

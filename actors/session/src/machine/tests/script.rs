@@ -265,7 +265,10 @@ impl Bench {
                     always: vec![format!("{first} *")],
                     metadata: Map::new(),
                     must_ask: rest.contains(&"must"),
-                    version: None,
+                    version: rest
+                        .iter()
+                        .find_map(|word| word.strip_prefix("version="))
+                        .map(str::to_owned),
                 };
                 Input::Ask(
                     self.stamp,
