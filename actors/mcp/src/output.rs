@@ -4,6 +4,10 @@ use crate::model::CallAnswer;
 use kilo_protocol::data_url;
 use serde_json::{Value, json};
 
+/// Files of one answer, and bytes of an image or a document that every provider takes (5 MB as base64).
+const FILES_MAX: usize = 20;
+const FILE_BYTES_MAX: usize = 3_750_000;
+
 /// The text and the files of an answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shown {
@@ -31,10 +35,10 @@ pub fn blocks<'a>(content: impl IntoIterator<Item = &'a Value>) -> Shown {
     for block in content {
         match field(block, "type") {
             "text" => texts.push(field(block, "text").to_owned()),
-            "image" | "audio" => match file(field(block, "mimeType"), field(block, "data")) {
-                Some(part) => attachments.push(part),
-                None => texts.push(format!("[{} that cannot be read]", field(block, "type"))),
-            },
+            kind @ ("image" | "audio") => {
+                let file = file(field(block, "mimeType"), field(block, "data"));
+                attach(file, kind, &mut texts, &mut attachments);
+            }
             "resource" => resource(&block["resource"], &mut texts, &mut attachments),
             "resource_link" => texts.push(link(block)),
             _ => texts.push(block.to_string()),
@@ -56,12 +60,28 @@ pub fn resource(contents: &Value, texts: &mut Vec<String>, attachments: &mut Vec
         "" => "application/octet-stream",
         mime => mime,
     };
-    match file(mime, field(contents, "blob")) {
-        Some(mut part) => {
-            part["filename"] = name_of(field(contents, "uri")).into();
-            attachments.push(part);
+    let uri = field(contents, "uri");
+    let file = file(mime, field(contents, "blob")).map(|mut part| {
+        part["filename"] = name_of(uri).into();
+        part
+    });
+    attach(file, uri, texts, attachments);
+}
+
+fn attach(
+    file: Result<Value, String>,
+    what: &str,
+    texts: &mut Vec<String>,
+    attachments: &mut Vec<Value>,
+) {
+    match file {
+        Ok(_) if attachments.len() >= FILES_MAX => {
+            texts.push(format!(
+                "[{what} is left out: at most {FILES_MAX} files are taken]"
+            ));
         }
-        None => texts.push(format!("[{} cannot be read]", field(contents, "uri"))),
+        Ok(part) => attachments.push(part),
+        Err(why) => texts.push(format!("[{what} is left out: {why}]")),
     }
 }
 
@@ -73,13 +93,55 @@ fn link(block: &Value) -> String {
     }
 }
 
-/// A file part, if `data` is base64 and `mime` a media type.
-fn file(mime: &str, data: &str) -> Option<Value> {
+/// A file part. An image is called what its bytes are: one that is none would make the provider refuse this request and all
+/// that follow it in the session.
+///
+/// Errors: why there is none, for the model.
+fn file(mime: &str, data: &str) -> Result<Value, String> {
     use base64::Engine as _;
     let bytes = base64::engine::general_purpose::STANDARD.decode(data.trim());
+    let bytes = bytes.map_err(|_| "it is not base64")?;
     let is_type = mime.contains('/') && mime.bytes().all(|b| b.is_ascii_graphic() && b != b',');
-    let url = data_url::of_bytes(mime, &bytes.ok().filter(|_| is_type)?);
-    Some(json!({"type": "file", "mime": mime, "url": url}))
+    if !is_type {
+        return Err("it has no media type".into());
+    }
+    let goes_to_models = mime.starts_with("image/") || mime == "application/pdf";
+    if goes_to_models && bytes.len() > FILE_BYTES_MAX {
+        let size = bytes.len();
+        return Err(format!("{size} bytes, at most {FILE_BYTES_MAX} are taken"));
+    }
+    let mime = match goes_to_models {
+        true => shown_type(&bytes).ok_or(format!("it is no {mime} that models take"))?,
+        false => mime,
+    };
+    let url = data_url::of_bytes(mime, &bytes);
+    Ok(json!({"type": "file", "mime": mime, "url": url}))
+}
+
+/// What a model can look at, by its first bytes.
+fn shown_type(bytes: &[u8]) -> Option<&'static str> {
+    Some(match bytes {
+        [0x89, b'P', b'N', b'G', ..] => "image/png",
+        [0xFF, 0xD8, 0xFF, ..] => "image/jpeg",
+        [b'G', b'I', b'F', b'8', ..] => "image/gif",
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => "image/webp",
+        [b'%', b'P', b'D', b'F', b'-', ..] => "application/pdf",
+        _ => return None,
+    })
 }
 
 fn name_of(uri: &str) -> &str {
@@ -114,7 +176,7 @@ mod tests {
         let shown = shown(&answer);
         assert_eq!(
             shown.text,
-            "one\n\n[audio that cannot be read]\n\ntwo\n\n[d](a://d): three"
+            "one\n\n[audio is left out: it is not base64]\n\ntwo\n\n[d](a://d): three"
         );
         assert_eq!(
             shown.attachments,
@@ -129,5 +191,41 @@ mod tests {
             ..CallAnswer::default()
         };
         assert_eq!(super::shown(&data).text, "{\"n\":1}");
+    }
+
+    #[test]
+    fn what_would_spoil_every_later_request_is_left_out() {
+        use base64::Engine as _;
+        let base64 = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+        let image = |mime: &str, bytes: &[u8]| {
+            let block = json!({"type": "image", "mimeType": mime, "data": base64(bytes)});
+            blocks([&block])
+        };
+        let left_out = |mime: &str, bytes: &[u8]| {
+            let shown = image(mime, bytes);
+            assert!(shown.attachments.is_empty(), "{mime}");
+            shown.text
+        };
+        let svg = left_out("image/svg+xml", b"<svg/>");
+        assert_eq!(
+            svg,
+            "[image is left out: it is no image/svg+xml that models take]"
+        );
+        left_out("image/png", b"");
+        left_out("image/png", b"not at all");
+        left_out("", b"\x89PNG");
+        let mut large = vec![0; FILE_BYTES_MAX + 1];
+        large[..4].copy_from_slice(b"\x89PNG");
+        assert!(left_out("image/png", &large).contains("3750001 bytes"));
+        assert_eq!(
+            image("image/png", b"\xFF\xD8\xFF").attachments[0]["mime"],
+            "image/jpeg"
+        );
+        let pixel = json!({"type": "image", "mimeType": "image/png", "data": "iVBORw=="});
+        let many = blocks(std::iter::repeat_n(&pixel, FILES_MAX + 2));
+        assert_eq!(
+            (many.attachments.len(), many.text.lines().count()),
+            (FILES_MAX, 3)
+        );
     }
 }

@@ -28,6 +28,7 @@ use rmcp::service::{
 };
 use rmcp::{RoleClient, ServiceExt as _};
 use serde_json::Value;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -236,10 +237,13 @@ impl Client {
         let (mut all, mut pages) = (Vec::new(), Pages::default());
         while let Some(params) = pages.next() {
             let page = in_time(timeout, Box::pin(self.peer.list_tools(params))).await?;
-            all.extend(page.tools.into_iter().map(convert::tool));
+            all.extend(page.tools.into_iter().filter_map(convert::tool));
             pages.turn(page.next_cursor, all.len());
         }
         all.truncate(ITEMS_MAX);
+        // Of several with one name the first counts: a call could not say which it means.
+        let mut names = HashSet::new();
+        all.retain(|tool: &ToolInfo| names.insert(tool.name.clone()));
         Ok(all)
     }
 

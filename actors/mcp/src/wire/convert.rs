@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 /// Bytes of a tool's description that a model gets.
 const DESCRIPTION_BYTES_MAX: usize = 16 << 10;
+/// Bytes of a tool's schema.
+const SCHEMA_BYTES_MAX: usize = 256 << 10;
 /// Bytes of a server's instructions.
 const INSTRUCTIONS_BYTES_MAX: usize = 16 << 10;
 /// Bytes of a line of a server's log.
@@ -42,19 +44,37 @@ pub fn facts(info: &ServerPeerInfo) -> Facts {
     }
 }
 
-pub fn tool(tool: Tool) -> ToolInfo {
+/// A tool; `None` where its schema is too large for any model.
+pub fn tool(tool: Tool) -> Option<ToolInfo> {
     let mut schema = tool.input_schema.as_ref().clone();
-    // Providers refuse a schema that does not say that it is an object's.
-    schema.entry("type").or_insert_with(|| "object".into());
-    schema.entry("properties").or_insert_with(|| json!({}));
+    // Providers refuse a schema that is not an object's, and with it every tool of the request.
+    if schema.get("type") != Some(&"object".into()) {
+        schema.insert("type".into(), "object".into());
+    }
+    if !schema.get("properties").is_some_and(Value::is_object) {
+        schema.insert("properties".into(), json!({}));
+    }
+    let is_list = |value: &Value| {
+        let names = value.as_array();
+        names.is_some_and(|names| names.iter().all(Value::is_string))
+    };
+    if schema.get("required").is_some_and(|names| !is_list(names)) {
+        schema.remove("required");
+    }
+    let schema = Value::Object(schema);
+    let bytes = schema.to_string().len();
+    if bytes > SCHEMA_BYTES_MAX {
+        tracing::warn!(tool = %tool.name, bytes, "the schema of an MCP server's tool is too large: it is left out");
+        return None;
+    }
     let description = tool.description.as_deref().or(tool.title.as_deref());
     let hints = tool.annotations.as_ref();
-    ToolInfo {
+    Some(ToolInfo {
         name: tool.name.to_string(),
         description: cut::start(description.unwrap_or_default(), DESCRIPTION_BYTES_MAX).to_owned(),
-        schema: Arc::new(Value::Object(schema)),
+        schema: Arc::new(schema),
         read_only: hints.and_then(|hints| hints.read_only_hint) == Some(true),
-    }
+    })
 }
 
 pub fn prompt(prompt: Prompt) -> PromptInfo {
