@@ -1,5 +1,7 @@
 //! Waits on this machine for the browser that comes back with a code.
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,6 +15,9 @@ pub const PATH: &str = "/mcp/oauth/callback";
 /// Time and bytes for one request.
 const REQUEST: Duration = Duration::from_secs(5);
 const REQUEST_BYTES_MAX: usize = 16 << 10;
+/// Connections at a time, and the pause when there are no more for the whole program.
+const VISITORS_MAX: usize = 16;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// A door that waits.
 pub struct Door {
@@ -36,13 +41,19 @@ impl Door {
 
     /// The code that comes with `state`, or the refusal that does. All other requests are sent away.
     pub async fn wait(&self, state: &str) -> Result<String, String> {
+        // Browsers open connections before they need them: one that says nothing must not stand in the way.
+        let mut visitors = FuturesUnordered::new();
         loop {
-            let Ok((stream, _)) = self.listener.accept().await else {
-                continue;
-            };
-            let answered = tokio::time::timeout(REQUEST, answer(stream, state)).await;
-            if let Ok(Some(outcome)) = answered {
-                return outcome;
+            tokio::select! {
+                accepted = self.listener.accept(), if visitors.len() < VISITORS_MAX => match accepted {
+                    Ok((stream, _)) => visitors.push(tokio::time::timeout(REQUEST, answer(stream, state))),
+                    Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+                },
+                Some(answered) = visitors.next() => {
+                    if let Ok(Some(outcome)) = answered {
+                        return outcome;
+                    }
+                }
             }
         }
     }
@@ -94,4 +105,41 @@ async fn say(stream: &mut TcpStream, status: &str, text: &str) {
     );
     let _ = stream.write_all(answer.as_bytes()).await;
     let _ = stream.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_says_nothing_or_something_else_stands_in_nobodys_way() {
+        let door = Door::open(Some(0)).await.unwrap();
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, door.port));
+        let visit = async |target: &str| {
+            let mut stream = TcpStream::connect(at).await.unwrap();
+            let request = format!("GET {target} HTTP/1.1\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        let visiting = async {
+            let _silent = [
+                TcpStream::connect(at).await.unwrap(),
+                TcpStream::connect(at).await.unwrap(),
+            ];
+            assert!(visit("/favicon.ico").await.starts_with("HTTP/1.1 404"));
+            let stranger = visit(&format!("{PATH}?code=bad&state=other")).await;
+            assert!(stranger.starts_with("HTTP/1.1 404"));
+            visit(&format!("{PATH}?code=good&state=ours")).await
+        };
+        let begun = tokio::time::Instant::now();
+        let (code, answer) = tokio::join!(door.wait("ours"), visiting);
+        assert_eq!(code, Ok("good".into()));
+        assert!(answer.contains("You are signed in"), "{answer}");
+        assert!(
+            begun.elapsed() < REQUEST,
+            "nobody waited for the silent ones"
+        );
+    }
 }
