@@ -3,9 +3,9 @@
 use crate::after::{After, Hook};
 use crate::toolbox::Tools;
 use crate::watching::Told;
-use kilo_config::{AuthFile, Environment, Loaded, Paths};
+use kilo_config::{AuthFile, Environment, Paths};
 use kilo_lsp::{Languages, LspTool};
-use kilo_mcp::{FolderServers, Place, ServerConfig, Servers};
+use kilo_mcp::{FolderServers, Foreign, Place, Servers};
 use kilo_ports::BoxFuture;
 use kilo_ports::after_write::AfterWrite;
 use kilo_ports::clock::Clock;
@@ -34,8 +34,8 @@ const LOCAL_MS: Millis = 30_000;
 /// Folders that are kept; the one that was not used for longest goes. Each has its configuration and agents in memory,
 /// 170 KiB of them; one that is used again is read again, which takes a millisecond.
 const FOLDERS_MAX: usize = 64;
-/// Bytes of a project's `.mcp.json`.
-const MCP_JSON_BYTES_MAX: u64 = 256 << 10;
+/// The largest budget of schemas that a configuration can have.
+const SCHEMA_BYTES_MAX: u64 = 4 << 20;
 /// A folder that was not used for so long goes when another comes.
 const UNUSED_MS: Millis = 10 * 60 * 1_000;
 
@@ -65,6 +65,9 @@ struct Known {
     facts: ProjectFacts,
     after: Option<Arc<After>>,
     servers: Arc<FolderServers>,
+    foreign: Option<Arc<Foreign>>,
+    /// How the `.mcp.json` looked, or that there was none.
+    foreign_stamp: Stamp,
     checked: Millis,
 }
 
@@ -74,6 +77,7 @@ impl Known {
             folder: Arc::clone(&self.folder),
             facts: self.facts.clone(),
             servers: Arc::clone(&self.servers),
+            foreign: self.foreign.clone(),
             after: self.after.clone(),
         }
     }
@@ -90,6 +94,8 @@ pub struct Instance {
     pub after: Option<Arc<After>>,
     /// Its MCP servers.
     pub servers: Arc<FolderServers>,
+    /// The file with MCP servers for other agents.
+    pub foreign: Option<Arc<Foreign>>,
 }
 
 impl Instances {
@@ -208,6 +214,7 @@ impl Instances {
     fn load(&self, directory: &str, now: Millis) -> Instance {
         if let Some(known) = self.known.lock().get_mut(directory)
             && !known.folder.loaded.is_stale()
+            && known.foreign_stamp == stamp(&known.folder.worktree)
         {
             known.checked = now;
             return known.instance();
@@ -253,12 +260,24 @@ impl Instances {
                 path.clone()
             },
         };
+        // Before it is read: a change in between is seen with the next look.
+        let foreign_stamp = stamp(&worktree);
+        let trust = &loaded.trusted["experimental"]["mcp_json"];
+        let foreign = Foreign::read(&worktree, &place.main, trust, &self.environment);
+        let mut configs = kilo_mcp::config::read(&loaded.merged, &loaded.trusted);
+        for (name, server) in foreign.iter().flat_map(Foreign::trusted) {
+            configs.entry(name).or_insert(server);
+        }
+        let budget = loaded.merged["experimental"]["mcp_schema_bytes"].as_u64();
+        let budget = budget.and_then(|bytes| usize::try_from(bytes.min(SCHEMA_BYTES_MAX)).ok());
         let servers = if exists {
             self.servers.folder(place)
         } else {
             self.servers.unlisted(place)
         };
-        servers.configure(configured_servers(&loaded, &worktree));
+        servers.set_schema_budget(budget);
+        servers.configure(configs);
+        let foreign = foreign.map(Arc::new);
         let folder = Arc::new(Folder {
             directory: path,
             worktree,
@@ -279,6 +298,8 @@ impl Instances {
                 facts: facts.clone(),
                 after: after.clone(),
                 servers: Arc::clone(&servers),
+                foreign: foreign.clone(),
+                foreign_stamp,
                 checked: now,
             };
             self.keep(directory, known, now);
@@ -288,6 +309,7 @@ impl Instances {
             facts,
             after,
             servers,
+            foreign,
         }
     }
 
@@ -419,31 +441,12 @@ impl Instances {
     }
 }
 
-/// The servers of the configuration, and those of the project's `.mcp.json`, which is for other agents, where the user's
-/// own configuration says that it may count.
-fn configured_servers(
-    loaded: &Loaded,
-    worktree: &Path,
-) -> BTreeMap<String, Result<ServerConfig, String>> {
-    let mut servers = kilo_mcp::config::read(&loaded.merged, &loaded.trusted);
-    if loaded.trusted["experimental"]["mcp_json"] != Value::Bool(true) {
-        return servers;
-    }
-    let file = worktree.join(".mcp.json");
-    let size = std::fs::metadata(&file).map_or(u64::MAX, |file| file.len());
-    if size <= MCP_JSON_BYTES_MAX
-        && let Ok(text) = std::fs::read(&file)
-    {
-        match serde_json::from_slice(&text) {
-            Ok(foreign) => {
-                for (name, server) in kilo_mcp::config::read_foreign(&foreign) {
-                    servers.entry(name).or_insert(server);
-                }
-            }
-            Err(error) => tracing::warn!(%error, file = %file.display(), "the file is no JSON"),
-        }
-    }
-    servers
+/// How a file looked; `None`: it was not there.
+type Stamp = Option<(std::time::SystemTime, u64)>;
+
+fn stamp(worktree: &Path) -> Stamp {
+    let file = std::fs::metadata(worktree.join(kilo_mcp::foreign::NAME)).ok()?;
+    Some((file.modified().ok()?, file.len()))
 }
 
 /// Whether `then` is less than `span` before `now`. A clock that was set back makes it long ago: a configuration that is
@@ -564,6 +567,7 @@ mod tests {
             version: "0".into(),
             reserved: Default::default(),
             auth: home.path().into(),
+            browser: None,
         };
         let fake = || Arc::new(kilo_ports::fakes::FakeSandbox::default());
         let servers = kilo_mcp::Servers::new(Handle::current(), fake(), settings);

@@ -484,6 +484,7 @@ fn mcp_servers(context: &Context, tools: &Registry, handle: Handle) -> Servers {
             version: kilo_protocol::VERSION.into(),
             reserved: tools.ids().into_iter().collect(),
             auth: context.paths.data.join("mcp-auth"),
+            browser: kilo_mcp::Browser::of(&context.environment),
         },
     );
     let readiness = context.readiness.clone();

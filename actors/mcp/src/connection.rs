@@ -117,7 +117,11 @@ async fn begin(
     let client = Arc::new(client);
     let offer = list(&client, order.config.timeout)
         .await
-        .map_err(|error| StartError::Failed(format!("its tools cannot be listed: {error}")))?;
+        .map_err(|error| match error {
+            // Hands may be shaken with anybody.
+            CallError::Unauthorized(challenge) => StartError::Unauthorized(challenge),
+            other => StartError::Failed(format!("its tools cannot be listed: {other}")),
+        })?;
     if client.facts.logging {
         // Servers that log without being asked do so all the same; one that refuses is no worse for it.
         let (asked, timeout) = (Arc::clone(&client), order.config.timeout);

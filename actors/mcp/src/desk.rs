@@ -4,6 +4,7 @@
 use crate::ask::Form;
 use crate::model::Change;
 use crate::sampling::{REFUSED, Sampling};
+use crate::watched::Watched;
 use crate::wire::Hooks;
 use kilo_config::permission::evaluate;
 use kilo_ports::BoxFuture;
@@ -92,22 +93,22 @@ pub struct Desk {
     callers: Mutex<Vec<(u64, Caller)>>,
     next: Mutex<u64>,
     changes: watch::Sender<u64>,
-    resources: watch::Sender<Option<String>>,
+    watched: Arc<Watched>,
     asked_for_roots: AtomicBool,
     /// Somebody is being asked.
     is_asking: Arc<AtomicBool>,
 }
 
 impl Desk {
-    /// The desk of `server`, which may work in `root`.
-    pub fn new(server: &str, root: &Path) -> Arc<Self> {
+    /// The desk of `server`, which may work in `root`, and of whose resources some are watched.
+    pub fn new(server: &str, root: &Path, watched: Arc<Watched>) -> Arc<Self> {
         Arc::new(Self {
             server: server.to_owned(),
             root: root.to_owned(),
             callers: Mutex::default(),
             next: Mutex::new(0),
             changes: watch::Sender::new(0),
-            resources: watch::Sender::new(None),
+            watched,
             asked_for_roots: AtomicBool::new(false),
             is_asking: Arc::default(),
         })
@@ -200,9 +201,7 @@ impl Hooks for Desk {
 
     fn changed(&self, change: Change) {
         match change {
-            Change::Resource(uri) => {
-                self.resources.send_replace(Some(uri));
-            }
+            Change::Resource(uri) => self.watched.changed(&uri),
             _ => self.changes.send_modify(|count| *count += 1),
         }
     }

@@ -6,19 +6,20 @@ use crate::connection::{Connection, StartError};
 use crate::model::{Arguments, Offer, PromptInfo, ResourceInfo};
 use crate::names;
 use crate::oauth::{AuthError, Begun, Flow, PATIENCE};
+use crate::resources::{self, Sources};
 use crate::search;
 use crate::search::{Taken, ToolSearch};
-use crate::shared::{Reach, Shared};
+use crate::shared::{Reach, ServerKey, Shared};
 use crate::tool::McpTool;
 use crate::wire::CallError;
 use kilo_ports::tool::Tool;
 use kilo_protocol::event::{Event, ServerSignIn};
-use kilo_runtime::pool::{Gone, Lease};
+use kilo_runtime::pool::{Gone, Lease, Listed};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -104,6 +105,14 @@ struct Signing {
     entry: Entry,
 }
 
+/// What is known of a server.
+pub(crate) struct Described {
+    pub config: Result<ServerConfig, String>,
+    pub status: Status,
+    pub offer: Option<Arc<Offer>>,
+    pub running: Option<Listed<ServerKey>>,
+}
+
 /// Where a folder lies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
@@ -121,6 +130,8 @@ pub struct FolderServers {
     place: Place,
     entries: Mutex<BTreeMap<String, Entry>>,
     offered: Mutex<Option<(u64, Arc<Offered>)>>,
+    /// What the configuration says in the place of [`Settings::schema_bytes`](crate::Settings).
+    schema_bytes: Mutex<Option<usize>>,
     taken: Arc<Taken>,
 }
 
@@ -129,16 +140,21 @@ pub struct FolderServers {
 pub struct Offered {
     /// The tools, by server and in the server's order.
     pub tools: Vec<Arc<dyn Tool>>,
+    /// Their names.
+    names: HashSet<Arc<str>>,
     /// Bytes of their descriptions and schemas.
     pub bytes: usize,
     /// Finds them, where they are too many to be offered at once.
     pub search: Option<Arc<dyn Tool>>,
+    /// List and read resources, where a server has some.
+    pub resources: Vec<Arc<dyn Tool>>,
 }
 
 impl Offered {
     /// Every tool that can be called.
     pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Tool>> {
-        self.tools.iter().chain(&self.search)
+        let tools = self.tools.iter().chain(&self.search);
+        tools.chain(&self.resources)
     }
 }
 
@@ -150,6 +166,7 @@ impl FolderServers {
             place,
             entries: Mutex::default(),
             offered: Mutex::default(),
+            schema_bytes: Mutex::default(),
             taken: Arc::default(),
         })
     }
@@ -200,6 +217,20 @@ impl FolderServers {
         drop(entries);
         self.shared.changed();
         self.leave(left);
+    }
+
+    /// Bytes of schemas above which tools are offered by a search; `None`: as everywhere.
+    pub fn set_schema_budget(&self, bytes: Option<usize>) {
+        let before = std::mem::replace(&mut *self.schema_bytes.lock(), bytes);
+        if before != bytes {
+            self.offered.lock().take();
+        }
+    }
+
+    /// The same, as it is in force.
+    pub fn schema_budget(&self) -> usize {
+        let own = *self.schema_bytes.lock();
+        own.unwrap_or(self.shared.settings.schema_bytes)
     }
 
     fn leave(&self, left: Vec<Arc<Reach>>) {
@@ -329,6 +360,12 @@ impl FolderServers {
         let status = entry.status.borrow().clone();
         let crash = entry.reach.as_ref();
         let crash = crash.and_then(|reach| self.shared.crash(reach));
+        let reach = entry.reach.as_ref();
+        if status == Status::Connected
+            && reach.is_some_and(|reach| self.shared.challenge(reach).is_some())
+        {
+            return Status::NeedsAuth;
+        }
         match (status, crash) {
             (Status::Connected, Some(why)) => {
                 Status::Failed(format!("{why}; its next use starts it anew"))
@@ -423,7 +460,7 @@ impl FolderServers {
     /// What runs was signed another way, or not at all.
     async fn reconnect(&self, entry: &Entry) {
         if let Some(reach) = &entry.reach {
-            self.shared.leave(reach).await;
+            self.shared.stop(reach).await;
         }
     }
 
@@ -441,10 +478,17 @@ impl FolderServers {
         Ok(signing.entry.status.borrow().clone())
     }
 
-    /// Begins a sign-in, tells clients which address to open, and waits for its end.
+    /// Opens an address in the user's browser. False where that is not possible.
+    pub async fn open_browser(&self, url: &str) -> bool {
+        self.shared.open_browser(url, &self.place.directory).await
+    }
+
+    /// Begins a sign-in, opens the browser or tells clients which address to open, and waits for its end.
     pub async fn authenticate(self: &Arc<Self>, name: &str) -> Result<Status, SignInError> {
         let begun = self.sign_in(name).await?;
-        if let Some(publish) = self.shared.publish.get() {
+        if !self.open_browser(&begun.url).await
+            && let Some(publish) = self.shared.publish.get()
+        {
             let event = Event::ServerSignIn(ServerSignIn {
                 server: name.into(),
                 url: begun.url.as_str().into(),
@@ -481,6 +525,22 @@ impl FolderServers {
         entries.iter().map(status).collect()
     }
 
+    /// All servers with what is known of each, by name.
+    pub(crate) fn described(&self) -> Vec<(String, Described)> {
+        let entries = self.entries.lock().clone();
+        let described = entries.into_iter().map(|(name, entry)| {
+            let reach = entry.reach.as_deref();
+            let known = Described {
+                status: self.status_of(&entry),
+                offer: reach.and_then(|reach| self.shared.offer(reach)),
+                running: reach.and_then(|reach| self.shared.listed(reach)),
+                config: entry.config,
+            };
+            (name, known)
+        });
+        described.collect()
+    }
+
     /// The servers that are in use, with what they offer.
     fn offers(&self) -> Vec<(Arc<Reach>, Arc<Offer>)> {
         let entries = self.entries.lock();
@@ -505,20 +565,27 @@ impl FolderServers {
             return Arc::clone(offered);
         }
         let mut taken = self.shared.settings.reserved.clone();
-        taken.insert(search::NAME.into());
+        taken.extend([search::NAME, resources::LIST, resources::READ].map(str::to_owned));
         let mut offered = Offered::default();
-        for (reach, offer) in self.offers() {
+        let offers = self.offers();
+        if let Some(sources) = Sources::of(&offers, &self.shared) {
+            offered.resources = sources.tools().into();
+        }
+        for (reach, offer) in offers {
             for info in &offer.tools {
-                offered.bytes += info.description.len() + info.schema.to_string().len();
-                offered.tools.push(Arc::new(McpTool {
+                offered.bytes += info.weight();
+                let tool = McpTool {
                     name: names::unique(&reach.name, &info.name, &mut taken).into(),
                     info: info.clone(),
                     reach: Arc::clone(&reach),
                     shared: Arc::clone(&self.shared),
-                }));
+                    version: OnceLock::new(),
+                };
+                offered.names.insert(Arc::clone(&tool.name));
+                offered.tools.push(Arc::new(tool));
             }
         }
-        if offered.bytes > self.shared.settings.schema_bytes {
+        if offered.bytes > self.schema_budget() {
             let specs = offered.tools.iter().map(|tool| tool.spec()).collect();
             let search = ToolSearch::new(specs, Arc::clone(&self.taken));
             offered.search = Some(Arc::new(search));
@@ -532,14 +599,10 @@ impl FolderServers {
     pub fn is_offered(&self, session: &str) -> impl Fn(&str) -> bool {
         let offered = self.offered();
         let taken = self.taken.of(session);
-        let hidden: HashSet<Arc<str>> = match &offered.search {
-            Some(_) => {
-                let names = offered.tools.iter().map(|tool| tool.spec().name);
-                names.filter(|name| !taken.contains(name)).collect()
-            }
-            None => HashSet::new(),
-        };
-        move |name| !hidden.contains(name)
+        move |name| {
+            let is_hidden = offered.search.is_some() && offered.names.contains(name);
+            !is_hidden || taken.iter().any(|taken| &**taken == name)
+        }
     }
 
     /// How to use the servers, in their words: `(server, text)`.

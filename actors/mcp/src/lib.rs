@@ -8,27 +8,35 @@
 //! running server) and `tool.rs` (one call). Bytes come and go through `channel.rs`; `stdio.rs` and `http/` carry them.
 
 mod ask;
+mod browser;
 mod channel;
 pub mod config;
 mod connection;
 mod desk;
 mod folder;
+pub mod foreign;
 mod http;
 mod model;
 mod names;
 mod oauth;
 mod output;
+mod overview;
+mod resources;
 mod sampling;
 mod search;
 mod servers;
 mod shared;
 mod stdio;
 mod tool;
+mod watched;
 mod wire;
 
+pub use browser::Browser;
 pub use config::{Origin, ServerConfig, Transport};
 pub use folder::{FolderServers, Offered, Place, ServerError, SignInError, Status};
+pub use foreign::{Foreign, Trust};
 pub use model::{PromptInfo, ResourceInfo, TemplateInfo, ToolInfo};
 pub use oauth::Begun;
 pub use output::{Shown, blocks};
+pub use overview::what;
 pub use servers::{Publish, Servers, Settings};

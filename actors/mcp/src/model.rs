@@ -17,6 +17,13 @@ pub struct ToolInfo {
     pub read_only: bool,
 }
 
+impl ToolInfo {
+    /// Bytes that a model gets of it with each request.
+    pub fn weight(&self) -> usize {
+        self.name.len() + self.description.len() + self.schema.to_string().len()
+    }
+}
+
 /// A resource of a server, in the shape of `GET /experimental/resource` but for the server's name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,5 +1,6 @@
 //! What all folders share: the pool of running servers, and what is known of each also while it does not run.
 
+use crate::browser::Browser;
 use crate::config::{ServerConfig, Transport};
 use crate::connection::{self, Connection, Order, StartError};
 use crate::desk::Desk;
@@ -7,13 +8,14 @@ use crate::http::Clients;
 use crate::http::Signer;
 use crate::model::Offer;
 use crate::oauth::{Flows, Kept, Vault};
-use kilo_ports::sandbox::Sandbox;
+use crate::watched::Watched;
+use kilo_ports::sandbox::{Process, Sandbox};
 use kilo_protocol::event::{Event, ServerToolsChanged};
-use kilo_runtime::pool::{Lease, Options, Pool, PoolError};
+use kilo_runtime::pool::{Lease, Listed, Options, Pool, PoolError, Stage};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -21,6 +23,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
+
+/// Browsers that are kept.
+const BROWSERS_MAX: usize = 4;
 
 /// Sends an event to the clients of a folder.
 pub type Publish = Arc<dyn Fn(&str, &Event<'_>) + Send + Sync>;
@@ -38,6 +43,8 @@ pub struct Settings {
     pub reserved: HashSet<String>,
     /// Where sign-ins are kept.
     pub auth: PathBuf,
+    /// What opens addresses for people, where there is a screen.
+    pub browser: Option<Browser>,
 }
 
 /// What makes two servers the same: everything that decides about the process or the connection. The name is for people.
@@ -127,6 +134,13 @@ impl Reach {
     }
 }
 
+impl Reach {
+    /// Changes with everything that decides about the process or the connection.
+    pub fn identity(&self) -> &str {
+        &self.key.id
+    }
+}
+
 /// Whether a command names a file or folder by a path that only holds in `directory`.
 fn names_a_file(command: &[String], directory: &Path) -> bool {
     command.iter().any(|word| {
@@ -164,6 +178,8 @@ struct Known {
     crash: Option<Arc<str>>,
     /// It asks for folders: this is the one of its first instance; others get instances of their own.
     first_root: Option<PathBuf>,
+    /// Its resources that sessions watch.
+    watched: Arc<Watched>,
     /// The folders that use it, with its name there.
     users: BTreeMap<Arc<str>, Arc<str>>,
 }
@@ -181,6 +197,8 @@ pub struct Shared {
     pub publish: OnceLock<Publish>,
     pub vault: Vault,
     pub flows: Flows,
+    /// Browsers that were opened, newest last.
+    browsers: Mutex<VecDeque<Box<dyn Process>>>,
 }
 
 impl Shared {
@@ -210,6 +228,7 @@ impl Shared {
                 publish: OnceLock::new(),
                 vault,
                 flows: Flows::default(),
+                browsers: Mutex::default(),
             }
         })
     }
@@ -283,7 +302,10 @@ impl Shared {
     }
 
     async fn start(self: Arc<Self>, key: ServerKey, reach: &Reach) -> Result<Connection, String> {
-        self.with(&key, |known| known.failure = None);
+        let watched = self.with(&key, |known| {
+            known.failure = None;
+            Arc::clone(&known.watched)
+        });
         let order = Order {
             title: key.to_string(),
             config: reach.config.clone(),
@@ -292,11 +314,12 @@ impl Shared {
             http: Arc::clone(&self.http),
             signer: self.signer(reach),
         };
-        let desk = Desk::new(&reach.name, &reach.root);
+        let desk = Desk::new(&reach.name, &reach.root, Arc::clone(&watched));
         let sandbox = Arc::clone(&self.sandbox);
         match connection::start(order, self.handle.clone(), sandbox, desk).await {
             Ok(connection) => {
                 self.started(&key, &connection);
+                self.watch_again(&watched, &connection);
                 Ok(connection)
             }
             Err(error) => {
@@ -326,6 +349,28 @@ impl Shared {
         )))
     }
 
+    /// Opens an address in the user's browser. False where that is not possible.
+    pub async fn open_browser(&self, url: &str, directory: &Path) -> bool {
+        let Some(browser) = &self.settings.browser else {
+            return false;
+        };
+        let Some(process) = browser.open(url, directory, &self.sandbox).await else {
+            return false;
+        };
+        let mut browsers = self.browsers.lock();
+        browsers.push_back(process);
+        if browsers.len() > BROWSERS_MAX {
+            browsers.pop_front();
+        }
+        true
+    }
+
+    /// A running server refuses to go on as we are signed in, or are not.
+    pub fn wants_sign_in(&self, reach: &Reach, challenge: &str) {
+        let failure = StartError::Unauthorized(challenge.to_owned());
+        self.with(&self.key_of(reach), |known| known.failure = Some(failure));
+    }
+
     /// What the server wanted of a sign-in when it refused us last.
     pub fn challenge(&self, reach: &Reach) -> Option<String> {
         let key = self.key_of(reach);
@@ -348,6 +393,34 @@ impl Shared {
                 shared.announce(&key);
             }
         });
+    }
+
+    /// A server that was started anew knows nothing of what is watched.
+    fn watch_again(&self, watched: &Watched, connection: &Connection) {
+        let uris = watched.all_anew();
+        if uris.is_empty() {
+            return;
+        }
+        let (client, timeout) = (Arc::clone(connection.client()), connection.timeout());
+        self.handle.spawn(async move {
+            for uri in uris {
+                if let Err(error) = client.subscribe(&uri, timeout).await {
+                    tracing::debug!(%error, "a resource is not watched any more");
+                }
+            }
+        });
+    }
+
+    /// A session wants to hear of changes of a resource. False when too much is watched.
+    pub fn watch(&self, reach: &Reach, uri: &str, session: &str) -> bool {
+        let key = self.key_of(reach);
+        self.with(&key, |known| known.watched.add(uri, session))
+    }
+
+    /// The watched resources of a server that have changed since a session heard of it.
+    pub fn news(&self, reach: &Reach, session: &str) -> Vec<String> {
+        let key = self.key_of(reach);
+        self.with(&key, |known| known.watched.news(session))
     }
 
     fn take_over(&self, key: &ServerKey, offer: &Arc<Offer>) {
@@ -380,6 +453,13 @@ impl Shared {
         self.with(&key, |known| known.offer.clone())
     }
 
+    /// The running server of a folder, without starting it.
+    pub fn listed(&self, reach: &Reach) -> Option<Listed<ServerKey>> {
+        let key = self.key_of(reach);
+        let mut listed = self.pool.list().into_iter();
+        listed.find(|line| line.key == key && line.stage == Stage::Running)
+    }
+
     /// Why a server that ran ended by itself, if it was not started again since.
     pub fn crash(&self, reach: &Reach) -> Option<Arc<str>> {
         let key = self.key_of(reach);
@@ -389,6 +469,13 @@ impl Shared {
     /// The user wants it now: no pause after crashes.
     pub fn forgive(&self, reach: &Reach) {
         self.pool.forgive(&self.key_of(reach));
+    }
+
+    /// Ends the server, whoever uses it: the next use starts it anew.
+    pub async fn stop(&self, reach: &Reach) {
+        let key = self.key_of(reach);
+        self.with(&key, |known| known.failure = None);
+        self.pool.stop(&key).await;
     }
 
     /// The folder uses the server no more. With its last user it is ended.

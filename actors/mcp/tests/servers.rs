@@ -146,9 +146,32 @@ async fn servers_that_die_or_keep_silent_in_the_handshake_are_failed_and_say_why
             "{script}: the user may try again at once"
         );
     }
+    // Of these it depends on the order of things whether the tools are known before; nothing hangs in any case.
+    for script in [
+        "dies at notifications/initialized",
+        "dies at prompts/list",
+        "dies at resources/list",
+        "dies at resources/templates/list",
+        "dies at logging/setLevel",
+    ] {
+        let world = World::new();
+        let folder = world.one(script).await;
+        assert!(
+            !matches!(status(&folder), Status::Connecting | Status::New),
+            "{script}"
+        );
+        assert!(folder.connect("s0").await, "{script}");
+        let settled = status(&folder);
+        assert!(
+            matches!(settled, Status::Connected | Status::Failed(_)),
+            "{script}: {settled:?}"
+        );
+        // Nobody stopped it: it says how it went.
+        let says_stopped =
+            matches!(&settled, Status::Failed(why) if why.contains("it was stopped"));
+        assert!(!says_stopped, "{script}: {settled:?}");
+    }
     let world = World::new();
-    let folder = world.one("dies at notifications/initialized").await;
-    assert!(!matches!(status(&folder), Status::Connecting | Status::New));
     let folder = world.folder("two", &["silent at prompts/list"]);
     folder.ready(Duration::from_secs(600)).await;
     assert!(!matches!(status(&folder), Status::Connecting | Status::New));
@@ -179,6 +202,7 @@ async fn noise_double_answers_and_floods_do_no_harm() {
         ("twice", "first"),
         ("flood", "after the flood"),
         ("samples", "sampled"),
+        ("elicits without end", "asked"),
     ] {
         let world = World::new();
         let folder = world.one(script).await;
@@ -436,6 +460,46 @@ async fn a_server_that_asks_a_model_without_end_is_bounded_by_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_question_of_a_call_that_is_over_holds_nobody_up() {
+    let world = World::new();
+    let folder = world.one("asks and goes on").await;
+    *world.host.is_silent.lock() = true;
+    for _ in 0..3 {
+        let said = world.call(&folder, "s0_echo").await;
+        assert_eq!(said, Ok("never mind".into()));
+    }
+    until("each call could ask", || {
+        world.host.questions.lock().len() == 3
+    })
+    .await;
+    // And a silent server is silent again, not waiting for a person.
+    let failed = world.call(&folder, "s0_slow").await.unwrap_err();
+    assert!(failed.contains("no answer within 30 s"), "{failed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn odd_tools_spoil_no_request() {
+    let world = World::new();
+    let folder = world.one("odd tools").await;
+    let specs: Vec<_> = folder
+        .offered()
+        .tools
+        .iter()
+        .map(|tool| tool.spec())
+        .collect();
+    let names: Vec<&str> = specs.iter().map(|spec| &*spec.name).collect();
+    assert_eq!(names, ["s0_twice", "s0_text", "s0_"]);
+    for spec in &specs {
+        assert_eq!(
+            *spec.parameters,
+            json!({"type": "object", "properties": {}})
+        );
+    }
+    let folder = World::new().one("endless lists").await;
+    assert_eq!(folder.offered().tools.len(), 50);
+}
+
+#[tokio::test(start_paused = true)]
 async fn too_many_tools_are_offered_by_a_search() {
     let world = World::new();
     let folder = world.folder("one", &["many", "plain"]);
@@ -447,7 +511,8 @@ async fn too_many_tools_are_offered_by_a_search() {
         let all = offered.all().map(|tool| tool.spec().name.to_string());
         all.filter(|name| is_offered(name)).collect()
     };
-    assert_eq!(names("ses_1"), ["tool_search"]);
+    let always = ["tool_search", "mcp_list_resources", "mcp_read_resource"];
+    assert_eq!(names("ses_1"), always);
     let search = Arc::clone(offered.search.as_ref().unwrap());
     let spec = search.spec();
     assert!(
@@ -468,10 +533,78 @@ async fn too_many_tools_are_offered_by_a_search() {
         got.contains("s1_echo is in your list") && got.contains("There is no tool no."),
         "{got}"
     );
-    assert_eq!(names("ses_1"), ["s0_tool42", "s1_echo", "tool_search"]);
-    assert_eq!(names("ses_2"), ["tool_search"]);
+    let with_taken: Vec<&str> = ["s0_tool42", "s1_echo"].into_iter().chain(always).collect();
+    assert_eq!(names("ses_1"), with_taken);
+    assert_eq!(names("ses_2"), always);
     let few = World::with(|settings| settings.schema_bytes = 1 << 20)
         .one("many")
         .await;
     assert!(few.offered().search.is_none() && few.is_offered("x")("s0_tool1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_lists_reads_and_watches_resources() {
+    let world = World::new();
+    let folder = world.folder("one", &["touches", "unwatchable"]);
+    folder.ready(Duration::from_secs(60)).await;
+    let offered = folder.offered();
+    let names: Vec<String> = offered
+        .resources
+        .iter()
+        .map(|tool| tool.spec().name.to_string())
+        .collect();
+    assert_eq!(names, ["mcp_list_resources", "mcp_read_resource"]);
+    let [list, read] = &offered.resources[..] else {
+        panic!("two tools");
+    };
+    let run = async |tool: &Arc<dyn kilo_ports::tool::Tool>, input| {
+        let ran = tool.run(input, world.cx("ses_1")).await;
+        ran.map(|output| output.output)
+            .map_err(|error| error.to_string())
+    };
+    let listed = run(list, json!({"server": "s0"})).await.unwrap();
+    assert_eq!(
+        listed,
+        "s0 a://b: b\ns0 template a://{name} (text/plain): any"
+    );
+    assert_eq!(
+        run(list, json!({"query": "nothing"})).await.unwrap(),
+        "There are none."
+    );
+    let failed = run(read, json!({"server": "no", "uri": "a://b"})).await;
+    assert!(failed.unwrap_err().contains("those are: s0, s1"));
+    let content = run(read, json!({"server": "s0", "uri": "a://b", "watch": true})).await;
+    let content = content.unwrap();
+    assert!(
+        content.starts_with("content\n\n[It is watched"),
+        "{content}"
+    );
+    let ask = world.host.asks.lock().last().cloned().unwrap();
+    assert_eq!(
+        (ask.permission.as_str(), ask.patterns, ask.always),
+        (
+            "mcp_read_resource",
+            vec!["s0:a://b".to_owned()],
+            vec!["s0:*".to_owned()]
+        )
+    );
+    let refused = run(read, json!({"server": "s1", "uri": "a://b", "watch": true})).await;
+    assert!(refused.unwrap().ends_with("[It is not watched: no.]"));
+
+    // Changes are told with the next output, once, and only to who watches.
+    let told = world.call(&folder, "s0_echo").await.unwrap();
+    let note = "[The resource a://b of s0 has changed since you read it.]";
+    assert_eq!(told, format!("touched\n\n{note}"));
+    let other = world.call_as(&folder, "s0_echo", world.cx("ses_2")).await;
+    assert_eq!(other.unwrap().output, "touched");
+    // A server that is started anew is asked for them again.
+    tokio::time::sleep(Duration::from_secs(301)).await;
+    let told = run(read, json!({"server": "s0", "uri": "a://b"})).await;
+    assert_eq!(told.unwrap(), format!("content\n\n{note}"));
+    until("it is asked again", || {
+        let methods = world.seen.methods();
+        let asked = methods.iter().filter(|m| *m == "resources/subscribe");
+        asked.count() == 3
+    })
+    .await;
 }

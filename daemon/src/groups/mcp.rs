@@ -3,7 +3,7 @@
 use super::{Answer, routes};
 use crate::daemon::Daemon;
 use kilo_edge::{Reply, Request};
-use kilo_mcp::{FolderServers, Origin, SignInError};
+use kilo_mcp::{FolderServers, Origin, SignInError, Trust};
 use kilo_protocol::requests::{AddServer, SignInCode};
 use kilo_protocol::{Fault, FaultKind};
 use serde_json::{Map, Value, json};
@@ -15,6 +15,7 @@ pub(super) const LIST_WAIT: Duration = Duration::from_secs(5);
 
 routes! {
     "mcp.status" => status;
+    "x.mcp.list" => overview;
     "mcp.add" => add;
     "mcp.connect" => connect;
     "mcp.disconnect" => disconnect;
@@ -45,6 +46,32 @@ async fn status(daemon: Arc<Daemon>, request: Request) -> Answer {
     let servers = daemon.instance(&request).await?.servers;
     servers.ready(LIST_WAIT).await;
     Reply::json(&statuses(&servers))
+}
+
+/// What there is, where it comes from and what it costs; `mcpJson` where the project has a file for other agents:
+/// `{path, digest, folder, trusted, changed, servers: [{name, what}]}`.
+async fn overview(daemon: Arc<Daemon>, request: Request) -> Answer {
+    let instance = daemon.instance(&request).await?;
+    instance.servers.ready(LIST_WAIT).await;
+    let mut shown = instance.servers.overview();
+    if let Some(foreign) = instance.foreign {
+        let servers = foreign.servers.iter().map(|(name, server)| {
+            let what = match server {
+                Ok(config) => kilo_mcp::what(config),
+                Err(why) => why.clone(),
+            };
+            json!({"name": name, "what": what})
+        });
+        shown["mcpJson"] = json!({
+            "path": foreign.path,
+            "digest": foreign.digest,
+            "folder": instance.facts.main_worktree,
+            "trusted": foreign.trust == Trust::Given,
+            "changed": foreign.trust == Trust::Outdated,
+            "servers": servers.collect::<Vec<_>>(),
+        });
+    }
+    Reply::json(&shown)
 }
 
 async fn add(daemon: Arc<Daemon>, request: Request) -> Answer {
@@ -92,7 +119,12 @@ async fn start_sign_in(daemon: Arc<Daemon>, request: Request) -> Answer {
     let servers = daemon.instance(&request).await?.servers;
     let begun = servers.sign_in(&name).await;
     let begun = begun.map_err(|error| not_signed_in(&name, error))?;
-    Reply::json(&json!({"authorizationUrl": begun.url, "oauthState": begun.state}))
+    let mut shown = json!({"authorizationUrl": begun.url, "oauthState": begun.state});
+    // Ours: a client on this machine asks for the browser.
+    if request.query.flag("open") {
+        shown["opened"] = servers.open_browser(&begun.url).await.into();
+    }
+    Reply::json(&shown)
 }
 
 async fn finish_sign_in(daemon: Arc<Daemon>, request: Request) -> Answer {

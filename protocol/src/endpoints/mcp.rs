@@ -36,6 +36,12 @@ pub(super) static ROWS: &[Operation] = &[
         "mcp.auth.authenticate",
         "Signs in to an MCP server and waits for the result.",
     ),
+    // Ours: the reference does not tell where a server comes from and what it costs.
+    get(
+        "/x/mcp",
+        "x.mcp.list",
+        "Lists the MCP servers with their origin, users and cost, and the project's `.mcp.json`.",
+    ),
     post(
         "/mcp/{name}/connect",
         "mcp.connect",

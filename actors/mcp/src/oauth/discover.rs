@@ -66,6 +66,7 @@ pub async fn discover(client: &Client, url: &Url, challenge: &str) -> Result<Aut
     let issuer_url = web(&issuer)?;
     let scope = parameter(challenge, "scope").or_else(|| scopes.map(|all| all.join(" ")));
     let scope = scope.filter(|scope| !scope.trim().is_empty());
+    let is_named = resource.is_some();
     let named = resource.and_then(|resource| resource.resource);
     let mut authority = Authority {
         issuer,
@@ -82,7 +83,12 @@ pub async fn discover(client: &Client, url: &Url, challenge: &str) -> Result<Aut
             return Err(failed("its sign-in does not take proof keys (PKCE, S256)"));
         }
         let says = found.issuer.as_deref().unwrap_or(&authority.issuer);
-        if says.trim_end_matches('/') != authority.issuer.trim_end_matches('/') {
+        // Where the server does not name it (as of 2025-03-26), it is known to be of its origin only.
+        let is_it = match is_named {
+            true => says.trim_end_matches('/') == authority.issuer.trim_end_matches('/'),
+            false => web(says)?.origin() == issuer_url.origin(),
+        };
+        if !is_it {
             return Err(failed(format!("who signs in there says it is {says}")));
         }
         let ways = found.token_endpoint_auth_methods_supported;
@@ -90,6 +96,11 @@ pub async fn discover(client: &Client, url: &Url, challenge: &str) -> Result<Aut
         let takes = |way: &str| ways.iter().any(|known| known == way);
         web(&found.authorization_endpoint)?;
         web(&found.token_endpoint)?;
+        found
+            .registration_endpoint
+            .as_deref()
+            .map(web)
+            .transpose()?;
         authority.secret_in_body = !takes("client_secret_basic") && takes("client_secret_post");
         authority.takes_public = takes("none");
         authority.authorize = found.authorization_endpoint;

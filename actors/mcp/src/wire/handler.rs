@@ -4,14 +4,13 @@
 #![expect(deprecated)]
 
 use super::Hooks;
-use crate::model::Change;
 use rmcp::ClientHandler;
 use rmcp::model::{
     ClientCapabilities, ClientConfig, CreateMessageRequestParams, CreateMessageResult,
     ElicitRequestParams, ElicitResult, ElicitationAction, ErrorCode, ErrorData, Implementation,
-    ListRootsResult, ProtocolVersion, ResourceUpdatedNotificationParam, Root,
+    ListRootsResult, ProtocolVersion, Root,
 };
-use rmcp::service::{NotificationContext, RequestContext, RoleClient};
+use rmcp::service::{RequestContext, RoleClient};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -72,25 +71,5 @@ impl ClientHandler for Handler {
         };
         let answer = self.hooks.elicit(params).await;
         Ok(serde_json::from_value(answer).unwrap_or_else(|_| declined()))
-    }
-
-    async fn on_resource_updated(
-        &self,
-        params: ResourceUpdatedNotificationParam,
-        _: NotificationContext<RoleClient>,
-    ) {
-        self.hooks.changed(Change::Resource(params.uri));
-    }
-
-    async fn on_resource_list_changed(&self, _: NotificationContext<RoleClient>) {
-        self.hooks.changed(Change::Resources);
-    }
-
-    async fn on_tool_list_changed(&self, _: NotificationContext<RoleClient>) {
-        self.hooks.changed(Change::Tools);
-    }
-
-    async fn on_prompt_list_changed(&self, _: NotificationContext<RoleClient>) {
-        self.hooks.changed(Change::Prompts);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Hooks, News};
 use crate::channel::{Channel, Incoming, Outgoing, SendError};
-use crate::model::Progress;
+use crate::model::{Change, Progress};
 use crate::stdio::Remarks;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -145,7 +145,7 @@ impl Carrier {
         }
     }
 
-    /// What is for `rmcp`; the rest is dealt with here, without a task for each.
+    /// What is for `rmcp`; the rest is dealt with here, without a task for each and before the answer that comes behind it.
     fn look(&mut self, message: ServerJsonRpcMessage) -> Option<ServerJsonRpcMessage> {
         match &message {
             ServerJsonRpcMessage::Request(request) => {
@@ -172,6 +172,23 @@ impl Carrier {
                 ServerNotification::LoggingMessageNotification(line) => {
                     let (level, text) = super::convert::log_line(&line.params);
                     self.hooks.log(&level, &text);
+                    return None;
+                }
+                ServerNotification::ResourceUpdatedNotification(updated) => {
+                    let uri = updated.params.uri.clone();
+                    self.hooks.changed(Change::Resource(uri));
+                    return None;
+                }
+                ServerNotification::ResourceListChangedNotification(_) => {
+                    self.hooks.changed(Change::Resources);
+                    return None;
+                }
+                ServerNotification::ToolListChangedNotification(_) => {
+                    self.hooks.changed(Change::Tools);
+                    return None;
+                }
+                ServerNotification::PromptListChangedNotification(_) => {
+                    self.hooks.changed(Change::Prompts);
                     return None;
                 }
                 ServerNotification::CancelledNotification(cancelled) => {

@@ -173,10 +173,17 @@ impl Play {
         let result = match method {
             "initialize" => json!({
                 "protocolVersion": message["params"]["protocolVersion"],
-                "capabilities": {"tools": {"listChanged": true}, "prompts": {}, "resources": {}, "logging": {}},
+                "capabilities": {"tools": {"listChanged": true}, "prompts": {}, "resources": {"subscribe": true}, "logging": {}},
                 "serverInfo": {"name": "scripted", "version": "1"},
                 "instructions": "Use me well.",
             }),
+            "tools/list" if self.script == "endless lists" => {
+                let cursor = message["params"]["cursor"].as_str().unwrap_or("0");
+                let next = cursor.parse::<u64>().unwrap_or(0) + 1;
+                let tool =
+                    json!({"name": format!("tool{cursor}"), "inputSchema": {"type": "object"}});
+                json!({"tools": [tool], "nextCursor": next.to_string()})
+            }
             "tools/list" => json!({"tools": self.tools()}),
             "prompts/list" => {
                 json!({"prompts": [{"name": "greet", "arguments": [{"name": "who", "required": true}]}]})
@@ -185,7 +192,16 @@ impl Play {
                 json!({"messages": [{"role": "user", "content": {"type": "text", "text": "hello"}}]})
             }
             "resources/list" => json!({"resources": [{"uri": "a://b", "name": "b"}]}),
-            "resources/templates/list" => json!({"resourceTemplates": []}),
+            "resources/templates/list" => {
+                json!({"resourceTemplates": [{"uriTemplate": "a://{name}", "name": "any", "mimeType": "text/plain"}]})
+            }
+            "resources/subscribe" if self.script == "unwatchable" => {
+                let error = json!({"code": -32_000, "message": "no"});
+                return self
+                    .send(json!({"jsonrpc": "2.0", "id": id, "error": error}))
+                    .await;
+            }
+            "resources/subscribe" => json!({}),
             "resources/read" => json!({"contents": [{"uri": "a://b", "text": "content"}]}),
             "logging/setLevel" | "ping" => json!({}),
             "tools/call" => return self.call(id, message).await,
@@ -201,6 +217,21 @@ impl Play {
     }
 
     fn tools(&self) -> Vec<Value> {
+        if self.script == "odd tools" {
+            let tool = |name: &str, schema: Value| json!({"name": name, "description": "odd", "inputSchema": schema});
+            let long = "x".repeat(300 << 10);
+            return vec![
+                tool("twice", json!({"type": "object"})),
+                tool("twice", json!({"type": "object"})),
+                tool("twice", json!({"type": "object"})),
+                tool(
+                    "text",
+                    json!({"type": "string", "properties": 5, "required": "a"}),
+                ),
+                tool("large", json!({"type": "object", "description": long})),
+                tool("", json!({})),
+            ];
+        }
         if self.script == "many" {
             return (0..100)
                 .map(|number| {
@@ -293,6 +324,21 @@ impl Play {
                 }
                 self.send(answer(text(&format!("granted {granted}")))).await;
             }
+            ("elicits without end", _) => {
+                for number in 0..200 {
+                    self.send(json!({"jsonrpc": "2.0", "id": format!("e{number}"), "method": "elicitation/create", "params": {
+                        "message": "Again?", "requestedSchema": {"type": "object", "properties": {}}}}))
+                        .await;
+                }
+                self.send(answer(text("asked"))).await;
+            }
+            ("asks and goes on", _) => {
+                // The question is still open when the call is over.
+                self.send(json!({"jsonrpc": "2.0", "id": "late", "method": "elicitation/create", "params": {
+                    "message": "Well?", "requestedSchema": {"type": "object", "properties": {}}}}))
+                    .await;
+                self.send(answer(text("never mind"))).await;
+            }
             ("elicits", _) => {
                 self.send(json!({"jsonrpc": "2.0", "id": "e", "method": "elicitation/create", "params": {
                     "message": "Which colour?", "requestedSchema": {"type": "object", "properties": {
@@ -312,6 +358,13 @@ impl Play {
                         .await;
                 }
                 self.send(answer(text("done at last"))).await;
+            }
+            ("touches", _) => {
+                for uri in ["a://b", "a://b", "a://unwatched"] {
+                    self.send(json!({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": uri}}))
+                        .await;
+                }
+                self.send(answer(text("touched"))).await;
             }
             ("renames", _) => {
                 self.renamed = true;
@@ -351,6 +404,7 @@ impl World {
             version: "0".into(),
             reserved: ["apply_patch".to_owned()].into(),
             auth: "/nowhere/mcp-auth".into(),
+            browser: None,
         };
         change(&mut settings);
         let servers = Servers::new(Handle::current(), Arc::new(sandbox), settings);

@@ -30,6 +30,8 @@ pub struct FakeHost {
     pub after_write: Mutex<Option<Arc<dyn AfterWrite>>>,
     /// Questions so far.
     pub questions: Mutex<Vec<Value>>,
+    /// Nobody answers questions.
+    pub is_silent: Mutex<bool>,
     /// What the model was asked so far.
     pub asides: Mutex<Vec<Aside>>,
     /// The rules in force.
@@ -61,6 +63,9 @@ impl ToolHost for FakeHost {
         questions: Vec<Value>,
     ) -> BoxFuture<'static, Result<QuestionAnswer, ToolError>> {
         self.questions.lock().extend(questions);
+        if *self.is_silent.lock() {
+            return Box::pin(std::future::pending());
+        }
         ready(Ok(match self.answers.lock().clone() {
             Some(answers) => QuestionAnswer::Answered(answers),
             None => QuestionAnswer::Dismissed,

@@ -31,6 +31,8 @@ pub enum McpCommand {
     Auth(NameArgs),
     /// Forget the sign-in of a server.
     Logout(NameArgs),
+    /// Let the servers of this project's `.mcp.json` count, as the file is now.
+    Trust(TrustArgs),
     /// Connect a server and show what comes of it: state, tools, resources.
     Debug(NameArgs),
 }
@@ -69,6 +71,14 @@ impl std::fmt::Debug for AddArgs {
     }
 }
 
+/// What `kilo mcp trust` takes.
+#[derive(Args, Clone, Debug)]
+pub struct TrustArgs {
+    /// Take it back.
+    #[arg(long)]
+    pub forget: bool,
+}
+
 /// How long a person may take to sign in.
 const SIGN_IN: Duration = Duration::from_secs(5 * 60);
 
@@ -81,6 +91,7 @@ pub async fn execute(command: McpCommand, cx: &Context) -> anyhow::Result<Exit> 
         McpCommand::Remove(args) => remove(&args.name, cx),
         McpCommand::Auth(args) => auth(&args.name, cx).await,
         McpCommand::Logout(args) => logout(&args.name, cx).await,
+        McpCommand::Trust(args) => trust(args, cx).await,
         McpCommand::Debug(args) => debug(&args.name, cx).await,
     }
 }
@@ -191,28 +202,94 @@ fn state(status: &Value) -> String {
 }
 
 async fn list(cx: &Context) -> anyhow::Result<Exit> {
-    let statuses = with_daemon(cx, async |client| call(client, Method::GET, "/mcp").await).await?;
-    let statuses = statuses.as_object().cloned().unwrap_or_default();
-    let (loaded, _) = loaded(cx);
-    let row = |(name, status): (&String, &Value)| {
-        let entry = &loaded.merged["mcp"][name];
-        let what = match entry.get("url").and_then(Value::as_str) {
-            Some(url) => url.to_owned(),
-            None => {
-                let words = entry.get("command").and_then(Value::as_array);
-                let words = words.into_iter().flatten().filter_map(Value::as_str);
-                words.collect::<Vec<_>>().join(" ")
-            }
-        };
-        vec![name.clone(), state(status), harmless(&what)]
+    let shown = with_daemon(cx, async |client| call(client, Method::GET, "/x/mcp").await).await?;
+    let text = |of: &Value, key: &str| harmless(of[key].as_str().unwrap_or_default());
+    let row = |server: &Value| {
+        vec![
+            text(server, "name"),
+            state(server),
+            text(server, "from"),
+            server["tools"].to_string(),
+            format!("{} B", server["bytes"]),
+            text(server, "what"),
+        ]
     };
-    let rows: Vec<Vec<String>> = statuses.iter().map(row).collect();
+    let servers = shown["servers"].as_array();
+    let rows: Vec<Vec<String>> = servers.into_iter().flatten().map(row).collect();
     if rows.is_empty() {
         line("No MCP servers here. `kilo mcp add --help` says how to add one.");
     }
-    for row in table(&["SERVER", "STATE", "WHAT"], &rows, cx.terminal) {
+    let heads = ["SERVER", "STATE", "FROM", "TOOLS", "COST", "WHAT"];
+    for row in table(&heads, &rows, cx.terminal) {
         line(&row);
     }
+    let cost = &shown["cost"];
+    if !rows.is_empty() {
+        let search = match cost["search"] == true {
+            true => ", as a search, since all of them are too many",
+            false => "",
+        };
+        line(&format!(
+            "Each request to a model carries {} B of them, about {} tokens{search} (budget {} B of schemas).",
+            cost["bytes"], cost["tokens"], cost["budgetBytes"]
+        ));
+    }
+    untrusted(&shown["mcpJson"]);
+    Ok(Exit::OK)
+}
+
+/// Says that the project has servers that do not count.
+fn untrusted(file: &Value) {
+    let servers = file["servers"].as_array().map_or(0, Vec::len);
+    if servers == 0 || file["trusted"] == true {
+        return;
+    }
+    let path = harmless(file["path"].as_str().unwrap_or_default());
+    let why = match file["changed"] == true {
+        true => "has changed since you trusted it",
+        false => "is not trusted",
+    };
+    note(&format!(
+        "{path} {why}: its servers ({servers}) are left out. `kilo mcp trust` shows them and lets them count."
+    ));
+}
+
+async fn trust(args: TrustArgs, cx: &Context) -> anyhow::Result<Exit> {
+    let shown = with_daemon(cx, async |client| call(client, Method::GET, "/x/mcp").await).await?;
+    let file = &shown["mcpJson"];
+    let text = |of: &Value, key: &str| harmless(of[key].as_str().unwrap_or_default());
+    let (path, Some(folder), Some(digest)) = (
+        text(file, "path"),
+        file["folder"].as_str(),
+        file["digest"].as_str(),
+    ) else {
+        bail!("there is no .mcp.json here");
+    };
+    let (loaded, paths) = loaded(cx);
+    if loaded.trusted["experimental"]["mcp_json"] == true {
+        bail!("your configuration trusts every .mcp.json: experimental.mcp_json is true");
+    }
+    let value = match args.forget {
+        true => Value::Null,
+        false => digest.into(),
+    };
+    let target = kilo_config::edit::global_target(&paths);
+    let patch = json!({"experimental": {"mcp_json": {folder: value}}});
+    kilo_config::edit::patch_file(&target, &patch)?;
+    if args.forget {
+        line(&format!("{path} does not count any more."));
+        return Ok(Exit::OK);
+    }
+    for server in file["servers"].as_array().into_iter().flatten() {
+        line(&format!(
+            "{}: {}",
+            text(server, "name"),
+            text(server, "what")
+        ));
+    }
+    line(&format!(
+        "{path} counts now, as long as it stays as it is. `kilo mcp trust --forget` takes that back."
+    ));
     Ok(Exit::OK)
 }
 
@@ -250,11 +327,33 @@ async fn debug(name: &str, cx: &Context) -> anyhow::Result<Exit> {
     .await
 }
 
+/// Whether a browser that is opened would be seen.
+fn has_screen(cx: &Context) -> bool {
+    let is_set = |name: &str| cx.env.get(name).is_some();
+    !is_set("SSH_CONNECTION")
+        && (cfg!(target_os = "macos") || is_set("DISPLAY") || is_set("WAYLAND_DISPLAY"))
+}
+
 async fn auth(name: &str, cx: &Context) -> anyhow::Result<Exit> {
     with_daemon(cx, async |client| {
-        let begun = call(client, Method::POST, &path(name, "/auth")).await?;
+        // The daemon's terminal may have had a screen that this one has not.
+        let open = match has_screen(cx) {
+            true => "true",
+            false => "false",
+        };
+        let begun: Value = client
+            .call(
+                Method::POST,
+                &path(name, "/auth"),
+                &[("open", open)],
+                None::<&Value>,
+            )
+            .await?;
         let url = begun["authorizationUrl"].as_str().unwrap_or_default();
-        line("Open this address in a browser on this machine:");
+        line(match begun["opened"] == true {
+            true => "Your browser was opened at this address:",
+            false => "Open this address in a browser on this machine:",
+        });
         line(&harmless(url));
         let until = tokio::time::Instant::now() + SIGN_IN;
         while tokio::time::Instant::now() < until {

@@ -76,8 +76,11 @@ fn folders(one: &RunningProcess) -> String {
     let shown: Vec<String> = users.map(|user| one_line(user)).collect();
     match one.users.len() {
         0 => one_line(&one.directory),
-        1..=FOLDERS_MAX => shown.join(", "),
-        all => format!("{} and {} more", shown.join(", "), all - FOLDERS_MAX),
+        1 => shown.join(", "),
+        all => {
+            let more = if all > shown.len() { ", …" } else { "" };
+            format!("{all} folders: {}{more}", shown.join(", "))
+        }
     }
 }
 
@@ -144,9 +147,9 @@ mod tests {
     fn who_shares_a_process_is_named() {
         let mut shared = process("mcp github");
         shared.users = vec!["/a".into(), "/b".into()];
-        assert_eq!(folders(&shared), "/a, /b");
+        assert_eq!(folders(&shared), "2 folders: /a, /b");
         shared.users.extend(["/c".into(), "/d".into(), "/e".into()]);
-        assert_eq!(folders(&shared), "/a, /b, /c and 2 more");
+        assert_eq!(folders(&shared), "5 folders: /a, /b, /c, …");
     }
 
     #[test]
