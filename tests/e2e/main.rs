@@ -12,6 +12,7 @@ mod fleet;
 mod folder;
 mod keys;
 mod login;
+mod mcp;
 mod old_folder;
 mod parent;
 mod permissions;
