@@ -195,6 +195,21 @@ pub trait Sandbox: Send + Sync + 'static {
     /// running.
     fn spawn(&self, spec: SpawnSpec) -> BoxFuture<'static, Result<Spawned, SandboxError>>;
 
+    /// Starts a program that outlives the daemon and that nobody here holds: it has the environment of any child, and
+    /// no streams. `timeout_ms` and `stdin` say nothing here. For programs that leave the daemon's session by themselves and
+    /// see to their own end.
+    ///
+    /// # Errors
+    /// It could not be started, or this sandbox lets nothing outlive it.
+    fn detach(&self, spec: ProcessSpec) -> BoxFuture<'static, Result<(), SandboxError>> {
+        Box::pin(async move {
+            Err(SandboxError::Spawn {
+                program: spec.program,
+                source: std::io::ErrorKind::Unsupported.into(),
+            })
+        })
+    }
+
     /// Everything that runs now, by [`Sandbox::run`] and [`Sandbox::spawn`], oldest first.
     fn running(&self) -> BoxFuture<'static, Vec<Running>>;
 }

@@ -7,11 +7,12 @@
 //! command. That process is a subreaper, so whatever the command starts stays below it (`setsid`, double forks and
 //! emptied environments included), and it ends all of it when the run is over or when the daemon is gone, however it
 //! went. `tree.rs` is the daemon's hold on one such tree; `run.rs` follows a command to its end, `spawned.rs` a process
-//! that is talked to, whose streams are in `streams.rs` and `pump.rs`. `table.rs` reads `/proc`.
+//! that is talked to, whose streams are in `streams.rs` and `pump.rs`; `detached.rs` starts what outlives the daemon. `table.rs` reads `/proc`.
 //!
 //! Linux only: subreapers, `signalfd` and `/proc` have no equal elsewhere.
 
 mod conceal;
+mod detached;
 mod environment;
 mod init;
 mod launch;
@@ -28,4 +29,4 @@ mod tree;
 pub use conceal::{conceal_memory, conceal_variables};
 pub use environment::{RUN_MARK, SECRETS};
 pub use orphans::{Orphans, become_subreaper};
-pub use sandbox::{ProcessSandbox, Settings};
+pub use sandbox::{ProcessSandbox, Settings, owned_below};

@@ -1,5 +1,6 @@
 //! [`ProcessSandbox`]: runs commands as plain processes of the daemon's user.
 
+use crate::detached;
 use crate::environment::Environment;
 use crate::init::{self, Control, Init, Inits, Numbers};
 use crate::launch::{Launch, Program};
@@ -123,6 +124,15 @@ impl ProcessSandbox {
     pub fn owned_by_child(&self, socket_inode: u64) -> bool {
         table::descendant_may_hold_socket(socket_inode, |pid| self.shared.inits.contains(pid))
     }
+}
+
+/// Whether a living process below one of `roots` holds the socket with this inode, or may. Each root is the number of a
+/// process and the tick of its start since the boot: one that has the number but began at another time is somebody else.
+/// Reads `/proc`: not for an async thread.
+pub fn owned_below(socket_inode: u64, roots: &[(u32, u64)]) -> bool {
+    let is_root = |(pid, started): &&(u32, u64)| table::start_of(*pid) == Some(*started);
+    let mut roots = roots.iter().filter(is_root);
+    roots.any(|(pid, _)| table::tree_may_hold_socket(*pid, socket_inode))
 }
 
 /// A started tree.
@@ -252,6 +262,20 @@ impl Sandbox for ProcessSandbox {
             // Dropped meanwhile, the task's unused answer kills what it started.
             let started = tokio::task::spawn_blocking(move || shared.spawn(spec)).await;
             started
+                .unwrap_or_else(|error| Err(io::Error::other(error)))
+                .map_err(|source| SandboxError::Spawn { program, source })
+        })
+    }
+
+    fn detach(&self, spec: ProcessSpec) -> BoxFuture<'static, Result<(), SandboxError>> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            let program = spec.program.clone();
+            let started = tokio::task::spawn_blocking(move || {
+                detached::start(&spec, &shared.environment, &shared.inits)
+            });
+            started
+                .await
                 .unwrap_or_else(|error| Err(io::Error::other(error)))
                 .map_err(|source| SandboxError::Spawn { program, source })
         })

@@ -272,6 +272,17 @@ pub fn descendant_may_hold_socket(inode: u64, is_init: impl Fn(i32) -> bool) -> 
     true
 }
 
+/// The same of the tree below another process.
+pub fn tree_may_hold_socket(root: u32, inode: u64) -> bool {
+    let wanted = format!("socket:[{inode}]");
+    let root = i32::try_from(root).ok().and_then(Pid::from_raw);
+    let below = root.map(descendants).unwrap_or_default();
+    below.iter().any(|process| {
+        let held = holds(process.pid, &wanted);
+        held == Held::Yes || held == Held::Hidden && is_of_this_user(process.pid)
+    })
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum Held {
     Yes,

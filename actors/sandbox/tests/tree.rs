@@ -114,6 +114,16 @@ async fn kill_all_ends_every_run_at_once() {
     }
 }
 
+/// Waits until a process with this word is there; how many there are.
+async fn left_after_start(word: &str) -> usize {
+    loop {
+        match processes_with(word).len() {
+            0 => tokio::task::yield_now().await,
+            count => return count,
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_killed_init_takes_everything_along() {
     kilo_sandbox::become_subreaper().expect("allowed");
@@ -124,7 +134,12 @@ async fn a_killed_init_takes_everything_along() {
         "setsid sleep {seconds} & env -i /usr/bin/setsid /bin/sleep {seconds} & \
          while [ $(pgrep -c -f '^[^ ]*sleep {seconds}') -lt 2 ]; do :; done; echo $PPID up; wait"
     );
-    let running = tokio::spawn(sandbox(100).run(bash(&script), sender, CancellationToken::new()));
+    let sandbox = sandbox(100);
+    let detached = unique_seconds(16);
+    let outlives = bash(&format!("exec setsid sleep {detached}"));
+    sandbox.detach(outlives).await.expect("started");
+    assert_eq!(left_after_start(&detached).await, 1);
+    let running = tokio::spawn(sandbox.run(bash(&script), sender, CancellationToken::new()));
     let said = wait_for(&mut receiver, "up").await;
     let init: i32 = said
         .split_whitespace()
@@ -145,6 +160,12 @@ async fn a_killed_init_takes_everything_along() {
         beside.try_wait().expect("a look").is_none(),
         "a child of the owner itself is no orphan"
     );
+    let kept = processes_with(&detached);
+    assert_eq!(kept.len(), 1, "what is to outlive the daemon is no orphan");
+    for pid in kept {
+        let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
+    }
     beside.kill().expect("killed");
     beside.wait().expect("gone");
 }

@@ -47,6 +47,11 @@ impl Sandbox for Ported {
         self.inner.spawn(spec)
     }
 
+    fn detach(&self, mut spec: ProcessSpec) -> BoxFuture<'static, Result<(), SandboxError>> {
+        self.add(&spec.directory, &mut spec.env);
+        self.inner.detach(spec)
+    }
+
     fn running(&self) -> BoxFuture<'static, Vec<Running>> {
         self.inner.running()
     }
