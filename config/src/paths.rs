@@ -29,6 +29,8 @@ pub struct Paths {
     pub tool_output: PathBuf,
     /// `<data>/plans`: plans of sessions outside a repository.
     pub plans: PathBuf,
+    /// `<data>/kept`: processes that outlive the daemon, a folder each.
+    pub kept: PathBuf,
     /// `<data>/worktree`: the worktrees that the program made.
     pub worktrees: PathBuf,
     /// `<data>/engine/snapshot`: checkpoints.
@@ -60,6 +62,7 @@ impl Paths {
             temp: env.temp.join(NAME),
             tool_output: data.join("tool-output"),
             plans: data.join("plans"),
+            kept: data.join("kept"),
             worktrees: data.join("worktree"),
             snapshots: engine.join("snapshot"),
             auth: data.join("auth.json"),

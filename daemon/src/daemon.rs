@@ -6,6 +6,7 @@ use crate::watching::Watching;
 use kilo_config::{Environment, Paths};
 use kilo_edge::Request;
 use kilo_ports::clock::Clock;
+use kilo_ports::sandbox::Running;
 use kilo_process::Processes;
 use kilo_protocol::event::{Disposed, Event, Indexing, IndexingStatus, Nothing};
 use kilo_protocol::{Fault, SessionId};
@@ -91,6 +92,15 @@ impl Daemon {
         if let Some(all) = self.terminals.get() {
             all.remove_all(directory);
         }
+    }
+
+    /// Everything that runs beside the daemon, oldest first, with what outlives it.
+    pub async fn running(&self) -> Result<Vec<Running>, Fault> {
+        let engine = self.engine().await?;
+        let mut running = engine.core().ports.sandbox.running().await;
+        running.extend(self.processes.kept().await);
+        running.sort_by_key(|one| std::cmp::Reverse(one.age_ms));
+        Ok(running)
     }
 
     /// The engine, if the log is open.

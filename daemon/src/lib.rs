@@ -10,6 +10,7 @@ mod events;
 mod fleet;
 mod folders;
 mod groups;
+mod keep;
 pub mod parent;
 mod paths;
 mod toolbox;
@@ -18,4 +19,5 @@ mod underway;
 mod watching;
 pub mod wire;
 
+pub use keep::keep;
 pub use wire::{Options, Running, StartError, holder, start};

@@ -299,7 +299,7 @@ pub async fn users(daemon: &Daemon, directory: &Path) -> Vec<String> {
         .filter(|(_, at, _)| Path::new(&**at).starts_with(directory))
         .map(|(session, ..)| format!("session {session}"))
         .collect();
-    for process in engine.core().ports.sandbox.running().await {
+    for process in daemon.running().await.unwrap_or_default() {
         let is_pooled = POOLED.iter().any(|title| process.title.starts_with(title));
         if process.directory.starts_with(directory) && !is_pooled {
             let mut title = process.title;

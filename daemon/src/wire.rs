@@ -35,6 +35,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
+/// What keeps persistent processes: this program, also when its file was replaced meanwhile.
+const KEEPER: [&str; 2] = ["/proc/self/exe", "keep"];
 /// Pause between two looks for processes that lost their parent.
 const ORPHANS_EVERY: Duration = Duration::from_secs(30);
 
@@ -151,7 +153,11 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let sandbox = ProcessSandbox::new(settings).map_err(system("the process runner"))?;
     let _ = kilo_sandbox::become_subreaper();
     let guard = sandbox.clone();
-    let is_own: IsOwn = Arc::new(move |inode| is_own_socket(inode) || guard.owned_by_child(inode));
+    let kept = paths.kept.clone();
+    let is_own: IsOwn = Arc::new(move |inode| {
+        let is_kept = || kilo_sandbox::owned_below(inode, &kilo_process::keepers(&kept));
+        is_own_socket(inode) || guard.owned_by_child(inode) || is_kept()
+    });
     let tickets = Arc::new(Tickets::default());
     let known = Arc::clone(&tickets);
     let pass: Pass = Arc::new(move |path, ticket| {
@@ -429,7 +435,18 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         ..kilo_tool::Options::default()
     };
     let sandbox: Arc<dyn Sandbox> = Arc::new(context.sandbox.clone());
-    let processes = Processes::new(Arc::clone(&sandbox), Arc::clone(&clock), handle.clone());
+    let trees = kilo_worktree::Trees::new(
+        context.paths.worktrees.clone(),
+        Arc::clone(&sandbox),
+        Arc::clone(&clock),
+    );
+    let processes = Processes::keeping(
+        Arc::new(Ported::new(Arc::clone(&sandbox), trees.clone())),
+        Arc::clone(&clock),
+        handle.clone(),
+        context.paths.kept.clone(),
+        KEEPER.map(Into::into).into(),
+    );
     let tools = Registry::builtin(tools).with_background(Arc::new(processes.clone()));
     let servers = mcp_servers(context, &tools, handle.clone());
     let languages = kilo_lsp::Languages::new(
@@ -461,11 +478,7 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         document: OnceLock::new(),
         terminals: OnceLock::new(),
         tickets: Arc::clone(&context.tickets),
-        trees: kilo_worktree::Trees::new(
-            context.paths.worktrees.clone(),
-            Arc::new(context.sandbox.clone()),
-            Arc::new(SystemClock),
-        ),
+        trees,
         fleets: crate::underway::Underway::default(),
         processes,
         watching,

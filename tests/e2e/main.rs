@@ -10,6 +10,7 @@ mod crash;
 mod door;
 mod fleet;
 mod folder;
+mod kept;
 mod keys;
 mod login;
 mod mcp;

@@ -1,12 +1,15 @@
 //! One run of a process: its start, its output, its readiness, its end.
 
+use crate::kept::{self, Folder, Held, Hold, KeptOrder, Piece, Program};
 use crate::listening;
 use crate::process::{End, Process};
 use kilo_ports::background::Ready;
 use kilo_ports::clock::Clock;
-use kilo_ports::sandbox::{ByteReader, Exit, Sandbox, SpawnSpec, Spawned, Streams};
+use kilo_ports::sandbox::{ByteReader, Exit, Process as Child, Sandbox, SpawnSpec, Streams};
+use kilo_protocol::process::Lifetime;
 use regex::Regex;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
@@ -27,6 +30,22 @@ pub struct Surroundings {
     pub sandbox: Arc<dyn Sandbox>,
     pub clock: Arc<dyn Clock>,
     pub changed: Arc<dyn Fn(&Process) + Send + Sync>,
+    /// Where and by what processes are kept that outlive the daemon; none: none can.
+    pub keep: Option<Arc<Keep>>,
+}
+
+/// Where and by what processes are kept that outlive the daemon.
+#[derive(Debug)]
+pub struct Keep {
+    pub root: PathBuf,
+    pub program: Program,
+}
+
+impl Keep {
+    /// The folder of a process.
+    pub fn folder(&self, id: &str) -> Folder {
+        Folder(self.root.join(id))
+    }
 }
 
 impl Surroundings {
@@ -35,79 +54,145 @@ impl Surroundings {
     }
 }
 
-/// Starts a run. Gives what tells it to end; errors: it does not start. To be called inside a tokio runtime.
+/// Starts a run. Errors: it does not start. To be called inside a tokio runtime.
 pub async fn begin(process: &Arc<Process>, around: &Surroundings) -> Result<(), String> {
-    let order = &process.order;
     process.begins(around.clock.now());
+    // from now on it can be told to end, also before it is there
+    let (stop, stopped) = mpsc::channel(1);
+    *process.run.lock() = Some(stop);
+    let started = match process.lifetime() {
+        Lifetime::Persistent => kept(process, around).await,
+        _ => held(process, around).await,
+    };
+    let run = match started {
+        Ok(run) => run,
+        Err(why) => {
+            *process.run.lock() = None;
+            process.failed(&why, around.clock.now());
+            around.tell(process);
+            return Err(why);
+        }
+    };
+    process.runs(run.child.pid(), around.clock.now());
+    around.tell(process);
+    tokio::spawn(follow(Arc::clone(process), around.clone(), run, stopped));
+    Ok(())
+}
+
+/// A started run.
+struct Run {
+    child: Box<dyn Child>,
+    output: Output,
+}
+
+enum Output {
+    Pipe(ByteReader),
+    Kept(mpsc::Receiver<Piece>),
+}
+
+/// Starts a run that ends with the daemon.
+async fn held(process: &Process, around: &Surroundings) -> Result<Run, String> {
+    let order = &process.order;
     let spec = SpawnSpec {
-        title: format!("background {}", title(process)),
+        title: title(process),
         program: "bash".into(),
         args: vec!["-c".into(), order.command.clone()],
         directory: order.cwd.clone(),
         env: vec![("KILO_PROCESS_ID".into(), process.id.clone())],
         streams: Streams::Merged,
     };
-    let spawned = match around.sandbox.spawn(spec).await {
-        Ok(spawned) => spawned,
-        Err(error) => {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            let why = format!("{error}: {}", source.unwrap_or_default());
-            process.failed(&why, around.clock.now());
-            around.tell(process);
-            return Err(why);
-        }
-    };
-    let (stop, stopped) = mpsc::channel(1);
-    *process.run.lock() = Some(stop);
-    process.runs(spawned.process.pid(), around.clock.now());
-    around.tell(process);
-    tokio::spawn(follow(
-        Arc::clone(process),
-        around.clone(),
-        spawned,
-        stopped,
-    ));
-    Ok(())
+    let spawned = around.sandbox.spawn(spec).await.map_err(|error| {
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        format!("{error}: {}", source.unwrap_or_default())
+    })?;
+    // It reads nothing.
+    drop(spawned.stdin);
+    Ok(Run {
+        child: spawned.process,
+        output: Output::Pipe(spawned.stdout),
+    })
 }
 
-fn title(process: &Process) -> String {
+/// Starts a run that outlives the daemon.
+async fn kept(process: &Process, around: &Surroundings) -> Result<Run, String> {
+    let Some(keep) = &around.keep else {
+        return Err("nothing can outlive this program here".into());
+    };
+    let order = &process.order;
+    let ready = order.ready.as_ref();
+    let kept = KeptOrder {
+        token: token().map_err(|error| format!("no random number is to be had: {error}"))?,
+        id: process.id.clone(),
+        owner: process.session(),
+        session: order.session.clone(),
+        directory: order.directory.clone(),
+        command: order.command.clone(),
+        cwd: order.cwd.clone(),
+        description: order.description.clone(),
+        pattern: ready.and_then(|ready| ready.pattern.clone()),
+        port: ready.and_then(|ready| ready.port),
+        ready_ms: ready.map(|ready| ready.timeout.as_millis() as u64),
+        title: title(process),
+        from: process.head(),
+    };
+    let folder = keep.folder(&process.id);
+    let held = kept::start(&folder, &kept, &around.sandbox, &keep.program).await?;
+    Ok(run_of(process, held))
+}
+
+fn run_of(process: &Process, held: Held) -> Run {
+    *process.kept.lock() = Some(Arc::clone(&held.link));
+    Run {
+        child: Box::new(Hold(held.link)),
+        output: Output::Kept(held.output),
+    }
+}
+
+/// Follows a process again that an earlier daemon started and that lives. To be called inside a tokio runtime.
+pub fn follow_again(process: &Arc<Process>, around: &Surroundings, held: Held) {
+    let (stop, stopped) = mpsc::channel(1);
+    *process.run.lock() = Some(stop);
+    let run = run_of(process, held);
+    tokio::spawn(follow(Arc::clone(process), around.clone(), run, stopped));
+}
+
+/// A word that nobody guesses.
+fn token() -> std::io::Result<String> {
+    let uuid = || std::fs::read_to_string("/proc/sys/kernel/random/uuid");
+    Ok(format!("{}{}", uuid()?.trim(), uuid()?.trim()))
+}
+
+/// What lists call it.
+pub fn title(process: &Process) -> String {
     let words = process.order.description.as_deref();
     let words = words.unwrap_or(&process.order.command);
-    words
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .take(80)
-        .collect()
+    let first = words.lines().next().unwrap_or_default();
+    let first: String = first.chars().take(80).collect();
+    format!("background {first}")
 }
 
 async fn follow(
     process: Arc<Process>,
     around: Surroundings,
-    spawned: Spawned,
+    run: Run,
     mut stopped: mpsc::Receiver<()>,
 ) {
-    let Spawned {
-        stdin,
-        stdout,
-        process: child,
-        ..
-    } = spawned;
-    // It reads nothing.
-    drop(stdin);
+    let Run { child, output } = run;
     let watching = tokio::spawn(watch_ports(Arc::clone(&process), around.clone()));
     let ready = process.ready().cloned();
     let readiness = ready.map(|ready| {
         let (process, around) = (Arc::clone(&process), around.clone());
         tokio::spawn(async move {
             if until_ready(&process, &ready).await && process.is_ready_now(around.clock.now()) {
+                if let Some(link) = &*process.kept.lock() {
+                    link.is_ready();
+                }
                 look_at_ports(&process, &around).await;
                 around.tell(&process);
             }
         })
     });
-    let reading = read(Arc::clone(&process), stdout);
+    let reading = read(Arc::clone(&process), output);
     tokio::pin!(reading);
     let mut ending = child.wait();
     let mut is_read = false;
@@ -133,15 +218,28 @@ async fn follow(
         Exit::TimedOut | Exit::Cancelled => End::Signal(9),
     };
     *process.run.lock() = None;
-    process.ended(end, around.clock.now());
+    let link = process.kept.lock().take();
+    match link.and_then(|link| link.ended()?.why) {
+        Some(why) => process.failed(&why, around.clock.now()),
+        None => process.ended(end, around.clock.now()),
+    }
     around.tell(&process);
 }
 
 /// Reads to the end, which comes with the end of the tree.
-async fn read(process: Arc<Process>, mut stdout: ByteReader) {
-    let mut buffer = vec![0; 8 << 10];
-    while let Ok(bytes @ 1..) = stdout.read(&mut buffer).await {
-        process.wrote(&buffer[..bytes]);
+async fn read(process: Arc<Process>, output: Output) {
+    match output {
+        Output::Pipe(mut stdout) => {
+            let mut buffer = vec![0; 8 << 10];
+            while let Ok(bytes @ 1..) = stdout.read(&mut buffer).await {
+                process.wrote(&buffer[..bytes]);
+            }
+        }
+        Output::Kept(mut pieces) => {
+            while let Some(piece) = pieces.recv().await {
+                process.wrote_at(piece.position, &piece.bytes);
+            }
+        }
     }
 }
 

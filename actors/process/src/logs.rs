@@ -4,7 +4,7 @@ use kilo_ports::background::LogPiece;
 use std::collections::VecDeque;
 
 /// Bytes that are kept.
-const KEPT_BYTES_MAX: usize = 256 << 10;
+pub const KEPT_BYTES_MAX: usize = 256 << 10;
 
 /// The output. Positions count bytes since the first start; restarts go on.
 #[derive(Debug, Default)]
@@ -27,6 +27,23 @@ impl Logs {
         let gone = self.bytes.len().saturating_sub(room);
         self.bytes.drain(..gone);
         self.bytes.extend(kept);
+    }
+
+    /// Goes on at a position, of which nothing before is known.
+    pub fn goes_on_at(&mut self, position: u64) {
+        if position != self.head {
+            self.bytes.clear();
+            self.head = position;
+        }
+    }
+
+    /// Up to `bytes_max` bytes that came at or behind a position, as far as they are kept, and their own position.
+    pub fn bytes_since(&mut self, from: u64, bytes_max: usize) -> (u64, Vec<u8>) {
+        let start = self.head - self.bytes.len() as u64;
+        let skip = from.saturating_sub(start).min(self.bytes.len() as u64) as usize;
+        let bytes = &self.bytes.make_contiguous()[skip..];
+        let bytes = &bytes[..bytes.len().min(bytes_max)];
+        (start + skip as u64, bytes.to_vec())
     }
 
     /// What came at or behind a position, as far as it is kept.

@@ -1,11 +1,13 @@
 //! One background process over all its runs.
 
+use crate::kept::{KeptOrder, Link, State};
 use crate::logs::Logs;
 use kilo_ports::background::{LogPiece, Ready, StartOrder};
 use kilo_protocol::process::{Lifetime, ProcessInfo, ProcessStatus, ProcessTime};
 use kilo_protocol::{Millis, SessionId};
 use parking_lot::Mutex;
 use regex::Regex;
+use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 /// Lines and bytes of output that lists show.
@@ -22,8 +24,10 @@ pub struct Process {
     logs: Mutex<Logs>,
     /// Rises with each change and each output.
     changes: watch::Sender<u64>,
-    /// The run that is under way.
+    /// The run that is under way, or being started: it may be told to end.
     pub run: Mutex<Option<mpsc::Sender<()>>>,
+    /// The hold on a run that does not end with the daemon.
+    pub kept: Mutex<Option<Arc<Link>>>,
     /// Held while it is started anew.
     pub restarting: tokio::sync::Mutex<()>,
 }
@@ -74,8 +78,27 @@ impl Process {
             logs: Mutex::default(),
             changes: watch::Sender::new(0),
             run: Mutex::default(),
+            kept: Mutex::default(),
             restarting: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// One that an earlier daemon started, as its folder says.
+    pub fn of_before(kept: &KeptOrder, state: &State) -> Self {
+        let order = kept.order();
+        let process = Self::new(kept.id.clone(), kept.owner.clone(), order, state.started);
+        {
+            let mut facts = process.facts.lock();
+            facts.pid = state.pid;
+            facts.ready = state.ready;
+            facts.status = match (state.stopping, state.ready) {
+                (true, _) => ProcessStatus::Stopping,
+                (false, true) => ProcessStatus::Ready,
+                (false, false) => ProcessStatus::Running,
+            };
+            facts.output_from = kept.from;
+        }
+        process
     }
 
     pub fn info(&self) -> ProcessInfo {
@@ -204,6 +227,24 @@ impl Process {
             facts.ports.clear();
             facts.time.ended = Some(now);
         });
+    }
+
+    /// Output with its place: what lies before it and is not known is lost.
+    pub fn wrote_at(&self, position: u64, bytes: &[u8]) {
+        {
+            let mut logs = self.logs.lock();
+            if position > logs.head() {
+                logs.goes_on_at(position);
+            }
+            let known = (logs.head() - position) as usize;
+            logs.push(bytes.get(known..).unwrap_or_default());
+        }
+        self.changed();
+    }
+
+    /// The position behind the newest output.
+    pub fn head(&self) -> u64 {
+        self.logs.lock().head()
     }
 
     pub fn wrote(&self, bytes: &[u8]) {

@@ -1,18 +1,22 @@
 //! All background processes of a daemon.
 
-use crate::life::{self, GRACE, Surroundings};
+use crate::adopt;
+use crate::kept::Program;
+use crate::life::{self, GRACE, Keep, Surroundings};
 use crate::process::Process;
 use kilo_ports::BoxFuture;
 use kilo_ports::background::{Background, BackgroundError, LogPiece, Outcome, Ready, StartOrder};
 use kilo_ports::clock::Clock;
-use kilo_ports::sandbox::Sandbox;
+use kilo_ports::sandbox::{Running, Sandbox};
 use kilo_protocol::process::{Lifetime, ProcessInfo};
 use kilo_protocol::{IdSource, SessionId};
 use parking_lot::Mutex;
 use regex::Regex;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 
 /// Processes of one session that run at the same time.
@@ -56,11 +60,43 @@ struct Shared {
     announce: OnceLock<Announce>,
     parent: OnceLock<Parent>,
     all: Mutex<Vec<Arc<Process>>>,
+    keep: Option<Arc<Keep>>,
+    /// Those that an earlier daemon left were looked for.
+    adopted: OnceCell<()>,
 }
 
 impl Processes {
     /// None yet. What they do runs on `handle`.
     pub fn new(sandbox: Arc<dyn Sandbox>, clock: Arc<dyn Clock>, handle: Handle) -> Self {
+        Self::made(sandbox, clock, handle, None)
+    }
+
+    /// The same with processes that outlive the daemon: `program`, to whose words a folder below `root` is added, calls
+    /// [`crate::keep`]. What an earlier daemon left there is taken up at the first use, not now.
+    pub fn keeping(
+        sandbox: Arc<dyn Sandbox>,
+        clock: Arc<dyn Clock>,
+        handle: Handle,
+        root: PathBuf,
+        program: Vec<String>,
+    ) -> Self {
+        let mut words = program.into_iter();
+        let keep = words.next().map(|first| Keep {
+            root,
+            program: Program {
+                program: first,
+                args: words.collect(),
+            },
+        });
+        Self::made(sandbox, clock, handle, keep)
+    }
+
+    fn made(
+        sandbox: Arc<dyn Sandbox>,
+        clock: Arc<dyn Clock>,
+        handle: Handle,
+        keep: Option<Keep>,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 sandbox,
@@ -70,6 +106,8 @@ impl Processes {
                 announce: OnceLock::new(),
                 parent: OnceLock::new(),
                 all: Mutex::default(),
+                keep: keep.map(Arc::new),
+                adopted: OnceCell::new(),
             }),
         }
     }
@@ -100,10 +138,23 @@ impl Processes {
             .pop()
     }
 
+    /// What runs and outlives the daemon, as the sandbox lists what does not.
+    pub async fn kept(&self) -> Vec<Running> {
+        let shared = Arc::clone(&self.shared);
+        let kept = self.on_pool(async move {
+            shared.adopt().await;
+            let all = shared.matching(Process::is_alive);
+            let used = all.iter().map(|process| adopt::running(process));
+            futures_util::future::join_all(used).await
+        });
+        kept.await.into_iter().flatten().flatten().collect()
+    }
+
     /// Ends the processes of a session that do not outlive it, and takes them off the list. Returns when they are gone.
     pub async fn session_ended(&self, session: &SessionId) {
         let (shared, session) = (Arc::clone(&self.shared), session.clone());
         self.on_pool(async move {
+            shared.adopt().await;
             shared
                 .stop_all(|process| {
                     process.session() == session && process.lifetime() != Lifetime::Persistent
@@ -116,7 +167,7 @@ impl Processes {
                     process.session() == session && !process.is_alive()
                 })
                 .collect();
-            gone.iter().for_each(|process| shared.tell_gone(process));
+            gone.iter().for_each(|process| shared.gone(process));
         })
         .await;
     }
@@ -186,7 +237,25 @@ impl Shared {
             sandbox: Arc::clone(&self.sandbox),
             clock: Arc::clone(&self.clock),
             changed: Arc::new(move |process| shared.tell(process)),
+            keep: self.keep.clone(),
         }
+    }
+
+    /// Takes up what an earlier daemon left, once.
+    async fn adopt(self: &Arc<Self>) {
+        let Some(keep) = &self.keep else { return };
+        let adopting = async {
+            let found = adopt::all(keep, &self.around()).await;
+            let sessions: Vec<_> = found.iter().map(|process| process.session()).collect();
+            {
+                let mut all = self.all.lock();
+                // those that this daemon has started meanwhile are younger
+                all.splice(0..0, found.iter().cloned());
+            }
+            found.iter().for_each(|process| self.tell(process));
+            sessions.iter().for_each(|session| self.forget_old(session));
+        };
+        self.adopted.get_or_init(|| adopting).await;
     }
 
     fn tell(&self, process: &Process) {
@@ -207,6 +276,14 @@ impl Shared {
         }
     }
 
+    /// It is off the list, and nothing of it is left.
+    fn gone(&self, process: &Process) {
+        if let (Lifetime::Persistent, Some(keep)) = (process.lifetime(), &self.keep) {
+            keep.folder(&process.id).remove();
+        }
+        self.tell_gone(process);
+    }
+
     fn matching(&self, is_meant: impl Fn(&Process) -> bool) -> Vec<Arc<Process>> {
         let all = self.all.lock();
         all.iter()
@@ -216,6 +293,7 @@ impl Shared {
     }
 
     async fn infos(self: &Arc<Self>, is_meant: impl Fn(&Process) -> bool) -> Vec<ProcessInfo> {
+        self.adopt().await;
         let (mut infos, around) = (Vec::new(), self.around());
         for process in self.matching(is_meant) {
             life::look_at_ports(&process, &around).await;
@@ -224,7 +302,12 @@ impl Shared {
         infos
     }
 
-    fn of_session(&self, session: &SessionId, id: &str) -> Result<Arc<Process>, BackgroundError> {
+    async fn of_session(
+        self: &Arc<Self>,
+        session: &SessionId,
+        id: &str,
+    ) -> Result<Arc<Process>, BackgroundError> {
+        self.adopt().await;
         let owns =
             |process: &Process| process.session() == *session || process.order.session == *session;
         self.matching(|process| process.id == id && owns(process))
@@ -244,6 +327,7 @@ impl Shared {
 
     async fn start(self: Arc<Self>, order: StartOrder) -> Outcome {
         check(order.ready.as_ref())?;
+        self.adopt().await;
         let session = self.owner(&order);
         let (id, now) = (
             self.ids.ascending("bgp", self.clock.now()),
@@ -294,7 +378,7 @@ impl Shared {
             })
             .collect()
         };
-        gone.iter().for_each(|process| self.tell_gone(process));
+        gone.iter().for_each(|process| self.gone(process));
     }
 
     async fn stop_all(&self, is_meant: impl Fn(&Process) -> bool) {
@@ -353,10 +437,10 @@ impl Background for Processes {
         ready: Option<Ready>,
         limit: Duration,
     ) -> BoxFuture<'static, Outcome> {
-        let found = self.shared.of_session(session, id);
+        let (session, id) = (session.clone(), id.to_owned());
         let shared = Arc::clone(&self.shared);
         self.outcome(async move {
-            let process = found?;
+            let process = shared.of_session(&session, &id).await?;
             check(ready.as_ref())?;
             let around = shared.around();
             let reached = async {
@@ -391,11 +475,11 @@ impl Background for Processes {
     }
 
     fn get(&self, session: &SessionId, id: &str) -> BoxFuture<'static, Outcome> {
-        let found = self.shared.of_session(session, id);
-        let around = self.shared.around();
+        let (session, id) = (session.clone(), id.to_owned());
+        let shared = Arc::clone(&self.shared);
         self.outcome(async move {
-            let process = found?;
-            life::look_at_ports(&process, &around).await;
+            let process = shared.of_session(&session, &id).await?;
+            life::look_at_ports(&process, &shared.around()).await;
             Ok(process.info())
         })
     }
@@ -406,14 +490,23 @@ impl Background for Processes {
         id: &str,
         lines: usize,
     ) -> BoxFuture<'static, Result<LogPiece, BackgroundError>> {
-        let found = self.shared.of_session(session, id);
-        Box::pin(async move { Ok(found?.logs(lines)) })
+        let (session, id) = (session.clone(), id.to_owned());
+        let shared = Arc::clone(&self.shared);
+        let read = self.on_pool(async move {
+            let process = shared.of_session(&session, &id).await?;
+            Ok(process.logs(lines))
+        });
+        Box::pin(async move {
+            let broken = || BackgroundError::Start("the daemon ends".into());
+            read.await.unwrap_or_else(|| Err(broken()))
+        })
     }
 
     fn stop(&self, session: &SessionId, id: &str) -> BoxFuture<'static, Outcome> {
-        let found = self.shared.of_session(session, id);
+        let (session, id) = (session.clone(), id.to_owned());
+        let shared = Arc::clone(&self.shared);
         self.outcome(async move {
-            let process = found?;
+            let process = shared.of_session(&session, &id).await?;
             tell_to_end(&process);
             until_over(&process).await;
             Ok(process.info())
@@ -421,10 +514,10 @@ impl Background for Processes {
     }
 
     fn restart(&self, session: &SessionId, id: &str) -> BoxFuture<'static, Outcome> {
-        let found = self.shared.of_session(session, id);
+        let (session, id) = (session.clone(), id.to_owned());
         let shared = Arc::clone(&self.shared);
         self.outcome(async move {
-            let process = found?;
+            let process = shared.of_session(&session, &id).await?;
             // Two at once would leave two runs.
             let _one = process.restarting.lock().await;
             tell_to_end(&process);

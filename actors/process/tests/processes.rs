@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use bytes::Bytes;
+use kilo_ports::BoxFuture;
 use kilo_ports::background::{Background, BackgroundError, Ready, StartOrder};
 use kilo_ports::clock::SystemClock;
+use kilo_ports::sandbox::{Exit, ProcessSpec, Running, Sandbox, SandboxError, SpawnSpec, Spawned};
 use kilo_process::Processes;
 use kilo_protocol::SessionId;
 use kilo_protocol::process::{Lifetime, ProcessStatus};
@@ -11,6 +14,8 @@ use kilo_sandbox::{ProcessSandbox, Settings};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 fn processes() -> (Processes, Arc<ProcessSandbox>) {
     let path = ("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into());
@@ -162,4 +167,72 @@ async fn a_flood_costs_bounded_memory_and_is_followed_to_its_end() {
     ));
     let logs = all.logs(&session(), &info.id, 1).await.unwrap();
     assert_eq!((logs.text.as_str(), logs.to), ("done\n", 30_000_006));
+}
+
+/// Starts nothing before it may.
+struct Slow(Arc<ProcessSandbox>, Arc<tokio::sync::Semaphore>);
+
+impl Sandbox for Slow {
+    fn run(
+        &self,
+        spec: ProcessSpec,
+        output: mpsc::Sender<Bytes>,
+        cancel: CancellationToken,
+    ) -> BoxFuture<'static, Result<Exit, SandboxError>> {
+        self.0.run(spec, output, cancel)
+    }
+
+    fn spawn(&self, spec: SpawnSpec) -> BoxFuture<'static, Result<Spawned, SandboxError>> {
+        let (inner, gate) = (Arc::clone(&self.0), Arc::clone(&self.1));
+        Box::pin(async move {
+            gate.acquire().await.unwrap().forget();
+            inner.spawn(spec).await
+        })
+    }
+
+    fn running(&self) -> BoxFuture<'static, Vec<Running>> {
+        self.0.running()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_is_stopped_or_loses_its_session_while_it_is_started_ends() {
+    for by_session in [false, true] {
+        let (_, sandbox) = processes();
+        let gate = Arc::new(tokio::sync::Semaphore::new(0));
+        let slow = Arc::new(Slow(Arc::clone(&sandbox), Arc::clone(&gate)));
+        let all = Processes::new(slow, Arc::new(SystemClock), Handle::current());
+        let starting = tokio::spawn(all.start(order("exec sleep 600", None)));
+        let id = loop {
+            match all.list(&session()).await.pop() {
+                Some(info) => break info.id,
+                None => tokio::task::yield_now().await,
+            }
+        };
+        let ending = match by_session {
+            true => {
+                let all = all.clone();
+                tokio::spawn(async move { all.session_ended(&session()).await })
+            }
+            false => {
+                let stop = Background::stop(&all, &session(), &id);
+                tokio::spawn(async move { drop(stop.await) })
+            }
+        };
+        tokio::task::yield_now().await;
+        gate.add_permits(1);
+        ending.await.unwrap();
+        starting.await.unwrap().unwrap();
+        let left: Vec<_> = all
+            .list(&session())
+            .await
+            .into_iter()
+            .map(|info| info.status)
+            .collect();
+        match by_session {
+            true => assert_eq!(left, []),
+            false => assert_eq!(left, [ProcessStatus::Stopped]),
+        }
+        assert_eq!(sandbox.live(), 0);
+    }
 }

@@ -9,6 +9,14 @@ use std::time::Duration;
 
 const STOP_MAX: Duration = Duration::from_millis(900);
 
+/// Keeps a process that outlives the daemon, until it ends.
+///
+/// # Errors
+/// Its folder cannot be read, or another keeper holds it.
+pub async fn keep(folder: &std::path::Path, env: &Environment) -> std::io::Result<()> {
+    kilo_daemon::keep(folder, env).await
+}
+
 /// What an engine is started with.
 #[derive(Clone, Debug, Default)]
 pub struct Start {

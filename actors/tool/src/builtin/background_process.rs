@@ -157,9 +157,6 @@ async fn order(input: &BackgroundProcessInput, cx: &ToolCx) -> Result<StartOrder
     if command.len() > bash::COMMAND_BYTES_MAX {
         return Err(invalid("the command is over 128 KiB"));
     }
-    if input.persistent == Some(true) {
-        return Err(invalid("persistent processes are not there yet"));
-    }
     let ready = input.ready.as_ref().map(ready).transpose()?;
     let folder = bash::folder(input.workdir.as_deref(), cx).await?;
     bash::permit(command, input.description.as_deref(), &folder, cx).await?;

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod export;
 pub mod fleet;
 pub mod import;
+pub mod keep;
 pub mod mcp;
 pub mod models;
 pub mod ps;
@@ -74,6 +75,9 @@ pub enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Keep a process that outlives the daemon.
+    #[command(hide = true)]
+    Keep(keep::KeepArgs),
     /// Print a completion script for a shell.
     Completion(completion::CompletionArgs),
     /// Anything else: most likely a prompt.
@@ -123,6 +127,7 @@ pub async fn dispatch(
         Command::Agent(command) => agent::execute(&command, cx),
         Command::Mcp(command) => mcp::execute(command, cx).await,
         Command::Config(command) => config::execute(&command, cx),
+        Command::Keep(args) => Box::pin(keep::execute(&args, cx)).await,
         Command::Completion(args) => Ok(completion::execute(&args, program())),
         Command::Other(words) => Ok(welcome::no_command(&words, &program())),
     }

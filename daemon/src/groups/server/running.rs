@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(super) async fn list(daemon: Arc<Daemon>, _: Request) -> Answer {
-    let engine = daemon.engine().await?;
-    let running = engine.core().ports.sandbox.running().await;
+    let running = daemon.running().await?;
     let now = daemon.clock.now();
     let mut users = BTreeMap::new();
     users.extend(daemon.servers.users());
