@@ -13,6 +13,7 @@ use kilo_protocol::{Fault, SessionId};
 use kilo_session::Engine;
 use kilo_terminal::{Terminals, Tickets};
 use kilo_worktree::Trees;
+use kilo_worktree::find::Names;
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -50,6 +51,8 @@ pub struct Daemon {
     pub(crate) terminals: OnceLock<Terminals>,
     pub(crate) tickets: Arc<Tickets>,
     pub(crate) trees: Trees,
+    /// The names of files that clients looked for last.
+    pub(crate) names: Arc<Names>,
     /// Versions of prompts that this process takes to their end.
     pub(crate) fleets: crate::underway::Underway,
     pub(crate) processes: Processes,

@@ -480,6 +480,7 @@ fn build_daemon(context: &Context, handle: Handle) -> Daemon {
         tickets: Arc::clone(&context.tickets),
         trees,
         fleets: crate::underway::Underway::default(),
+        names: Arc::default(),
         processes,
         watching,
     }

@@ -4,7 +4,7 @@
 
 mod support;
 
-use kilo_worktree::find::{self, NameKind};
+use kilo_worktree::find::{self, NameKind, Names};
 use kilo_worktree::vcs::{self, ApplyError, DiffMode};
 use kilo_worktree::{Projects, files, project};
 use serde_json::{Value, json};
@@ -438,7 +438,8 @@ fn names_are_found_best_first() {
     ] {
         project.write(path, "x\n");
     }
-    let found = |query: &str, kind, limit| find::files(&project.root, query, kind, limit);
+    let names = Names::default();
+    let found = |query: &str, kind, limit| names.files(&project.root, query, kind, limit);
     assert_eq!(
         found("foo", NameKind::Any, 4),
         ["src/foo/", "src/foo.ts", ".hidden/foo.ts", "docs/food.md"]
@@ -449,4 +450,40 @@ fn names_are_found_best_first() {
     assert_eq!(found("", NameKind::Any, 1).len(), 1);
     assert_eq!(found("qqqq", NameKind::Any, 9), Vec::<String>::new());
     assert_eq!(found("foo", NameKind::Any, 0), Vec::<String>::new());
+    project.write("ÄÖ/Grün.TS", "x\n");
+    assert_eq!(found("grün", NameKind::File, 1), ["ÄÖ/Grün.TS"]);
+    assert_eq!(found("äög", NameKind::File, 1), ["ÄÖ/Grün.TS"]);
+}
+
+/// A list of names is kept; whatever changes below the folder shows in the next answer.
+#[test]
+fn names_are_those_of_now() {
+    let project = sample();
+    project.write("one/two/three.ts", "x\n");
+    let names = Names::default();
+    // Long enough that the folders' times are old, so that the list counts.
+    let found = |query: &str| {
+        let mut found = Vec::new();
+        for _ in 0..100 {
+            found = names.files(&project.root, query, NameKind::File, 9);
+            std::thread::yield_now();
+        }
+        found
+    };
+    assert_eq!(found("three"), ["one/two/three.ts"]);
+    project.write("one/two/other-three.ts", "x\n");
+    assert_eq!(found("three").len(), 2);
+    let place = |name: &str| project.root.join(name);
+    std::fs::remove_file(place("one/two/three.ts")).unwrap();
+    assert_eq!(found("three"), ["one/two/other-three.ts"]);
+    std::fs::rename(place("one/two"), place("one/zwei")).unwrap();
+    assert_eq!(found("three"), ["one/zwei/other-three.ts"]);
+    project.write("one/.gitignore", "zwei/\n");
+    assert_eq!(found("three"), Vec::<String>::new());
+    project.write("one/.gitignore", "drei/\n");
+    assert_eq!(found("three"), ["one/zwei/other-three.ts"]);
+    project.write(".git/info/exclude", "one/\n");
+    assert_eq!(found("three"), Vec::<String>::new());
+    std::fs::remove_dir_all(&project.root).unwrap();
+    assert_eq!(found("three"), Vec::<String>::new());
 }

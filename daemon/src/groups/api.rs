@@ -194,9 +194,12 @@ async fn find_files(daemon: Arc<Daemon>, request: Request) -> Answer {
         None => find::NameKind::Any,
         Some(_) => return Err(Fault::bad_query("\"file\" | \"directory\"", "type")),
     };
-    let folder = PathBuf::from(daemon.directory(&request));
+    let (folder, names) = (
+        PathBuf::from(daemon.directory(&request)),
+        Arc::clone(&daemon.names),
+    );
     let found = daemon
-        .blocking(move || Ok(find::files(&folder, &query, kind, limit)))
+        .blocking(move || Ok(names.files(&folder, &query, kind, limit)))
         .await?;
     let found: Vec<Value> = found
         .iter()

@@ -120,10 +120,10 @@ async fn find_files(daemon: Arc<Daemon>, request: Request) -> Answer {
         (Some("directory"), _) => find::NameKind::Folder,
         _ => find::NameKind::Any,
     };
-    let folder = folder(&daemon, &request);
+    let (folder, names) = (folder(&daemon, &request), Arc::clone(&daemon.names));
     Reply::json(
         &daemon
-            .blocking(move || Ok(find::files(&folder, &query, kind, limit)))
+            .blocking(move || Ok(names.files(&folder, &query, kind, limit)))
             .await?,
     )
 }
