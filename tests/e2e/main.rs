@@ -12,6 +12,7 @@ mod fleet;
 mod folder;
 mod kept;
 mod keys;
+mod languages;
 mod login;
 mod mcp;
 mod old_folder;

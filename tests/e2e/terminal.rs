@@ -185,3 +185,86 @@ async fn with_a_password_a_ticket_opens_its_terminal_once() {
     let path = format!("{path}?ticket=wrong");
     assert_eq!(handshake(&api, &path, &basic).await, 403);
 }
+
+/// Lets the daemon answer small calls for a while, or until `until` is over; the slowest of a hundred.
+async fn slowest_of_hundred(api: &Api, session: &str, until: impl Future<Output = ()>) -> Duration {
+    let path = format!("/session/{session}");
+    let mut times = Vec::new();
+    tokio::pin!(until);
+    loop {
+        let begun = std::time::Instant::now();
+        api.get(&path).await.ok();
+        times.push(begun.elapsed());
+        tokio::select! {
+            () = &mut until => break,
+            () = tokio::time::sleep(Duration::from_millis(5)) => {}
+        }
+    }
+    times.sort();
+    times[times.len() * 99 / 100]
+}
+
+/// `cargo nextest run -p kilo-tests --run-ignored only --no-capture figures_of_terminals`, with `KILO_BIN` of a release.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures and takes a minute"]
+async fn figures_of_terminals() {
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    let daemon = Daemon::start(&home);
+    let api = daemon.api(&project);
+    let session = api.session().await;
+    let open = async |command: &str| {
+        let wanted = json!({"command": "/bin/sh", "args": ["-c", command]});
+        let made = api.post("/pty", &wanted).await.ok();
+        let path = format!("/pty/{}/connect", made["id"].as_str().expect("an id"));
+        let opened = client(&daemon, Auth::None).socket(&path, &[]).await;
+        opened.expect("an open terminal")
+    };
+
+    let mut socket = open("stty -echo; echo ready; exec cat").await;
+    read_until(&mut socket, "ready").await;
+    let mut echoes = Vec::new();
+    for number in 0..1_000 {
+        let begun = std::time::Instant::now();
+        let typed = format!("<{number}>");
+        socket.send(format!("{typed}\n")).await.expect("sent");
+        read_until(&mut socket, &typed).await;
+        echoes.push(begun.elapsed());
+    }
+    echoes.sort();
+    println!(
+        "echo through a WebSocket: p50 {:?}, p99 {:?}",
+        echoes[500], echoes[990]
+    );
+
+    let idle = async { tokio::time::sleep(Duration::from_secs(5)).await };
+    let alone = slowest_of_hundred(&api, &session, idle).await;
+    let before = daemon.memory_kib("VmRSS");
+    let mut socket = open(
+        "stty -echo; read x; head -c 200000000 /dev/zero | tr '\\0' x | fold -w 79; echo over",
+    )
+    .await;
+    socket.send("\n").await.expect("sent");
+    let begun = std::time::Instant::now();
+    let (mut most, mut seen) = (before, 0);
+    let reading = async {
+        loop {
+            let text = socket.next_text().await.expect("a message").expect("open");
+            seen += text.len();
+            most = most.max(daemon.memory_kib("VmRSS"));
+            if text.contains("over") {
+                return;
+            }
+        }
+    };
+    let beside = slowest_of_hundred(&api, &session, reading).await;
+    println!(
+        "200 MB in {:.1} s, of which the client was shown {} MB; memory {} MiB before, {} MiB at most; \
+         another session's call p99 {alone:?} alone, {beside:?} beside it",
+        begun.elapsed().as_secs_f64(),
+        seen / 1_000_000,
+        before >> 10,
+        most >> 10,
+    );
+    assert!(most - before < 32 << 10, "{} KiB more", most - before);
+}

@@ -179,3 +179,47 @@ async fn what_a_running_daemon_is_configured_with_is_read_again() {
     })
     .await;
 }
+
+/// `cargo nextest run -p kilo-tests --run-ignored only --no-capture figures_of_routes`, with `KILO_BIN` of a release.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures"]
+async fn figures_of_routes() {
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    for number in 0..10_000 {
+        let name = format!(
+            "src/part{}/module{}/file{number}.rs",
+            number % 20,
+            number % 400
+        );
+        project.write(&name, &format!("fn number_{number}() {{}}\n"));
+    }
+    project.commit("many");
+    let daemon = Daemon::start(&home);
+    let api = daemon.api(&project);
+    let _events = open(&api, "/event").await;
+    for path in [
+        "/file?path=",
+        "/file?path=src/part3",
+        "/file/content?path=a.txt",
+        "/find/file?query=file1234",
+        "/find/file?query=md7",
+        "/find/symbol?query=number",
+        "/find?pattern=number_7777",
+        "/file/status",
+        "/vcs",
+    ] {
+        let mut times = Vec::new();
+        for _ in 0..40 {
+            let begun = std::time::Instant::now();
+            api.get(path).await.ok();
+            times.push(begun.elapsed());
+        }
+        let first = times[0];
+        times.sort();
+        println!(
+            "{path}: first {first:?}, p50 {:?}, p90 {:?}",
+            times[20], times[36]
+        );
+    }
+}
