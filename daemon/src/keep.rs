@@ -15,7 +15,8 @@ use std::sync::Arc;
 pub async fn keep(folder: &Path, environment: &Environment) -> io::Result<()> {
     // a signal for the daemon's terminal is none for this; refused only for a leader, which has no terminal to leave
     let _ = rustix::process::setsid();
-    std::env::set_current_dir(folder)?;
+    // so that it holds no worktree that somebody wants to take away
+    rustix::process::chdir(folder)?;
     let variables = environment.vars.iter();
     let settings = Settings::new(variables.map(|(name, value)| (name.into(), value.into())));
     let sandbox = Arc::new(ProcessSandbox::new(settings)?);
