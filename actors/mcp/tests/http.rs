@@ -110,6 +110,10 @@ impl Far {
                 tokio::spawn(async move {
                     while let Some(request) = read(&mut stream).await {
                         got.lock().push(request.clone());
+                        if request.body.contains("hang for ever") {
+                            let _ = stream.read(&mut [0]).await;
+                            return;
+                        }
                         if way == Way::Old && request.line.starts_with("GET") {
                             let mut messages = events.subscribe();
                             let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\nevent: endpoint\ndata: /post?s=1\n\n";
@@ -282,6 +286,21 @@ async fn both_ways_of_http_are_spoken() {
             .await;
         }
     }
+}
+
+#[tokio::test]
+async fn calls_that_are_never_answered_take_no_place_from_others() {
+    let (world, far) = (World::new(), Far::start(Way::Json).await);
+    let folder = connected(&world, &far, json!({"timeout": 200})).await;
+    let arguments = |text: &str| json!({"text": text}).as_object().cloned().unwrap();
+    // More than there may be at the same time.
+    let hanging = (0..70).map(|_| folder.call("far", "echo", arguments("hang for ever")));
+    for outcome in futures_util::future::join_all(hanging).await {
+        let error = format!("{:?}", outcome.unwrap_err());
+        assert!(error.contains("no answer within"), "{error}");
+    }
+    let said = folder.call("far", "echo", arguments("hi")).await.unwrap();
+    assert_eq!(said["content"][0]["text"], "from afar");
 }
 
 #[tokio::test]

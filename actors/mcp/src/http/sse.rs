@@ -10,6 +10,8 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+/// Time that a server has to take a message; its answer comes on the stream.
+const POST: Duration = Duration::from_secs(30);
 /// Time until the server has said where to post.
 const ENDPOINT: Duration = Duration::from_secs(10);
 
@@ -57,6 +59,7 @@ pub async fn carry(handle: &Handle, address: Arc<Address>) -> Result<Channel, Se
                 client
                     .post(endpoint.clone())
                     .header(CONTENT_TYPE, "application/json")
+                    .timeout(POST)
                     .body(message.text.clone())
             });
             let posted = match posting.await {

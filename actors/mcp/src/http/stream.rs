@@ -11,6 +11,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response};
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -27,6 +28,8 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const POSTS_MAX: usize = 64;
 /// The pause before a broken stream is opened again, unless the server names one, and the longest.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The shortest, whatever the server names: one that names none and sends a single event each time would keep us busy.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Attempts in a row to go on with a stream that brought nothing.
 const ATTEMPTS_MAX: u32 = 5;
@@ -41,6 +44,8 @@ struct Link {
     /// The session or our side is gone.
     over: CancellationToken,
     posts: Semaphore,
+    /// Requests whose answers are awaited; fired, nobody waits any more.
+    waiting: Mutex<HashMap<i64, CancellationToken>>,
 }
 
 /// Carries messages until our end is dropped or the server forgets the session.
@@ -53,6 +58,7 @@ pub fn carry(handle: &Handle, address: Arc<Address>) -> Channel {
         known: Mutex::default(),
         over: over.clone(),
         posts: Semaphore::new(POSTS_MAX),
+        waiting: Mutex::default(),
     });
     let spawner = handle.clone();
     handle.spawn(async move {
@@ -64,12 +70,28 @@ pub fn carry(handle: &Handle, address: Arc<Address>) -> Channel {
             let Some(message) = message else {
                 break;
             };
+            let head = Head::of(&message.text);
+            // Of a request that was taken back nobody waits for the answer: it would keep its place for ever.
+            if let Some(id) = head.taken_back() {
+                link.waiting
+                    .lock()
+                    .remove(&id)
+                    .inspect(|waiting| waiting.cancel());
+            }
+            let taken_back = CancellationToken::new();
+            if let Some(id) = head.request() {
+                link.waiting.lock().insert(id, taken_back.clone());
+            }
             let link = Arc::clone(&link);
             let (posts, over) = (spawner.clone(), over.clone());
             spawner.spawn(async move {
                 tokio::select! {
-                    () = link.post(message, &posts) => {}
+                    () = link.post(message, &head, &posts) => {}
+                    () = taken_back.cancelled() => {}
                     () = over.cancelled() => {}
+                }
+                if let Some(id) = head.request() {
+                    link.waiting.lock().remove(&id);
                 }
             });
         }
@@ -80,22 +102,48 @@ pub fn carry(handle: &Handle, address: Arc<Address>) -> Channel {
 }
 
 /// What has to be known of a message of ours.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Head {
     id: Option<i64>,
     method: Option<String>,
+    #[serde(default)]
+    params: Option<TakenBack>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TakenBack {
+    request_id: Option<i64>,
+}
+
+impl Head {
+    fn of(text: &[u8]) -> Self {
+        serde_json::from_slice(text).unwrap_or_default()
+    }
+
+    fn is(&self, method: &str) -> bool {
+        self.method.as_deref() == Some(method)
+    }
+
+    /// The id of a request.
+    fn request(&self) -> Option<i64> {
+        self.id.filter(|_| self.method.is_some())
+    }
+
+    /// The id of a request that this takes back.
+    fn taken_back(&self) -> Option<i64> {
+        let params = self.params.as_ref()?;
+        params
+            .request_id
+            .filter(|_| self.is("notifications/cancelled"))
+    }
 }
 
 impl Link {
-    async fn post(self: &Arc<Self>, message: Outgoing, handle: &Handle) {
+    async fn post(self: &Arc<Self>, message: Outgoing, head: &Head, handle: &Handle) {
         let Ok(_permit) = self.posts.acquire().await else {
             return;
         };
-        let head: Head = serde_json::from_slice(&message.text).unwrap_or(Head {
-            id: None,
-            method: None,
-        });
-        let request = head.id.filter(|_| head.method.is_some());
         let response = match self.send(Method::POST, Some(message.text), None).await {
             Ok(response) => {
                 let _ = message.done.send(Ok(()));
@@ -111,16 +159,16 @@ impl Link {
                 return;
             }
         };
-        let is_handshake = head.method.as_deref() == Some("initialize");
+        let is_handshake = head.is("initialize");
         if is_handshake && let Some(session) = response.headers().get(SESSION) {
             self.known.lock().insert(SESSION, session.clone());
         }
-        if let Some(id) = request
+        if let Some(id) = head.request()
             && let Err(why) = self.answer(id, response, is_handshake).await
         {
             let _ = self.incoming.send(Incoming::Lost { id, why }).await;
         }
-        if head.method.as_deref() == Some("notifications/initialized") {
+        if head.is("notifications/initialized") {
             let link = Arc::clone(self);
             handle.spawn(async move {
                 let over = link.over.clone();
@@ -272,7 +320,7 @@ fn note(event: &Event, last: &mut Option<String>, pause: &mut Duration) {
         *last = Some(id.clone());
     }
     if let Some(ms) = event.retry_ms {
-        *pause = Duration::from_millis(ms).min(PAUSE_MAX);
+        *pause = Duration::from_millis(ms).clamp(PAUSE_MIN, PAUSE_MAX);
     }
 }
 
@@ -304,4 +352,31 @@ fn version_in(text: &[u8]) -> Option<HeaderValue> {
     }
     let answer: Answer = serde_json::from_slice(text).ok()?;
     HeaderValue::try_from(answer.result.protocol_version).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_names_the_pause_within_bounds() {
+        let after = |retry_ms| {
+            let (mut last, mut pause) = (None, PAUSE);
+            let event = Event {
+                name: String::new(),
+                data: Bytes::new(),
+                id: Some("7".into()),
+                retry_ms,
+            };
+            note(&event, &mut last, &mut pause);
+            assert_eq!(last.as_deref(), Some("7"));
+            pause
+        };
+        assert_eq!(after(None), PAUSE);
+        assert_eq!(after(Some(500)), Duration::from_millis(500));
+        assert_eq!(
+            (after(Some(0)), after(Some(u64::MAX))),
+            (PAUSE_MIN, PAUSE_MAX)
+        );
+    }
 }
