@@ -478,6 +478,23 @@ async fn a_question_of_a_call_that_is_over_holds_nobody_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_reads_no_more_holds_up_its_calls_alone() {
+    let world = World::new();
+    let folder = world.one("deaf").await;
+    let input = json!({"text": "x".repeat(128 << 10)});
+    for _ in 0..70 {
+        let call = find(&folder, "s0_echo").run(input.clone(), world.cx("ses_1"));
+        let failed = call.await.unwrap_err().to_string();
+        assert!(failed.contains("no answer within 30 s"), "{failed}");
+    }
+    let other = world.folder("two", &["plain"]);
+    other.ready(Duration::from_secs(60)).await;
+    assert_eq!(world.call(&other, "s0_echo").await, Ok("Echo: hi".into()));
+    assert!(folder.disconnect("s0").await);
+    assert_eq!(status(&folder), Status::Disabled);
+}
+
+#[tokio::test(start_paused = true)]
 async fn odd_tools_spoil_no_request() {
     let world = World::new();
     let folder = world.one("odd tools").await;

@@ -359,6 +359,10 @@ impl Play {
                 }
                 self.send(answer(text("done at last"))).await;
             }
+            ("deaf", _) => {
+                // It lives on, and reads no more.
+                std::future::pending::<()>().await;
+            }
             ("touches", _) => {
                 for uri in ["a://b", "a://b", "a://unwatched"] {
                     self.send(json!({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": uri}}))
