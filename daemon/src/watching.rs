@@ -70,12 +70,15 @@ impl Watching {
         followed
     }
 
-    /// Says that a folder was used. Without a client of all events nothing happens.
+    /// Says that a folder was used: with a client of all events it is watched from now on.
     pub fn used(&self, engine: &Arc<Engine>, folder: &Folder) {
+        let directory = folder.directory.to_string_lossy();
+        // Another folder may be in its place by now, or other things may be ignored.
+        let held = self.0.watches.is_held(&directory);
+        let held = held.then(|| self.hold(engine, folder)).flatten();
         if self.0.followers.load(Ordering::Acquire) == 0 {
             return;
         }
-        let directory = folder.directory.to_string_lossy();
         let mut open = self.0.open.lock();
         if let Some(place) = open.iter().position(|(known, _)| *known == directory) {
             if let Some(known) = open.remove(place) {
@@ -87,7 +90,7 @@ impl Watching {
         if self.0.followers.load(Ordering::Acquire) == 0 || !folder.directory.is_dir() {
             return;
         }
-        if let Some(held) = self.hold(engine, folder) {
+        if let Some(held) = held.or_else(|| self.hold(engine, folder)) {
             if open.len() >= OPEN_MAX {
                 open.pop_front();
             }

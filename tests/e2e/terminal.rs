@@ -186,6 +186,41 @@ async fn with_a_password_a_ticket_opens_its_terminal_once() {
     assert_eq!(handshake(&api, &path, &basic).await, 403);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_never_reads_holds_up_nobody() {
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    let daemon = Daemon::start(&home);
+    let api = daemon.api(&project);
+    let flood = "stty -echo; echo ready; read x; head -c 4000000 /dev/zero | tr '\\0' x | fold -w 79; echo over; exec cat";
+    let wanted = json!({"command": "/bin/sh", "args": ["-c", flood]});
+    let made = api.post("/pty", &wanted).await.ok();
+    let path = format!("/pty/{}/connect", made["id"].as_str().expect("an id"));
+    let open = async || {
+        client(&daemon, Auth::None)
+            .socket(&path, &[])
+            .await
+            .expect("an open terminal")
+    };
+    let mut idlers = Vec::new();
+    for _ in 0..20 {
+        idlers.push(open().await);
+    }
+    let mut reader = open().await;
+    read_until(&mut reader, "ready").await;
+    let before = daemon.memory_kib("VmRSS");
+    reader.send("\n").await.expect("sent");
+    read_until(&mut reader, "over").await;
+    reader.send("typed\n").await.expect("sent");
+    read_until(&mut reader, "typed").await;
+    let grown = daemon.memory_kib("VmRSS").saturating_sub(before);
+    // 34 messages of 64 KiB on their way to each of the twenty, at most; the kernel holds most of it.
+    assert!(grown < 64 << 10, "{grown} KiB");
+    // One that wakes up sees the screen as it is now, not all that it missed.
+    let woken = read_until(&mut idlers[0], "typed").await;
+    assert!(woken.len() < 12_000_000, "{} bytes", woken.len());
+}
+
 /// Lets the daemon answer small calls for a while, or until `until` is over; the slowest of a hundred.
 async fn slowest_of_hundred(api: &Api, session: &str, until: impl Future<Output = ()>) -> Duration {
     let path = format!("/session/{session}");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// Entries that are looked at, and for how long.
 const ENTRIES_MAX: usize = 20_000;
-const TIME_MAX: Duration = Duration::from_millis(200);
+const TIME_MAX: Duration = Duration::from_millis(100);
 /// The system stamps files with a clock that runs in steps.
 const STEP_MS: u64 = 20;
 

@@ -47,7 +47,7 @@ pub enum Message {
 }
 
 /// What of a folder is watched.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// What is not told of beside what git ignores: lines of an ignore file at the folder.
     pub ignored: Vec<String>,
@@ -64,13 +64,13 @@ impl Default for Wanted {
     }
 }
 
-/// Watches until it is told to end.
+/// Watches until it is told to end, or the folder goes; whether it went.
 pub fn watch(
     (root, wanted): (&Path, &Wanted),
     sender: SyncSender<Message>,
     (messages, is_over): (&Receiver<Message>, &AtomicBool),
     tell: impl Fn(Seen),
-) {
+) -> bool {
     let queue = sender;
     let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         if let Ok(event) = event {
@@ -83,7 +83,7 @@ pub fn watch(
         Err(error) => {
             tracing::warn!(folder = %root.display(), %error, "a folder cannot be watched");
             tell(Seen::Limited);
-            return;
+            return false;
         }
     };
     let git = git_folder(root);
@@ -95,11 +95,14 @@ pub fn watch(
         watcher,
         watched: HashSet::new(),
         gone: HashSet::new(),
+        is_gone: false,
+        root: root.to_owned(),
         is_limited: false,
         changes: BTreeMap::new(),
     };
     watched.begin(root, &tell);
     watched.follow(messages, is_over, &tell);
+    watched.is_gone
 }
 
 struct Watched {
@@ -112,6 +115,9 @@ struct Watched {
     watched: HashSet<PathBuf>,
     /// Folders that went lately.
     gone: HashSet<PathBuf>,
+    /// The folder itself went.
+    is_gone: bool,
+    root: PathBuf,
     /// Not all folders are watched, and that was said.
     is_limited: bool,
     changes: BTreeMap<PathBuf, How>,
@@ -175,7 +181,7 @@ impl Watched {
     }
 
     fn follow(&mut self, messages: &Receiver<Message>, is_over: &AtomicBool, tell: &impl Fn(Seen)) {
-        while !is_over.load(Ordering::Acquire) {
+        while !is_over.load(Ordering::Acquire) && !self.is_gone {
             let next = match self.changes.is_empty() {
                 true => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 false => messages.recv_timeout(GATHER),
@@ -285,6 +291,7 @@ impl Watched {
 
     /// A folder that is watched went, or got another name: under that it comes as new.
     fn left(&mut self, folder: &Path) {
+        self.is_gone |= folder == self.root;
         if self.gone.len() >= FILES_MAX {
             self.gone.clear();
         }

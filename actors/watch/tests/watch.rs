@@ -120,6 +120,54 @@ fn a_folder_with_another_name_is_watched_under_that() {
 }
 
 #[test]
+fn a_folder_that_came_in_the_place_of_another_is_watched_when_it_is_held_again() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().canonicalize().unwrap().join("tree");
+    std::fs::create_dir(&path).unwrap();
+    let watches = Watches::default();
+    let (sender, seen) = channel();
+    let tell = Arc::new(move |_: &str, what| drop(sender.send(what)));
+    let hold = |wanted| watches.hold(path.to_str().unwrap(), wanted, Arc::clone(&tell) as _);
+    let first = hold(Wanted::default()).unwrap();
+    let heard = |name: &str| {
+        // The watch begins a moment after the hold.
+        for round in 0..100 {
+            std::fs::write(path.join(name), round.to_string()).unwrap();
+            let until = Duration::from_millis(200);
+            while let Ok(what) = seen.recv_timeout(until) {
+                if matches!(what, Seen::File(file, _) if file == path.join(name)) {
+                    return true;
+                }
+            }
+        }
+        false
+    };
+    assert!(heard("a"));
+    std::fs::remove_dir_all(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    // Held by the first still, and by whoever asks again.
+    drop(hold(Wanted::default()).unwrap());
+    assert!(watches.is_held(path.to_str().unwrap()));
+    assert!(heard("b"));
+    let wanted = Wanted {
+        ignored: vec!["c".into()],
+        ..Wanted::default()
+    };
+    drop(hold(wanted).unwrap());
+    assert!(heard("d"));
+    std::fs::write(path.join("c"), "x").unwrap();
+    assert!(heard("e"));
+    while let Ok(what) = seen.recv_timeout(Duration::from_millis(300)) {
+        assert!(
+            !matches!(&what, Seen::File(file, _) if file.ends_with("c")),
+            "{what:?}"
+        );
+    }
+    drop(first);
+    assert!(!watches.is_held(path.to_str().unwrap()));
+}
+
+#[test]
 fn another_branch_is_told_of_once() {
     let (_folder, path) = folder();
     let (_held, seen) = watched(&path);
