@@ -182,6 +182,18 @@ pub fn diff_since(directory: &Path, base: &str, context: u32) -> Result<Vec<File
     )?)?)
 }
 
+/// The same of a worktree whose files are as its last commit; without lines around the changes.
+///
+/// Errors: as [`diff_since`].
+pub fn committed_since(directory: &Path, base: &str) -> Result<Vec<FileDiff>, VcsError> {
+    let (_, repo) = open(directory)?.ok_or(VcsError::NotARepository)?;
+    let base = since(&repo, base)?;
+    let head = head_commit(&repo)?.map(|head| head.tree()).transpose()?;
+    let mut options = patch::options(0);
+    let diff = repo.diff_tree_to_tree(Some(&base), head.as_ref(), Some(&mut options))?;
+    Ok(patch::file_diffs(&diff)?)
+}
+
 /// The bytes of `file` (relative to the worktree's top folder) where the branch left `base`; nothing if it was not there.
 ///
 /// Errors: [`VcsError::NotARepository`], [`VcsError::UnknownCommit`].

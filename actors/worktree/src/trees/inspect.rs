@@ -5,8 +5,7 @@ use super::place::{Linked, Place};
 use super::record::Tree;
 use crate::vcs::history;
 use git2::{Oid, Repository, RepositoryState, Status, StatusOptions};
-use ignore::WalkBuilder;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Files that are named.
 const NAMED_MAX: usize = 100;
@@ -80,17 +79,32 @@ fn nested(place: &Place, directory: &Path) -> Vec<String> {
         .filter(|other| other.directory != directory && other.directory.starts_with(directory))
         .map(|other| other.directory.display().to_string())
         .collect();
-    let walk = WalkBuilder::new(directory).standard_filters(false).build();
-    for entry in walk.flatten() {
-        if entry.depth() > 1 && entry.file_name() == ".git" {
-            let folder = entry.path().parent().unwrap_or(directory);
+    // also in folders that git ignores; the names are enough, so nothing is looked at but the folders
+    let mut open = folders(directory).0;
+    while let Some(folder) = open.pop() {
+        let (below, is_repository) = folders(&folder);
+        if is_repository {
             found.push(folder.display().to_string());
         }
+        open.extend(below);
     }
     found.sort();
     found.dedup();
     found.truncate(NAMED_MAX);
     found
+}
+
+/// The folders in a folder, and whether there is a `.git` in it.
+fn folders(folder: &Path) -> (Vec<PathBuf>, bool) {
+    let (mut found, mut is_repository) = (Vec::new(), false);
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name() == ".git" {
+            is_repository = true;
+        } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.push(entry.path());
+        }
+    }
+    (found, is_repository)
 }
 
 /// The commits that go when the worktree goes: those of a detached HEAD and of a branch that was made for it, as far as no

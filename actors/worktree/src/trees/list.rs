@@ -1,6 +1,6 @@
 //! Which worktrees there are, and how they are.
 
-use super::error::TreeError;
+use super::error::{Losses, TreeError};
 use super::inspect;
 use super::place::{Linked, Place};
 use super::record::{Stage, Tree};
@@ -9,7 +9,8 @@ use crate::vcs;
 use git2::{Oid, Repository};
 pub use kilo_protocol::worktree::{Listed, State, Summary};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 impl Trees {
     /// The linked worktrees of the repository as git and we know them, by folder. With `looked_into` each is looked into.
@@ -37,13 +38,59 @@ impl Trees {
     /// What a worktree changed since it left its base.
     pub async fn summary(&self, tree: &Tree) -> Result<Summary, TreeError> {
         let tree = tree.clone();
-        blocking(move || summary(&tree)).await
+        blocking(move || summary(&tree, false)).await
     }
+}
+
+/// Worktrees that are looked into at the same time.
+const LOOKS_MAX: usize = 4;
+
+/// What each would lose and changed, in the order given. Some at a time: a look waits for the disk, or for a processor.
+fn look_into(place: &Place, there: &[(Linked, Option<Tree>)]) -> Vec<Look> {
+    let looks: Vec<OnceLock<Look>> = there.iter().map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(at) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < there.len())
+        {
+            let (linked, tree) = &there[at];
+            let _ = looks[at].set(look(place, linked, tree.as_ref()));
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = there.len().min(cores).min(LOOKS_MAX);
+    std::thread::scope(|scope| {
+        // this thread is one of them
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+    looks
+        .into_iter()
+        .map(|look| look.into_inner().unwrap_or_default())
+        .collect()
+}
+
+type Look = (Option<Losses>, Option<Summary>);
+
+fn look(place: &Place, linked: &Linked, tree: Option<&Tree>) -> Look {
+    // one that cannot be read must not hide the others
+    let losses = inspect::losses(place, linked, tree)
+        .inspect_err(|error| tracing::warn!(tree = %linked.directory.display(), %error, "a worktree cannot be looked into"))
+        .ok();
+    let is_clean = losses.as_ref().is_some_and(|losses| {
+        losses.modified.is_empty() && losses.untracked.is_empty() && losses.nested.is_empty()
+    });
+    let summary = tree
+        .filter(|_| linked.is_there())
+        .and_then(|tree| summary(tree, is_clean).ok());
+    (losses, summary)
 }
 
 fn list(inner: &Inner, place: &Place, looked_into: bool) -> Result<Vec<Listed>, TreeError> {
     let mut trees = inner.trees(place);
-    let mut listed = Vec::new();
+    let mut there = Vec::new();
     for linked in place.linked() {
         if linked.directory == place.main() {
             continue;
@@ -52,27 +99,28 @@ fn list(inner: &Inner, place: &Place, looked_into: bool) -> Result<Vec<Listed>, 
             .iter()
             .position(|tree| tree.directory == linked.directory);
         let tree = at.map(|at| trees.swap_remove(at));
-        let losses = match looked_into {
-            // one that cannot be read must not hide the others
-            true => inspect::losses(place, &linked, tree.as_ref())
-                .inspect_err(|error| tracing::warn!(tree = %linked.directory.display(), %error, "a worktree cannot be looked into"))
-                .ok(),
-            false => None,
-        };
-        let summary = match (&tree, looked_into && linked.is_there()) {
-            (Some(tree), true) => summary(tree).ok(),
-            _ => None,
-        };
-        listed.push(Listed {
-            state: state(inner, &linked, tree.as_ref()),
-            branch: linked.branch(),
-            locked: linked.locked,
-            directory: linked.directory,
-            tree,
-            losses,
-            summary,
-        });
+        there.push((linked, tree));
     }
+    let looks = match looked_into {
+        true => look_into(place, &there),
+        false => Vec::new(),
+    };
+    let mut looks = looks.into_iter();
+    let mut listed: Vec<Listed> = there
+        .into_iter()
+        .map(|(linked, tree)| {
+            let (losses, summary) = looks.next().unwrap_or_default();
+            Listed {
+                state: state(inner, &linked, tree.as_ref()),
+                branch: linked.branch(),
+                locked: linked.locked,
+                directory: linked.directory,
+                tree,
+                losses,
+                summary,
+            }
+        })
+        .collect();
     // those that git has forgotten, after `git worktree prune`
     listed.extend(trees.into_iter().map(|tree| Listed {
         directory: tree.directory.clone(),
@@ -100,11 +148,15 @@ fn state(inner: &Inner, linked: &Linked, tree: Option<&Tree>) -> State {
     }
 }
 
-/// Compares a worktree with its base.
-fn summary(tree: &Tree) -> Result<Summary, TreeError> {
+/// Compares a worktree with its base. One that `is_clean` is as its last commit, so its files need no second look.
+fn summary(tree: &Tree, is_clean: bool) -> Result<Summary, TreeError> {
     let base = tree.base.as_deref().unwrap_or(&tree.commit);
-    let files = vcs::diff_since(&tree.directory, base, 0)
-        .or_else(|_| vcs::diff_since(&tree.directory, &tree.commit, 0))
+    let since = |base| match is_clean {
+        true => vcs::committed_since(&tree.directory, base),
+        false => vcs::diff_since(&tree.directory, base, 0),
+    };
+    let files = since(base)
+        .or_else(|_| since(&tree.commit))
         .map_err(|error| TreeError::Broken(error.to_string()))?;
     let repo = Repository::open(&tree.directory)?;
     let head = repo.head()?.peel_to_commit()?.id();
