@@ -168,6 +168,25 @@ async fn a_flood_of_output_is_kept_in_bounds_and_positions_go_on_over_daemons() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_is_over_at_once_is_listed_as_it_ended() {
+    let temp = TempDir::new().unwrap();
+    let all = processes(&root(&temp));
+    for round in 0..16 {
+        let command = format!("echo {round}; exit {round}");
+        let started = all.start(order(&command)).await.unwrap();
+        let ended = loop {
+            let now = all.get(&session(), &started.id).await.unwrap();
+            if !now.is_alive() {
+                break now;
+            }
+            tokio::task::yield_now().await;
+        };
+        let said = format!("{round}\n");
+        assert_eq!((ended.exit_code, &*ended.output), (Some(round), &*said));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_kept_says_why() {
     let temp = TempDir::new().unwrap();
     let all = processes(&root(&temp));

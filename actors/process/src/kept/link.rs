@@ -89,20 +89,16 @@ pub async fn start(
         loop {
             match attach(folder, order, order.from).await {
                 Ok(held) if held.state.pid.is_some() => return Ok(held),
-                Ok(held) => {
-                    // it is being loaded, or never will be
-                    if let Some(why) = held.link.why_not().await {
-                        return Err(why);
-                    }
-                }
-                Err(_) => {
-                    if let Some(why) = ended(folder).and_then(|ended| ended.why) {
-                        return Err(why);
-                    }
-                    if let Some(held) = over(folder, order) {
-                        return Ok(held);
-                    }
-                }
+                // it is being loaded, never will be, or was over at once
+                Ok(held) => held.link.soon_over().await,
+                // it is not there yet, or no more
+                Err(_) => {}
+            }
+            if let Some(why) = ended(folder).and_then(|ended| ended.why) {
+                return Err(why);
+            }
+            if let Some(held) = over(folder, order) {
+                return Ok(held);
             }
             sleep(LOOK_EVERY).await;
         }
@@ -275,12 +271,10 @@ pub fn left(folder: &Folder, now: kilo_protocol::Millis) -> Option<State> {
 }
 
 impl Link {
-    /// Waits a moment for the reason why the command was not started.
-    async fn why_not(&self) -> Option<String> {
+    /// Waits a moment for the end.
+    async fn soon_over(&self) {
         let mut ended = self.ended.clone();
-        let soon = timeout(LOOK_EVERY * 10, ended.wait_for(Option::is_some));
-        let ended = soon.await.ok()?.ok()?.clone();
-        ended.map(|ended| ended.why.unwrap_or_default())
+        let _ = timeout(LOOK_EVERY * 10, ended.wait_for(Option::is_some)).await;
     }
 
     /// It said that it is ready; the next daemon shall know.
