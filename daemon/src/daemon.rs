@@ -10,10 +10,12 @@ use kilo_ports::sandbox::Running;
 use kilo_process::Processes;
 use kilo_protocol::event::{Disposed, Event, Indexing, IndexingStatus, Nothing};
 use kilo_protocol::{Fault, SessionId};
+use kilo_runtime::Received;
 use kilo_session::Engine;
 use kilo_terminal::{Terminals, Tickets};
 use kilo_worktree::Trees;
 use kilo_worktree::find::Names;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -104,6 +106,28 @@ impl Daemon {
         running.extend(self.processes.kept().await);
         running.sort_by_key(|one| std::cmp::Reverse(one.age_ms));
         Ok(running)
+    }
+
+    /// Ends the terminals of a folder and of all below it.
+    pub fn end_terminals_below(&self, directory: &Path) {
+        if let Some(all) = self.terminals.get() {
+            all.remove_below(directory);
+        }
+    }
+
+    /// Waits until a session runs no turn.
+    pub async fn idle(&self, session: &SessionId) -> Result<(), Fault> {
+        let engine = self.engine().await?;
+        let core = engine.core();
+        let (mut changes, _) = core.ledger.journal().subscribe();
+        while core.ledger.activity().is_busy(session) {
+            match changes.next().await {
+                Received::Frame(_) => {}
+                Received::Lagged(_) => (changes, _) = core.ledger.journal().subscribe(),
+                Received::Closed => return Err(Fault::unavailable("the daemon ends")),
+            }
+        }
+        Ok(())
     }
 
     /// The engine, if the log is open.

@@ -15,6 +15,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// How long set-up scripts may take unless the configuration says otherwise (5 minutes).
@@ -310,6 +311,31 @@ pub async fn users(daemon: &Daemon, directory: &Path) -> Vec<String> {
         }
     }
     users
+}
+
+/// How long the turns in a worktree may take to end.
+const TURNS_END: Duration = Duration::from_secs(10);
+
+/// Ends what works in a folder and below: turns of sessions, background processes, terminals. Returns when it is over.
+pub async fn end_work(daemon: &Daemon, directory: &Path) -> Result<(), Fault> {
+    let engine = daemon.engine().await?;
+    let mut turns = engine.queries().statuses();
+    turns.retain(|(_, at, _)| Path::new(&**at).starts_with(directory));
+    for (session, ..) in &turns {
+        engine.sessions().abort(session).await;
+    }
+    daemon.processes.stop_below(directory).await;
+    daemon.end_terminals_below(directory);
+    let over = async {
+        for (session, ..) in &turns {
+            daemon.idle(session).await?;
+        }
+        Ok(())
+    };
+    // a tool that cannot be stopped must not hold the answer for ever
+    tokio::time::timeout(TURNS_END, over)
+        .await
+        .unwrap_or(Ok(()))
 }
 
 /// Ends what the daemon holds for a folder.

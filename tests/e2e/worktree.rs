@@ -320,3 +320,85 @@ fn worktrees_of_a_server_elsewhere_are_made_and_listed_there() {
         nowhere.err
     );
 }
+
+/// A worktree where a session, a terminal and a background process are at work.
+async fn busy(
+    daemon: &Daemon,
+    api: &kilo_tests::Api,
+    model: &Model,
+    key: &str,
+) -> (PathBuf, String) {
+    let made = api
+        .post("/x/worktree", &json!({"name": key, "wait": true}))
+        .await
+        .ok();
+    let tree = folder(made["directory"].as_str().unwrap_or_default());
+    let there = daemon.api_in(&tree);
+    let session = there.session().await;
+    let start = json!({"action": "start", "command": "exec sleep 600", "persistent": true});
+    let gate = Turn::of([kilo_tests::Step::Gate(key.into())]);
+    model.script(key, [Turn::call("background_process", &start), gate]);
+    there.prompt_async(&session, &format!("go [[{key}]]")).await;
+    model.at_gate(key).await;
+    let terminal = json!({"command": "sleep", "args": ["601"]});
+    there.post("/pty", &terminal).await.ok();
+    let running = api.get("/x/process").await.ok();
+    let below = |it: &&Value| {
+        let at = it["directory"].as_str().unwrap_or_default();
+        Path::new(at).starts_with(&tree)
+    };
+    let count = running
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(below)
+        .count();
+    assert_eq!(count, 2, "{running}");
+    (tree, session)
+}
+
+#[tokio::test]
+async fn a_teardown_answers_when_nothing_works_in_the_worktree_any_more() {
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    let daemon = Daemon::start(&home);
+    let api = daemon.api(&project);
+    let (tree, session) = busy(&daemon, &api, &model, "one").await;
+    let (other, _) = busy(&daemon, &api, &model, "two").await;
+    let answer = api
+        .post("/kilocode/worktree/teardown", &json!({"worktree": tree}))
+        .await
+        .ok();
+    assert_eq!(answer, json!({"disposed": true}));
+    let statuses = daemon.api_in(&tree).get("/session/status").await.ok();
+    assert!(statuses.get(&session).is_none(), "{statuses}");
+    let running = api.get("/x/process").await.ok();
+    let left: Vec<_> = running.as_array().into_iter().flatten().collect();
+    assert_eq!(left.len(), 2, "{running}");
+    assert!(
+        left.iter().all(|it| it["directory"] == json!(other)),
+        "{running}"
+    );
+    assert!(tree.join("a.txt").exists(), "its files stay");
+    let unknown = json!({"worktree": "/nowhere"});
+    let answer = api.post("/kilocode/worktree/teardown", &unknown).await.ok();
+    assert_eq!(answer, json!({"disposed": true}));
+}
+
+#[tokio::test]
+async fn a_forced_removal_ends_what_works_there_first() {
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    let daemon = Daemon::start(&home);
+    let api = daemon.api(&project);
+    let (tree, session) = busy(&daemon, &api, &model, "one").await;
+    let refused = api
+        .post("/x/worktree/remove", &json!({"worktree": "one"}))
+        .await;
+    let why = refused.refused(409, "WorktreeWouldLose");
+    assert!(why.contains(&session) && why.contains("process"), "{why}");
+    let forced = json!({"worktree": "one", "force": true});
+    api.post("/x/worktree/remove", &forced).await.ok();
+    assert!(!tree.exists());
+    assert_eq!(api.get("/x/process").await.ok(), json!([]));
+}

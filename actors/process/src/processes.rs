@@ -12,7 +12,7 @@ use kilo_protocol::process::{Lifetime, ProcessInfo};
 use kilo_protocol::{IdSource, SessionId};
 use parking_lot::Mutex;
 use regex::Regex;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -176,6 +176,18 @@ impl Processes {
     pub async fn stop_session(&self, session: &SessionId) {
         self.stop(session, |lifetime| lifetime != Lifetime::Persistent)
             .await;
+    }
+
+    /// Ends all that run in a folder or below it, also persistent ones; they stay listed. Returns when they are over.
+    pub async fn stop_below(&self, directory: &Path) {
+        let (shared, directory) = (Arc::clone(&self.shared), directory.to_path_buf());
+        self.on_pool(async move {
+            shared.adopt().await;
+            shared
+                .stop_all(|process| process.order.cwd.starts_with(&directory))
+                .await;
+        })
+        .await;
     }
 
     /// Ends what a task's session started for itself alone.

@@ -162,6 +162,13 @@ impl Terminals {
         self.remove_where(|terminal| terminal.directory == directory);
     }
 
+    /// Ends those of a folder and of all below it.
+    pub fn remove_below(&self, directory: &std::path::Path) {
+        self.remove_where(|terminal| {
+            std::path::Path::new(&*terminal.directory).starts_with(directory)
+        });
+    }
+
     fn remove_where(&self, is_meant: impl Fn(&Terminal) -> bool) -> usize {
         let gone: Vec<_> = {
             let mut all = self.shared.all.lock();

@@ -7,11 +7,10 @@ use crate::trees::{Filled, ours};
 use bytes::Bytes;
 use kilo_config::view::Resume;
 use kilo_ports::sandbox::{Exit, ProcessSpec};
+use kilo_protocol::Fault;
 use kilo_protocol::model::{MessageWithParts, ModelRef};
 use kilo_protocol::requests::Prompt;
 use kilo_protocol::worktree::{Checked, Fleet};
-use kilo_protocol::{Fault, SessionId};
-use kilo_runtime::Received;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -94,7 +93,7 @@ async fn left(daemon: &Daemon, version: &Version) -> Result<Option<String>, Faul
         // as the daemon does by itself, perhaps a moment later
         let _ = engine.sessions().resume(&version.session).await?;
     }
-    idle(daemon, &version.session).await?;
+    daemon.idle(&version.session).await?;
     let view = engine.queries().view(&version.session).await?;
     let Some(last) = view.messages.last() else {
         return Ok(Some(NEVER_ASKED.into()));
@@ -107,21 +106,6 @@ async fn left(daemon: &Daemon, version: &Version) -> Result<Option<String>, Faul
         "MessageAbortedError" => INTERRUPTED.to_owned(),
         _ => error.message().to_owned(),
     }))
-}
-
-/// Waits until a session runs no turn.
-async fn idle(daemon: &Daemon, session: &SessionId) -> Result<(), Fault> {
-    let engine = daemon.engine().await?;
-    let core = engine.core();
-    let (mut changes, _) = core.ledger.journal().subscribe();
-    while core.ledger.activity().is_busy(session) {
-        match changes.next().await {
-            Received::Frame(_) => {}
-            Received::Lagged(_) => (changes, _) = core.ledger.journal().subscribe(),
-            Received::Closed => return Err(Fault::unavailable("the daemon ends")),
-        }
-    }
-    Ok(())
 }
 
 /// Stores the end of a version, checks it, and stores what the check said.

@@ -14,7 +14,7 @@ use kilo_protocol::Fault;
 use kilo_protocol::requests::{
     ApplyWorktree, EndWorktree, MakeWorktree, NamedWorktree, RenameWorktree, RestoreWorktree,
 };
-use kilo_worktree::trees::{Answer as Said, NewTree, Order, Place};
+use kilo_worktree::trees::{Answer as Said, NewTree, Order, Place, State};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -92,6 +92,9 @@ async fn remove(daemon: Arc<Daemon>, request: Request) -> Answer {
     let body: EndWorktree = request.json()?;
     let place = place(&daemon, &request).await?;
     let directory = folder_of(&daemon, &request, &place, &body.worktree).await?;
+    if body.force {
+        end_work(&daemon, &place, &directory).await?;
+    }
     let said = said(&daemon, &directory, body.force).await;
     let (trees, gone) = (daemon.trees.clone(), directory.clone());
     let removed = on_pool(
@@ -113,6 +116,18 @@ async fn reset(daemon: Arc<Daemon>, request: Request) -> Answer {
         trees.reset(&place, &directory, said).await
     });
     Reply::json(&kept.await.map_err(ours)?)
+}
+
+/// Ends what works in a worktree that is to go whatever works there. What is no linked worktree is left alone.
+async fn end_work(daemon: &Arc<Daemon>, place: &Place, directory: &Path) -> Result<(), Fault> {
+    let (trees, place) = (daemon.trees.clone(), place.clone());
+    let name = directory.to_string_lossy().into_owned();
+    let named = on_pool(daemon, async move { trees.named(&place, &name).await });
+    let is_tree = named.await.is_ok_and(|listed| listed.state == State::Ready);
+    match is_tree {
+        true => trees::end_work(daemon, directory).await,
+        false => Ok(()),
+    }
 }
 
 /// What the caller says to the losses: who works there is known here.

@@ -94,16 +94,12 @@ async fn moved(daemon: &Arc<Daemon>, request: &Request, body: MoveSession) -> Re
     Ok(())
 }
 
-/// Ends what works in a worktree: turns of sessions, terminals, the folder's instance. Its files stay.
+/// Ends what works in a worktree: turns of sessions, background processes, terminals, the folder's instance. Its files
+/// stay. Answers when all of it is over.
 pub(in super::super) async fn teardown(daemon: Arc<Daemon>, request: Request) -> Answer {
     let TeardownWorktree { worktree } = request.json()?;
     let directory = absolute(Path::new(&daemon.directory(&request)), &worktree);
-    let engine = daemon.engine().await?;
-    for (session, at, _) in engine.queries().statuses() {
-        if Path::new(&*at).starts_with(&directory) {
-            engine.sessions().abort(&session).await;
-        }
-    }
+    trees::end_work(&daemon, &directory).await?;
     trees::dispose(&daemon, &directory).await?;
     Reply::json(&json!({"disposed": true}))
 }
