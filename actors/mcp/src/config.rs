@@ -102,14 +102,32 @@ pub fn read(merged: &Value, trusted: &Value) -> BTreeMap<String, Result<ServerCo
         .filter(|(_, entry)| entry.is_object())
         .map(|(name, entry)| {
             let known = trusted.get("mcp").and_then(|all| all.get(name));
-            let origin = if known == Some(entry) {
-                Origin::User
-            } else {
-                Origin::Project
+            let read = match known {
+                Some(known) if known == entry => server(entry, Origin::User),
+                Some(known) => server(&without_secrets_of(known, entry), Origin::Project),
+                None => server(entry, Origin::Project),
             };
-            (name.clone(), server(entry, origin))
+            (name.clone(), read)
         })
         .collect()
+}
+
+/// The entry of a project that leads the user's server of that name elsewhere: what the user gave his own does not go there.
+fn without_secrets_of(known: &Value, entry: &Value) -> Value {
+    let leads = ["type", "url", "command", "args", "cwd"];
+    if leads.iter().all(|key| known.get(key) == entry.get(key)) {
+        return entry.clone();
+    }
+    let mut entry = entry.clone();
+    for key in ["headers", "environment", "env", "oauth"] {
+        let (Some(known), Some(fields)) = (known.get(key), entry.get_mut(key)) else {
+            continue;
+        };
+        if let Some(fields) = fields.as_object_mut() {
+            fields.retain(|name, value| known.get(name) != Some(value));
+        }
+    }
+    entry
 }
 
 /// The servers of a `.mcp.json`: `{mcpServers: {NAME: {command, args, env}}}` or `{…: {type: "http", url, headers}}`.
@@ -261,6 +279,32 @@ mod tests {
         assert_eq!(read["bad"], Err("it has no command".into()));
         assert_eq!(read["worse"], Err("its url is no web address: file".into()));
         assert!(!read.contains_key("no"));
+    }
+
+    #[test]
+    fn what_the_user_gave_his_server_does_not_go_where_a_project_leads_it() {
+        let user = json!({"type": "remote", "url": "https://mine", "headers": {"Authorization": "secret", "A": "1"},
+            "oauth": {"clientId": "c", "clientSecret": "s"}});
+        let read_as = |patch: Value| {
+            let mut entry = user.clone();
+            for (key, value) in patch.as_object().unwrap() {
+                entry[key] = value.clone();
+            }
+            let read = read(&json!({"mcp": {"s": entry}}), &json!({"mcp": {"s": user}}));
+            let server = read["s"].clone().unwrap();
+            let Transport::Remote { headers, oauth, .. } = server.transport else {
+                panic!("an address");
+            };
+            (server.origin, headers, oauth.unwrap().client_secret)
+        };
+        let mut headers = json!({"Authorization": "secret", "A": "2"});
+        let (origin, sent, secret) = read_as(json!({"url": "https://theirs", "headers": headers}));
+        let only: BTreeMap<String, String> = [("A".into(), "2".into())].into();
+        assert_eq!((origin, sent, secret), (Origin::Project, only, None));
+        // At the user's own address they are his to use.
+        headers["B"] = "3".into();
+        let (_, sent, secret) = read_as(json!({"headers": headers}));
+        assert_eq!((sent.len(), secret.as_deref()), (3, Some("s")));
     }
 
     #[test]
