@@ -49,7 +49,12 @@ impl Form {
         let message = cut(field(params, "message"));
         let says = format!("The MCP server {server} asks: {message}");
         if let Some(url) = params.get("url").and_then(Value::as_str) {
-            let text = format!("{says}\n\nOpen {url} and come back.");
+            // Whoever opens what does not lead to the web runs something here.
+            let known = url::Url::parse(url).ok()?;
+            if !matches!(known.scheme(), "http" | "https") {
+                return None;
+            }
+            let text = format!("{says}\n\nOpen {known} and come back.");
             return Some(Self::consent(server, &text, "I have done it"));
         }
         let schema = &params["requestedSchema"];
@@ -178,8 +183,7 @@ fn choices(property: &Value) -> Option<Vec<(String, Value)>> {
         let names = property.get("enumNames").and_then(Value::as_array);
         let label = |index: usize, value: &Value| {
             let name = names.and_then(|names| names.get(index)).unwrap_or(value);
-            name.as_str()
-                .map_or_else(|| name.to_string(), str::to_owned)
+            self::label(name)
         };
         let all = values.iter().enumerate().take(CHOICES_MAX);
         return Some(
@@ -191,13 +195,16 @@ fn choices(property: &Value) -> Option<Vec<(String, Value)>> {
     let all = titled.as_array()?.iter().take(CHOICES_MAX);
     all.map(|choice| {
         let value = choice.get("const")?.clone();
-        let title = choice.get("title").unwrap_or(&value);
-        let title = title
-            .as_str()
-            .map_or_else(|| title.to_string(), str::to_owned);
+        let title = label(choice.get("title").unwrap_or(&value));
         Some((title, value))
     })
     .collect()
+}
+
+/// A value as a person picks it.
+fn label(value: &Value) -> String {
+    let text = value.as_str().map(str::to_owned);
+    cut(&text.unwrap_or_else(|| value.to_string()))
 }
 
 fn question(
@@ -223,12 +230,9 @@ fn question(
         }
         _ => {
             let default = property.get("default").filter(|value| !value.is_null());
-            let shown = default.map(|value| {
-                value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned)
-            });
-            shown.into_iter().collect()
+            // A label is the answer: one that cannot be shown as it is is left to whoever answers nothing.
+            let shown = default.filter(|value| value.as_str().is_none_or(|text| cut(text) == text));
+            shown.map(label).into_iter().collect()
         }
     };
     if !is_required {
@@ -253,8 +257,19 @@ fn header(server: &str) -> String {
     server.chars().take(30).collect()
 }
 
+/// A text of the server as a terminal may show it.
 fn cut(text: &str) -> String {
-    text.chars().take(TEXT_CHARS_MAX).collect()
+    harmless(text).chars().take(TEXT_CHARS_MAX).collect()
+}
+
+/// Without signs that would do something to a terminal, or turn a text around.
+pub fn harmless(text: &str) -> String {
+    let is_bad = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t'))
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let shown = text.chars().map(|c| if is_bad(c) { '\u{fffd}' } else { c });
+    shown.collect()
 }
 
 fn field<'a>(value: &'a Value, key: &str) -> &'a str {
@@ -330,6 +345,15 @@ mod tests {
         assert_eq!(
             form.answer(&answered(&[&["No"]])),
             json!({"action": "decline"})
+        );
+        for bad in ["javascript:alert(1)", "file:///etc/passwd", "no address"] {
+            assert_eq!(Form::of("s", &json!({"message": "Sign", "url": bad})), None);
+        }
+        let hostile = json!({"message": "\u{1b}[2Jall is well\u{202e}"});
+        let shown = Form::of("s", &hostile).unwrap().questions[0]["question"].clone();
+        assert_eq!(
+            shown,
+            "The MCP server s asks: \u{fffd}[2Jall is well\u{fffd}"
         );
         let odd = json!({"requestedSchema": {"properties": {"x": {"type": "object"}}}});
         assert_eq!(Form::of("s", &odd), None);

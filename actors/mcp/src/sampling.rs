@@ -1,5 +1,6 @@
 //! What a server wants to know of a model: read, shown to the user before it is sent, and answered.
 
+use crate::ask::harmless;
 use kilo_ports::aside::{Aside, AsideAnswer};
 use kilo_ports::cut;
 use kilo_ports::provider::{AssistantContent, ModelMessage, UserContent};
@@ -73,6 +74,7 @@ impl Sampling {
     /// What the user is asked before anything is sent.
     pub fn question(&self) -> String {
         let last = self.aside.messages.last().map(text).unwrap_or_default();
+        let last = harmless(&last);
         let shown = cut::start(&last, SHOWN_BYTES_MAX);
         let more = if shown.len() < last.len() { " …" } else { "" };
         let messages = match self.aside.messages.len() {
