@@ -207,7 +207,7 @@ async fn list(cx: &Context) -> anyhow::Result<Exit> {
     let row = |server: &Value| {
         vec![
             text(server, "name"),
-            state(server),
+            text(server, "status"),
             text(server, "from"),
             server["tools"].to_string(),
             format!("{} B", server["bytes"]),
@@ -222,6 +222,16 @@ async fn list(cx: &Context) -> anyhow::Result<Exit> {
     let heads = ["SERVER", "STATE", "FROM", "TOOLS", "COST", "WHAT"];
     for row in table(&heads, &rows, cx.terminal) {
         line(&row);
+    }
+    // Of its own, since it may be long.
+    for server in servers.into_iter().flatten() {
+        if server["error"].is_string() {
+            line(&format!(
+                "{}: {}",
+                text(server, "name"),
+                text(server, "error")
+            ));
+        }
     }
     let cost = &shown["cost"];
     if !rows.is_empty() {
