@@ -178,7 +178,8 @@ pub static BUILT_IN: &[BuiltIn] = &[
     BuiltIn {
         name: "uv",
         extensions: &[".py", ".pyi"],
-        command: &["uv", "format", "--", "$FILE"],
+        // It fetches ruff unasked.
+        command: &["uv", "format", "--offline", "--", "$FILE"],
         signs: &[Name("uv.lock"), Mention("pyproject.toml", "[tool.uv")],
         home: &["pyproject.toml"],
         ..PLAIN

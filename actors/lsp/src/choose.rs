@@ -218,9 +218,14 @@ fn found_setting(setting: Setting, programs: &Programs, from: &Path) -> Value {
     };
     match setting {
         Setting::None => Value::Null,
-        Setting::TsServer => nearest("node_modules/typescript/lib/tsserver.js")
-            .map(|path| json!({"tsserver": {"path": path}}))
-            .unwrap_or_default(),
+        Setting::TsServer => {
+            let mut told = json!({"disableAutomaticTypingAcquisition": true});
+            if let Some(path) = nearest("node_modules/typescript/lib/tsserver.js") {
+                told["tsserver"] = json!({"path": path});
+            }
+            told
+        }
+        Setting::NoSchemas => json!({"yaml": {"schemaStore": {"enable": false}}}),
         Setting::TsSdk => nearest("node_modules/typescript/lib")
             .map(|path| json!({"typescript": {"tsdk": path}}))
             .unwrap_or_default(),
@@ -341,6 +346,38 @@ mod tests {
         for off in [json!(false), json!(null), json!("x")] {
             assert!(Servers::from_config(Some(&off)).is_none());
         }
+    }
+
+    #[test]
+    fn servers_that_fetch_unasked_are_told_not_to_unless_the_user_wants_it() {
+        let project = Project::new(&[
+            "bin/typescript-language-server",
+            "bin/yaml-language-server",
+            "top/node_modules/typescript/lib/tsserver.js",
+        ]);
+        let mut environment = Environment::default();
+        let path = project.0.path().join("bin").display().to_string();
+        environment.vars.insert("PATH".into(), path);
+        let programs = Programs::new(&environment, &project.top());
+        let options = |lsp: Value, file: &str| {
+            let servers = Servers::from_config(Some(&lsp)).expect("some");
+            let chosen = servers.choose(&programs, &project.top(), &project.top().join(file));
+            let ready = chosen.into_iter().find_map(|choice| match choice {
+                Choice::Ready(ready) => Some(ready),
+                Choice::Missing { .. } => None,
+            });
+            let ready = ready.expect("a server");
+            serde_json::from_str::<Value>(&ready.initialization).expect("JSON")
+        };
+        let script = options(json!(true), "a.js");
+        assert_eq!(script["disableAutomaticTypingAcquisition"], true);
+        assert!(script["tsserver"]["path"].is_string());
+        let yaml = options(json!(true), "a.yaml");
+        assert_eq!(yaml["yaml"]["schemaStore"]["enable"], false);
+        let own = json!({"disableAutomaticTypingAcquisition": false});
+        let lsp = json!({"typescript": {"initialization": own}});
+        let script = options(lsp, "a.js");
+        assert_eq!(script["disableAutomaticTypingAcquisition"], false);
     }
 
     #[test]

@@ -33,10 +33,12 @@ pub struct BuiltIn {
 pub enum Setting {
     /// Nothing.
     None,
-    /// The project's own TypeScript: `tsserver.path`.
+    /// The project's own TypeScript: `tsserver.path`; and not to fetch types of packages by npm, as it does unasked.
     TsServer,
     /// The same, as the folder of its library: `typescript.tsdk`.
     TsSdk,
+    /// Not to fetch schemas from the net, as it does unasked.
+    NoSchemas,
     /// The interpreter of the project's virtual environment: `python.pythonPath`.
     Python,
 }
@@ -335,6 +337,7 @@ pub static BUILT_IN: &[BuiltIn] = &[
         id: "yaml-ls",
         extensions: &[".yaml", ".yml"],
         commands: &[&["yaml-language-server", "--stdio"]],
+        asks_for: Setting::NoSchemas,
         own: NODE,
         install: "npm install -g yaml-language-server",
         ..PLAIN
