@@ -10,8 +10,7 @@ use kilo_worktree::trees::{
     TreeError,
 };
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::time::{Duration, Instant};
+use std::os::unix::fs::symlink;
 use support::commit;
 use trees_support::{Yard, forced};
 
@@ -61,33 +60,18 @@ async fn many_at_once_get_names_of_their_own() {
 /// Git dies over the entry of a worktree that another program is just writing; by then it may have made the branch.
 #[tokio::test]
 async fn a_registration_that_another_program_is_writing_is_waited_for() {
-    let yard = Yard::new();
-    let git = yard.project.root.join(".git");
-    let (entry, hook) = (
-        git.join("worktrees/theirs"),
-        git.join("hooks/reference-transaction"),
+    // the first time, there is an entry without a text, and a branch is left
+    let yard = Yard::with_git(
+        "#!/bin/sh\n\
+         at=.git/worktrees/theirs\n\
+         case \"$*\" in *'worktree add'*) ;; *) exec /usr/bin/git \"$@\";; esac\n\
+         if [ -e .git/met ]; then exec /usr/bin/git \"$@\"; fi\n\
+         mkdir -p $at && echo /theirs/.git > $at/gitdir && : > $at/commondir && : > .git/met\n\
+         /usr/bin/git \"$@\"; ended=$?\n\
+         rm -r $at; /usr/bin/git branch opencode/same; exit $ended\n",
     );
-    let (at, met) = (entry.display(), git.join("met"));
-    let met = met.display();
-    let text = format!(
-        "#!/bin/sh\n[ \"$1\" = committed ] && grep -q opencode && [ ! -e {met} ] || exit 0\n\
-         mkdir -p {at} && echo /theirs/.git > {at}/gitdir && : > {at}/commondir && : > {met}\n"
-    );
-    fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    fs::write(&hook, text).unwrap();
-    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
-    let branch = git.join("refs/heads/opencode/same");
-    let writer = std::thread::spawn(move || {
-        // The branch came with the torn entry, and went when the first attempt had failed over it.
-        let begun = Instant::now();
-        while !entry.exists() || branch.exists() {
-            assert!(begun.elapsed() < Duration::from_secs(20));
-            std::thread::yield_now();
-        }
-        fs::remove_dir_all(&entry).unwrap();
-    });
     let tree = yard.make("same").await;
-    writer.join().unwrap();
+    assert!(yard.project.root.join(".git/met").exists());
     assert_eq!((tree.name.as_str(), yard.list().await.len()), ("same", 1));
 }
 

@@ -16,6 +16,15 @@ const TIMEOUT_MS: u64 = 600_000;
 /// What is kept of an output: its end, where git says what went wrong.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 
+/// Keeps the repository's own programs from running: hooks, which references and the index have too, and the one that
+/// watches its files.
+const STILL: [&str; 4] = [
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "core.fsmonitor=false",
+];
+
 /// The git program.
 pub(super) struct Git {
     pub sandbox: Arc<dyn Sandbox>,
@@ -71,7 +80,11 @@ impl Git {
     pub async fn run(&self, directory: &Path, words: &[&str]) -> Result<String, TreeError> {
         let spec = ProcessSpec {
             program: "git".into(),
-            args: words.iter().map(|word| (*word).to_owned()).collect(),
+            args: STILL
+                .iter()
+                .chain(words)
+                .map(|word| (*word).to_owned())
+                .collect(),
             directory: directory.to_path_buf(),
             env: [
                 ("LC_ALL", "C"),

@@ -12,6 +12,7 @@ use kilo_worktree::trees::{
     Answer, Copies, GoesOn, Kept, Landed, Listed, NewTree, Order, Place, Removed, Tree, TreeError,
 };
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -34,7 +35,21 @@ pub fn forced() -> Answer {
 impl Yard {
     /// A repository with a few files, `.env*`, `secrets` and `heavy` ignored.
     pub fn new() -> Self {
-        let yard = Self::empty();
+        Self::empty().filled()
+    }
+
+    /// The same with a program in place of git, which finds the real one as `/usr/bin/git`.
+    pub fn with_git(script: &str) -> Self {
+        let yard = Self::on_path("bin:");
+        let git = yard.project.root.with_file_name("bin").join("git");
+        fs::create_dir_all(git.parent().unwrap()).unwrap();
+        fs::write(&git, script).unwrap();
+        fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).unwrap();
+        yard.filled()
+    }
+
+    fn filled(self) -> Self {
+        let yard = self;
         for (path, text) in [
             ("a.txt", "a\n"),
             ("gone.txt", "gone\n"),
@@ -51,6 +66,11 @@ impl Yard {
 
     /// One without a commit.
     pub fn empty() -> Self {
+        Self::on_path("")
+    }
+
+    /// `first`: a folder beside the repository with a colon behind it, or nothing.
+    fn on_path(first: &str) -> Self {
         let project = Project::empty();
         let config = "[user]\n\tname = t\n\temail = t@example.com\n";
         let mut file = fs::read_to_string(project.root.join(".git/config")).unwrap();
@@ -59,8 +79,13 @@ impl Yard {
         let clock = Arc::new(FakeClock::at(1_700_000_000_000));
         let home = project.root.with_file_name("home");
         fs::create_dir_all(&home).unwrap();
+        let first = match first {
+            "" => String::new(),
+            first => project.root.with_file_name(first).display().to_string(),
+        };
+        let path = format!("{first}/usr/local/bin:/usr/bin:/bin");
         let settings = Settings::new([
-            ("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into()),
+            ("PATH".into(), path.into()),
             ("HOME".into(), home.into()),
             ("GIT_CONFIG_NOSYSTEM".into(), "1".into()),
         ]);
