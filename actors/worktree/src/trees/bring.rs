@@ -4,10 +4,15 @@
 use super::error::{Conflict, TreeError};
 use super::snapshot;
 use git2::build::CheckoutBuilder;
-use git2::{Delta, DiffOptions, Index, IndexConflict, IndexEntry, Oid, Repository, Tree};
+use git2::{
+    Delta, DiffOptions, FileMode, Index, IndexConflict, IndexEntry, ObjectType, Oid, Repository,
+    Tree,
+};
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Merged texts over this are not shown.
@@ -141,6 +146,7 @@ pub(super) fn write(
         .disable_pathspec_match(true);
     let mut files = Vec::new();
     let mut writes = false;
+    let mut by_hand: Vec<Vec<u8>> = Vec::new();
     for delta in diff.deltas() {
         let file = match delta.status() {
             Delta::Deleted => delta.old_file(),
@@ -150,15 +156,75 @@ pub(super) fn write(
         files.push(String::from_utf8_lossy(path).into_owned());
         if delta.status() == Delta::Deleted {
             delete(root, Path::new(OsStr::from_bytes(path)))?;
-        } else {
+        } else if is_plain(path) {
             writes = true;
             checkout.path(path);
+        } else {
+            by_hand.push(path.to_vec());
         }
     }
     if writes {
         repo.checkout_tree(to.as_object(), Some(&mut checkout))?;
     }
+    for path in by_hand {
+        put(repo, to, root, Path::new(OsStr::from_bytes(&path)))?;
+    }
     Ok(Brought { files })
+}
+
+/// Whether libgit2 finds a file by this name: it reads names as patterns of a `.gitignore`, also where they are not to be
+/// matched as such.
+fn is_plain(path: &[u8]) -> bool {
+    let (first, last) = (path.first(), path.last());
+    let is_blank = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_whitespace);
+    let is_mark = matches!(first, Some(b'!' | b'#'));
+    let has_odd = path
+        .iter()
+        .any(|byte| *byte == b'\\' || byte.is_ascii_control());
+    !(is_blank(first) || is_blank(last) || is_mark || has_odd)
+}
+
+/// Writes one file as `tree` has it, without filters.
+fn put(repo: &Repository, tree: &Tree<'_>, root: &Path, path: &Path) -> Result<(), TreeError> {
+    let full = root.join(path);
+    let failed = |error| TreeError::io(format!("cannot write {}", full.display()))(error);
+    let entry = tree.get_path(path)?;
+    if entry.kind() != Some(ObjectType::Blob) {
+        return Ok(()); // a submodule has its own history
+    }
+    let blob = repo.find_blob(entry.id())?;
+    if let Some(folder) = full.parent() {
+        let leads_out = |above: &Path| {
+            let about = root.join(above).symlink_metadata();
+            about.is_ok_and(|about| about.is_symlink())
+        };
+        if path
+            .ancestors()
+            .skip(1)
+            .any(|above| above != Path::new("") && leads_out(above))
+        {
+            return Err(failed(std::io::ErrorKind::NotADirectory.into()));
+        }
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    match fs::remove_file(&full) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    if entry.filemode() == i32::from(FileMode::Link) {
+        return symlink(OsStr::from_bytes(blob.content()), &full).map_err(failed);
+    }
+    let mode = match entry.filemode() == i32::from(FileMode::BlobExecutable) {
+        true => 0o777,
+        false => 0o666,
+    };
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&full)
+        .map_err(failed)?;
+    file.write_all(blob.content()).map_err(failed)
 }
 
 /// Deletes a file, and the folders that are empty then.
