@@ -14,6 +14,7 @@ pub mod files;
 pub mod find;
 pub mod project;
 pub mod snapshot;
+mod sparse;
 pub mod trees;
 pub mod vcs;
 

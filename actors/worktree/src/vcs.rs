@@ -5,6 +5,7 @@
 use crate::beneath::Beneath;
 use crate::checkout::Checkout;
 use crate::patch;
+use crate::sparse::left_out;
 use git2::{ApplyLocation, ApplyOptions, Commit, Delta, Diff, DiffOptions, Repository, Tree};
 use kilo_protocol::model::FileDiff;
 use serde::Serialize;
@@ -175,11 +176,17 @@ pub fn diff(directory: &Path, mode: DiffMode, context: u32) -> Result<Vec<FileDi
 pub fn diff_since(directory: &Path, base: &str, context: u32) -> Result<Vec<FileDiff>, VcsError> {
     let (_, repo) = open(directory)?.ok_or(VcsError::NotARepository)?;
     let base = since(&repo, base)?;
-    Ok(patch::file_diffs(&with_files(
-        &repo,
-        Some(&base),
-        patch::options(context.min(CONTEXT_MAX)),
-    )?)?)
+    let options = patch::options(context.min(CONTEXT_MAX));
+    let mut files = patch::file_diffs(&with_files(&repo, Some(&base), options)?)?;
+    let left_out = left_out(
+        &repo.index()?,
+        repo.workdir().unwrap_or_else(|| repo.path()),
+    );
+    let is_shown = |file: &FileDiff| {
+        file.status.as_deref() != Some("deleted") || !left_out.contains(file.file.as_bytes())
+    };
+    files.retain(is_shown);
+    Ok(files)
 }
 
 /// The same of a worktree whose files are as its last commit; without lines around the changes.

@@ -3,6 +3,7 @@
 use super::error::{Losses, TreeError};
 use super::place::{Linked, Place};
 use super::record::Tree;
+use crate::sparse::left_out;
 use crate::vcs::history;
 use git2::{Oid, Repository, RepositoryState, Status, StatusOptions};
 use std::path::{Path, PathBuf};
@@ -43,9 +44,12 @@ fn files(repo: &Repository, losses: &mut Losses) -> Result<(), TreeError> {
         .include_untracked(true)
         .recurse_untracked_dirs(false)
         .exclude_submodules(true);
+    let root = repo.workdir().unwrap_or_else(|| repo.path());
+    let left_out = left_out(&repo.index()?, root);
     for entry in repo.statuses(Some(&mut options))?.iter() {
         let list = match entry.status() {
             status if status.contains(Status::IGNORED) => continue,
+            Status::WT_DELETED if left_out.contains(entry.path_bytes()) => continue,
             status if status == Status::WT_NEW => &mut losses.untracked,
             _ => &mut losses.modified,
         };

@@ -1,7 +1,9 @@
 //! The files of a worktree as a git tree: what git would add, staged or not.
 
 use super::error::TreeError;
+use crate::sparse::left_out;
 use git2::{IndexAddOption, Oid, Repository};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Untracked files over this are not kept (256 MiB).
@@ -26,11 +28,13 @@ pub(super) fn take(repo: &Repository) -> Result<Snapshot, TreeError> {
         true => None,
         false => Some(index.write_tree()?),
     };
+    let left_out = left_out(&index, &root);
+    let is_left_out = |path: &Path| left_out.contains(path.as_os_str().as_bytes());
     let mut left = Vec::new();
     // a repository in the folder has its own history: it is named among the losses, and not taken in
     let is_nested = |path: &Path| root.join(path).join(".git").symlink_metadata().is_ok();
     let mut fits = |path: &Path, _: &[u8]| {
-        if is_nested(path) {
+        if is_left_out(path) || is_nested(path) {
             return 1;
         }
         let about = root.join(path).symlink_metadata();
@@ -44,6 +48,9 @@ pub(super) fn take(repo: &Repository) -> Result<Snapshot, TreeError> {
     index.update_all(
         ["*"],
         Some(&mut |path, _| {
+            if is_left_out(path) {
+                return 1;
+            }
             let about = root.join(path).symlink_metadata();
             i32::from(about.is_ok_and(|about| about.is_file() && about.len() > FILE_BYTES_MAX))
         }),
