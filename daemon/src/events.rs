@@ -11,6 +11,7 @@ use kilo_session::Engine;
 use kilo_session::catch_up::CatchUp;
 use serde_json::json;
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -22,6 +23,8 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const CATCH_UP_BYTES: usize = 1 << 20;
 /// Bytes of frames that leave in one piece.
 const PIECE_BYTES: usize = 64 << 10;
+/// An event of so many bytes is not copied into a piece: it is one, and shared by all who follow.
+const SHARED_BYTES: usize = 16 << 10;
 
 /// Which events a stream shows.
 #[derive(Clone, Debug)]
@@ -53,7 +56,7 @@ pub struct Follower {
     behind: Option<u64>,
     /// The reading of them that is under way.
     reading: Option<CatchUp>,
-    ready: VecDeque<Bytes>,
+    ready: Pieces,
     heartbeat: Interval,
     ended: bool,
     /// False until a client that came back was told whether it goes on.
@@ -82,7 +85,7 @@ impl Follower {
             sent: newest,
             behind: None,
             reading: None,
-            ready: VecDeque::new(),
+            ready: Pieces::default(),
             heartbeat: interval_at(Instant::now() + HEARTBEAT, HEARTBEAT),
             ended: false,
             is_greeted: true,
@@ -123,12 +126,7 @@ impl Follower {
         let now = kilo_ports::clock::Clock::now(&kilo_ports::clock::SystemClock);
         let mut json = Vec::with_capacity(256);
         event.write(&self.engine.core().ledger.ids().event(now), &mut json);
-        let framed = match (self.framing.form, &self.framing.scope) {
-            (Form::Socket, _) => message(None, None, &json),
-            (Form::EventStream, Scope::Directory(_)) => sse::frame(None, &json),
-            (Form::EventStream, Scope::Global) => sse::wrapped(br#"{"payload":"#, &json, b"}"),
-        };
-        self.ready.push_back(framed);
+        self.framing.write_own(&json, &mut self.ready);
     }
 
     /// The frames as a body.
@@ -143,7 +141,7 @@ impl Follower {
     /// The next piece; `None` when the stream ends.
     pub async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(piece) = self.take_ready() {
+            if let Some(piece) = self.ready.take() {
                 return Some(piece);
             }
             if self.ended {
@@ -159,32 +157,13 @@ impl Follower {
                 _ = self.heartbeat.tick() => self.announce(&Event::Heartbeat(Nothing {})),
             }
             // What else is there already leaves in the same piece.
-            let mut bytes = 0;
-            while bytes < PIECE_BYTES && !self.ended && self.behind.is_none() {
+            while self.ready.bytes < PIECE_BYTES && !self.ended && self.behind.is_none() {
                 let Some(received) = self.subscription.try_next() else {
                     break;
                 };
                 self.take(received);
-                bytes = self.ready.iter().map(Bytes::len).sum();
             }
         }
-    }
-
-    fn take_ready(&mut self) -> Option<Bytes> {
-        let first = self.ready.pop_front()?;
-        if self.ready.is_empty() || self.framing.form == Form::Socket {
-            return Some(first);
-        }
-        let mut piece =
-            BytesMut::with_capacity(PIECE_BYTES.min(first.len() * (self.ready.len() + 1)));
-        piece.extend_from_slice(&first);
-        while piece.len() < PIECE_BYTES {
-            let Some(more) = self.ready.pop_front() else {
-                break;
-            };
-            piece.extend_from_slice(&more);
-        }
-        Some(piece.freeze())
     }
 
     fn take(&mut self, received: Received) {
@@ -207,9 +186,7 @@ impl Follower {
         if let Some(pos) = frame.pos {
             self.sent = pos;
         }
-        if let Some(framed) = self.framing.framed(frame) {
-            self.ready.push_back(framed);
-        }
+        self.framing.write(frame, &mut self.ready);
         if frame.last
             && let Scope::Directory(directory) = &self.framing.scope
             && frame.directory.as_deref() == Some(directory.as_str())
@@ -236,7 +213,7 @@ impl Follower {
         match read {
             Ok(Ok(Some((missed, reading)))) => {
                 self.greet(true);
-                self.ready.extend(missed.frames);
+                self.ready.append(missed.pieces);
                 self.sent = missed.up_to;
                 match self.sent >= target {
                     true => self.behind = None,
@@ -265,7 +242,7 @@ impl Follower {
 
 /// Frames of the log.
 struct Missed {
-    frames: Vec<Bytes>,
+    pieces: Pieces,
     /// The position of the last record that was looked at.
     up_to: u64,
 }
@@ -279,7 +256,7 @@ fn missed(
     target: u64,
 ) -> Result<Option<Missed>, StoreError> {
     let mut missed = Missed {
-        frames: Vec::new(),
+        pieces: Pieces::default(),
         up_to: after,
     };
     if after >= target {
@@ -293,7 +270,6 @@ fn missed(
     if records.is_empty() {
         return Ok(None);
     }
-    let mut bytes = 0;
     for record in records {
         if record.pos > target {
             missed.up_to = target;
@@ -304,17 +280,81 @@ fn missed(
             None => Vec::new(),
         };
         for frame in shown {
-            if let Some(framed) = framing.framed(&frame) {
-                bytes += framed.len();
-                missed.frames.push(framed);
-            }
+            framing.write(&frame, &mut missed.pieces);
         }
         missed.up_to = record.pos;
-        if bytes >= CATCH_UP_BYTES {
+        if missed.pieces.bytes >= CATCH_UP_BYTES {
             break;
         }
     }
     Ok(Some(missed))
+}
+
+/// What is to be sent.
+#[derive(Default)]
+struct Pieces {
+    whole: VecDeque<Bytes>,
+    /// The last one, to which more is written.
+    open: BytesMut,
+    /// Of all together.
+    bytes: usize,
+}
+
+impl Pieces {
+    /// Adds text.
+    fn put(&mut self, text: &[u8]) {
+        self.bytes += text.len();
+        self.open.extend_from_slice(text);
+    }
+
+    /// Adds text that others may hold too.
+    fn share(&mut self, text: &Bytes) {
+        if text.len() < SHARED_BYTES {
+            return self.put(text);
+        }
+        self.end_piece();
+        self.bytes += text.len();
+        self.whole.push_back(text.clone());
+    }
+
+    /// What comes next begins a piece of its own.
+    fn end_piece(&mut self) {
+        if !self.open.is_empty() {
+            self.whole.push_back(self.open.split().freeze());
+        }
+    }
+
+    fn end_full_piece(&mut self) {
+        if self.open.len() >= PIECE_BYTES {
+            self.end_piece();
+        }
+    }
+
+    fn append(&mut self, mut other: Self) {
+        other.end_piece();
+        self.end_piece();
+        self.bytes += other.bytes;
+        self.whole.append(&mut other.whole);
+    }
+
+    /// The next piece.
+    fn take(&mut self) -> Option<Bytes> {
+        let piece = match self.whole.pop_front() {
+            Some(piece) => piece,
+            None if self.open.is_empty() => return None,
+            // Its room goes with it: a client that is quiet now holds none.
+            None => std::mem::take(&mut self.open).freeze(),
+        };
+        self.bytes -= piece.len();
+        Some(piece)
+    }
+}
+
+impl std::fmt::Write for Pieces {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.put(text.as_bytes());
+        Ok(())
+    }
 }
 
 /// How one client's stream is written.
@@ -325,41 +365,91 @@ struct Framing {
 }
 
 impl Framing {
-    fn framed(&self, frame: &Frame) -> Option<Bytes> {
-        let id = frame.pos.map(|pos| format!("{}-{pos}", self.epoch));
-        if self.form == Form::Socket {
-            let shown = match &self.scope {
-                Scope::Directory(directory) => frame
-                    .directory
-                    .as_deref()
-                    .is_none_or(|place| place == directory),
-                Scope::Global => true,
-            };
-            return shown.then(|| message(id.as_deref(), Some(frame), &frame.json));
+    fn shows(&self, frame: &Frame) -> bool {
+        match (&self.scope, frame.directory.as_deref()) {
+            (Scope::Directory(directory), Some(place)) => place == directory,
+            _ => true,
         }
-        match &self.scope {
-            Scope::Directory(directory) => {
-                let shown = frame
-                    .directory
-                    .as_deref()
-                    .is_none_or(|place| place == directory);
-                shown.then(|| sse::frame(id.as_deref(), &frame.json))
-            }
-            Scope::Global => {
-                let directory = frame.directory.as_deref().unwrap_or("global");
-                let mut head = format!("{{\"directory\":{},", json!(directory));
-                if let Some(project) = &frame.project {
-                    head.push_str(&format!("\"project\":{},", json!(project)));
+    }
+
+    /// Writes a frame of the log or the ring, if this stream shows it.
+    fn write(&self, frame: &Frame, out: &mut Pieces) {
+        if !self.shows(frame) {
+            return;
+        }
+        match self.form {
+            Form::Socket => self.message(Some(frame), &frame.json, out),
+            Form::EventStream => {
+                if let Some(pos) = frame.pos {
+                    // Writing to memory does not fail.
+                    let _ = writeln!(out, "id: {}-{pos}", self.epoch);
                 }
-                head.push_str("\"payload\":");
-                Some(sse::wrapped_at(
-                    id.as_deref(),
-                    head.as_bytes(),
-                    &frame.json,
-                    b"}",
-                ))
+                out.put(b"data: ");
+                match &self.scope {
+                    Scope::Directory(_) => out.share(&frame.json),
+                    Scope::Global => {
+                        out.put(b"{\"directory\":");
+                        quote(frame.directory.as_deref().unwrap_or("global"), out);
+                        if let Some(project) = &frame.project {
+                            out.put(b",\"project\":");
+                            quote(project, out);
+                        }
+                        out.put(b",\"payload\":");
+                        out.share(&frame.json);
+                        out.put(b"}");
+                    }
+                }
+                out.put(b"\n\n");
+                out.end_full_piece();
             }
         }
+    }
+
+    /// Writes an event of the stream's own.
+    fn write_own(&self, event: &[u8], out: &mut Pieces) {
+        match (self.form, &self.scope) {
+            (Form::Socket, _) => self.message(None, event, out),
+            (Form::EventStream, Scope::Directory(_)) => out.put(&sse::frame(None, event)),
+            (Form::EventStream, Scope::Global) => {
+                out.put(&sse::wrapped(br#"{"payload":"#, event, b"}"));
+            }
+        }
+    }
+
+    /// Writes an event as a message of a socket: a piece of its own.
+    fn message(&self, frame: Option<&Frame>, event: &[u8], out: &mut Pieces) {
+        out.end_piece();
+        out.put(br#"{"type":"event","#);
+        if let Some(pos) = frame.and_then(|frame| frame.pos) {
+            let _ = write!(out, "\"pos\":\"{}-{pos}\",", self.epoch);
+        }
+        if let Some(directory) = frame.and_then(|frame| frame.directory.as_deref()) {
+            out.put(b"\"directory\":");
+            quote(directory, out);
+            out.put(b",");
+        }
+        if let Some(project) = frame.and_then(|frame| frame.project.as_deref()) {
+            out.put(b"\"project\":");
+            quote(project, out);
+            out.put(b",");
+        }
+        out.put(b"\"event\":");
+        out.put(event);
+        out.put(b"}");
+        out.end_piece();
+    }
+}
+
+/// Writes a text as JSON.
+fn quote(text: &str, out: &mut Pieces) {
+    let is_plain = |byte: &u8| !byte.is_ascii_control() && !matches!(byte, b'"' | b'\\');
+    match text.as_bytes().iter().all(is_plain) {
+        true => {
+            out.put(b"\"");
+            out.put(text.as_bytes());
+            out.put(b"\"");
+        }
+        false => out.put(json!(text).to_string().as_bytes()),
     }
 }
 
@@ -370,21 +460,70 @@ fn position(id: &str, epoch: &str, newest: u64) -> Option<u64> {
     (of == epoch && position <= newest).then_some(position)
 }
 
-/// An event as a message of a socket.
-fn message(pos: Option<&str>, frame: Option<&Frame>, event: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(event.len() + 160);
-    out.extend_from_slice(br#"{"type":"event","#);
-    if let Some(pos) = pos {
-        out.extend_from_slice(format!("\"pos\":\"{pos}\",").as_bytes());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framing(form: Form, scope: Scope) -> Framing {
+        Framing {
+            scope,
+            form,
+            epoch: "e".into(),
+        }
     }
-    if let Some(directory) = frame.and_then(|frame| frame.directory.as_deref()) {
-        out.extend_from_slice(format!("\"directory\":{},", json!(directory)).as_bytes());
+
+    fn frame(json: impl Into<Bytes>) -> Frame {
+        Frame {
+            pos: Some(7),
+            directory: Some("/a\"b".into()),
+            project: None,
+            json: json.into(),
+            last: false,
+        }
     }
-    if let Some(project) = frame.and_then(|frame| frame.project.as_deref()) {
-        out.extend_from_slice(format!("\"project\":{},", json!(project)).as_bytes());
+
+    fn taken(pieces: &mut Pieces) -> Vec<Bytes> {
+        std::iter::from_fn(|| pieces.take()).collect()
     }
-    out.extend_from_slice(b"\"event\":");
-    out.extend_from_slice(event);
-    out.extend_from_slice(b"}");
-    out.freeze()
+
+    #[test]
+    fn small_events_leave_together_and_messages_one_by_one() {
+        let mut pieces = Pieces::default();
+        let stream = framing(Form::EventStream, Scope::Global);
+        stream.write(&frame("1"), &mut pieces);
+        stream.write_own(b"2", &mut pieces);
+        let first = "id: e-7\ndata: {\"directory\":\"/a\\\"b\",\"payload\":1}\n\n";
+        let all = format!("{first}data: {{\"payload\":2}}\n\n");
+        assert_eq!(pieces.bytes, all.len());
+        assert_eq!(taken(&mut pieces), [all]);
+        let socket = framing(Form::Socket, Scope::Directory("/c".into()));
+        socket.write(&frame("1"), &mut pieces);
+        assert!(taken(&mut pieces).is_empty(), "of another folder");
+        let socket = framing(Form::Socket, Scope::Global);
+        socket.write(&frame("1"), &mut pieces);
+        socket.write_own(b"2", &mut pieces);
+        let directory = r#""directory":"/a\"b""#;
+        let first = format!(r#"{{"type":"event","pos":"e-7",{directory},"event":1}}"#);
+        assert_eq!(
+            taken(&mut pieces),
+            [first.as_str(), r#"{"type":"event","event":2}"#]
+        );
+        assert_eq!(pieces.bytes, 0);
+    }
+
+    /// Each of many clients would hold a copy of its own as long as it does not read.
+    #[test]
+    fn a_large_event_is_shared_by_all_who_follow() {
+        let large = Bytes::from(vec![b'x'; SHARED_BYTES]);
+        let mut pieces = Pieces::default();
+        framing(Form::EventStream, Scope::Directory("/a\"b".into()))
+            .write(&frame(large.clone()), &mut pieces);
+        let taken = taken(&mut pieces);
+        assert_eq!(taken.len(), 3);
+        assert_eq!(taken[1].as_ptr(), large.as_ptr());
+        assert_eq!(
+            (&taken[0][..], &taken[2][..]),
+            (&b"id: e-7\ndata: "[..], &b"\n\n"[..])
+        );
+    }
 }
