@@ -149,6 +149,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         }
     };
     let settings = sandbox_settings(&environment);
+    kilo_sandbox::give_back_large_blocks();
     conceal(&environment, &settings);
     let sandbox = ProcessSandbox::new(settings).map_err(system("the process runner"))?;
     let _ = kilo_sandbox::become_subreaper();

@@ -223,3 +223,31 @@ async fn a_client_that_never_reads_costs_bounded_memory_and_is_dropped_with_a_po
         "what it missed is in the log"
     );
 }
+
+#[tokio::test]
+async fn a_long_answer_leaves_little_more_than_itself() {
+    const PIECES: usize = 1_000;
+    const PIECE: usize = 8 << 10;
+    let (home, model) = (Home::new(), Model::start());
+    let project = Project::new(&model);
+    let daemon = Daemon::start(&home);
+    let api = daemon.api(&project);
+    let warm = api.session().await;
+    model.script("warm", [Turn::text("a short answer")]);
+    api.prompt(&warm, "go [[warm]]").await.ok();
+    let before = daemon.memory_kib("RssAnon");
+    let session = api.session().await;
+    let pieces = (0..PIECES).map(|_| Step::Text("x".repeat(PIECE)));
+    model.script("long", [Turn::of(pieces)]);
+    let answer = api.prompt(&session, "go [[long]]").await;
+    assert!(answer.text.len() > PIECES * PIECE);
+    drop(answer);
+    // The connection's own buffer goes with the next answer.
+    api.get("/global/health").await.ok();
+    let grown = eventually("memory that is given back", async || {
+        let grown = daemon.memory_kib("RssAnon").saturating_sub(before) / 1_024;
+        (grown < 32).then_some(grown)
+    })
+    .await;
+    println!("an answer of 8 MiB: {grown} MiB");
+}

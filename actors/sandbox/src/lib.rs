@@ -14,6 +14,7 @@
 mod conceal;
 mod detached;
 mod environment;
+mod heap;
 mod init;
 mod launch;
 mod list;
@@ -28,5 +29,6 @@ mod tree;
 
 pub use conceal::{conceal_memory, conceal_variables};
 pub use environment::{RUN_MARK, SECRETS};
+pub use heap::give_back_large_blocks;
 pub use orphans::{Orphans, become_subreaper};
 pub use sandbox::{ProcessSandbox, Settings, owned_below};
