@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 const FILES_MAX: usize = 20;
 const FILE_BYTES_MAX: usize = 3_750_000;
 
+/// What a file goes to models as that they cannot look at.
+const UNSHOWN: &str = "application/octet-stream";
+
 /// The text and the files of an answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shown {
@@ -80,9 +83,22 @@ fn attach(
                 "[{what} is left out: at most {FILES_MAX} files are taken]"
             ));
         }
-        Ok(part) => attachments.push(part),
+        Ok(part) => {
+            let is_unshown = is_of(&part, UNSHOWN) && part["mime"] != UNSHOWN;
+            if is_unshown {
+                let mime = field(&part, "mime");
+                texts.push(format!("[{what} is no {mime} that you can look at]"));
+            }
+            attachments.push(part);
+        }
         Err(why) => texts.push(format!("[{what} is left out: {why}]")),
     }
+}
+
+/// Whether a file goes out as `mime`.
+fn is_of(part: &Value, mime: &str) -> bool {
+    let url = field(part, "url").strip_prefix("data:");
+    url.is_some_and(|url| url.starts_with(mime))
 }
 
 fn link(block: &Value) -> String {
@@ -94,7 +110,7 @@ fn link(block: &Value) -> String {
 }
 
 /// A file part. An image is called what its bytes are: one that is none would make the provider refuse this request and all
-/// that follow it in the session.
+/// that follow it in the session, so clients get it, and models are told of it.
 ///
 /// Errors: why there is none, for the model.
 fn file(mime: &str, data: &str) -> Result<Value, String> {
@@ -110,11 +126,12 @@ fn file(mime: &str, data: &str) -> Result<Value, String> {
         let size = bytes.len();
         return Err(format!("{size} bytes, at most {FILE_BYTES_MAX} are taken"));
     }
-    let mime = match goes_to_models {
-        true => shown_type(&bytes).ok_or(format!("it is no {mime} that models take"))?,
-        false => mime,
+    let (mime, sent_as) = match shown_type(&bytes) {
+        Some(real) if goes_to_models => (real, real),
+        _ if goes_to_models => (mime, UNSHOWN),
+        _ => (mime, mime),
     };
-    let url = data_url::of_bytes(mime, &bytes);
+    let url = data_url::of_bytes(sent_as, &bytes);
     Ok(json!({"type": "file", "mime": mime, "url": url}))
 }
 
@@ -206,14 +223,21 @@ mod tests {
             assert!(shown.attachments.is_empty(), "{mime}");
             shown.text
         };
-        let svg = left_out("image/svg+xml", b"<svg/>");
-        assert_eq!(
-            svg,
-            "[image is left out: it is no image/svg+xml that models take]"
-        );
-        left_out("image/png", b"");
-        left_out("image/png", b"not at all");
         left_out("", b"\x89PNG");
+        // Clients get what calls itself an image, models do not.
+        for (mime, bytes) in [
+            ("image/svg+xml", &b"<svg/>"[..]),
+            ("image/png", b"not at all"),
+        ] {
+            let shown = image(mime, bytes);
+            assert_eq!(
+                shown.text,
+                format!("[image is no {mime} that you can look at]")
+            );
+            let url = format!("data:application/octet-stream;base64,{}", base64(bytes));
+            let part = json!({"type": "file", "mime": mime, "url": url});
+            assert_eq!(shown.attachments, [part]);
+        }
         let mut large = vec![0; FILE_BYTES_MAX + 1];
         large[..4].copy_from_slice(b"\x89PNG");
         assert!(left_out("image/png", &large).contains("3750001 bytes"));
