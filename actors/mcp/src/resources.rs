@@ -1,5 +1,6 @@
 //! Resources of servers as tools of the model: one that lists them, one that reads and watches.
 
+use crate::ask::harmless;
 use crate::model::Offer;
 use crate::output;
 use crate::shared::{Reach, Shared};
@@ -66,6 +67,8 @@ fn line(place: &str, name: &str, what: Option<&str>, mime: Option<&str>) -> Stri
     let what = what.and_then(|what| what.lines().next());
     let what = what.map(|what| format!(" - {what}")).unwrap_or_default();
     let line = format!("{place}{mime}: {name}{what}");
+    // Each on a line of its own, whatever it is called.
+    let line = harmless(&line).replace(['\n', '\t'], " ");
     line.chars().take(LINE_CHARS_MAX).collect()
 }
 
@@ -243,12 +246,8 @@ impl Reading {
         timeout: std::time::Duration,
         cx: &ToolCx,
     ) -> Result<Option<String>, CallError> {
-        if !self
-            .shared
-            .watch(&self.reach, &self.uri, cx.session.as_str())
-        {
-            return Ok(Some("too many resources are watched already".into()));
-        }
+        let session = cx.session.as_str();
+        self.shared.watch(&self.reach, &self.uri, session);
         match client.subscribe(&self.uri, timeout).await {
             Ok(()) => Ok(None),
             Err(CallError::Server { message, .. }) => Ok(Some(message)),

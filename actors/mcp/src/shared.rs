@@ -411,8 +411,8 @@ impl Shared {
         });
     }
 
-    /// A session wants to hear of changes of a resource. False when too much is watched.
-    pub fn watch(&self, reach: &Reach, uri: &str, session: &str) -> bool {
+    /// A session wants to hear of changes of a resource.
+    pub fn watch(&self, reach: &Reach, uri: &str, session: &str) {
         let key = self.key_of(reach);
         self.with(&key, |known| known.watched.add(uri, session))
     }
