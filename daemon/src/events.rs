@@ -304,6 +304,11 @@ impl Pieces {
     /// Adds text.
     fn put(&mut self, text: &[u8]) {
         self.bytes += text.len();
+        if self.open.capacity() - self.open.len() < text.len() {
+            // Events come in bursts: growing by twice would copy each byte once more.
+            let room = (self.open.len() * 3).min(PIECE_BYTES);
+            self.open.reserve(text.len().max(room));
+        }
         self.open.extend_from_slice(text);
     }
 

@@ -9,7 +9,7 @@ use crate::paths::{Paths, relative};
 use kilo_protocol::model::{Action, Rule};
 use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -108,17 +108,21 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     }
 });
 
-/// The texts of the table's rules, each kept once and for good: every agent of every folder shows them.
+/// What is kept while the table is made: the texts of its rules, once and for good since every agent of every folder shows
+/// them, and the lists that have a name, since most agents have most of them.
 #[derive(Default)]
-struct Texts(HashSet<&'static str>);
+struct Texts {
+    texts: HashSet<&'static str>,
+    lists: HashMap<String, Vec<Rule>>,
+}
 
 impl Texts {
     fn keep(&mut self, text: &str) -> Cow<'static, str> {
-        if let Some(kept) = self.0.get(text) {
+        if let Some(kept) = self.texts.get(text) {
             return Cow::Borrowed(kept);
         }
         let kept: &'static str = text.to_owned().leak();
-        self.0.insert(kept);
+        self.texts.insert(kept);
         Cow::Borrowed(kept)
     }
 }
@@ -143,12 +147,12 @@ fn expand(list: &Value, named: &Value, texts: &mut Texts, depth: usize) -> Vec<R
     for item in list.as_array().into_iter().flatten() {
         match item {
             Value::String(name) if depth < DEPTH_MAX => {
-                rules.extend(expand(
-                    &named[name.trim_start_matches('@')],
-                    named,
-                    texts,
-                    depth + 1,
-                ));
+                if !texts.lists.contains_key(name) {
+                    let list = &named[name.trim_start_matches('@')];
+                    let expanded = expand(list, named, texts, depth + 1);
+                    texts.lists.insert(name.clone(), expanded);
+                }
+                rules.extend_from_slice(&texts.lists[name]);
             }
             Value::Object(groups) => {
                 for (head, patterns) in groups {
