@@ -304,3 +304,41 @@ async fn a_repository_whose_git_folder_is_elsewhere() {
     let place = yard.trees.place("project", &repo).await.unwrap();
     whole_life(&yard, &place, "a.txt").await;
 }
+
+#[tokio::test]
+async fn while_a_git_program_is_at_work_nothing_comes_home_by_halves() {
+    let yard = Yard::new();
+    let place = yard.place().await;
+    let tree = make(&yard, &place, named("work")).await.unwrap();
+    fs::write(tree.directory.join("a.txt"), "changed\n").unwrap();
+    let order = || Order {
+        how: kilo_worktree::trees::How::Merge,
+        message: Some("work".into()),
+        ..Order::default()
+    };
+    let lock = yard.project.root.join(".git/index.lock");
+    fs::write(&lock, "").unwrap();
+    let before = yard.git(&yard.project.root, &["rev-parse", "HEAD"]);
+    for _ in 0..2 {
+        let refused = yard.trees.apply(&place, &tree.directory, order()).await;
+        assert!(matches!(refused, Err(TreeError::Busy)), "{refused:?}");
+        assert!(lock.exists(), "it is not ours");
+        assert_eq!(yard.project.read("a.txt"), "a\n");
+        assert_eq!(yard.git(&yard.project.root, &["rev-parse", "HEAD"]), before);
+    }
+    yard.project.write("mine.txt", "mine\n");
+    let cleared = yard.trees.clear(&place).await;
+    assert!(matches!(cleared, Err(TreeError::Busy)), "{cleared:?}");
+    assert_eq!(yard.project.read("mine.txt"), "mine\n");
+    fs::remove_file(&lock).unwrap();
+    yard.trees
+        .apply(&place, &tree.directory, order())
+        .await
+        .unwrap();
+    assert_eq!(yard.project.read("a.txt"), "changed\n");
+    assert!(!lock.exists() && !yard.project.root.join(".git/index.kilo").exists());
+    assert_eq!(
+        yard.git(&yard.project.root, &["status", "--porcelain"]),
+        "?? mine.txt\n"
+    );
+}

@@ -35,7 +35,10 @@ pub(super) struct Git {
 /// Whether git ended because it read the registration of another worktree that was just being written. Nothing guards that
 /// list: a person, an editor or another daemon may write it at any time.
 pub(super) fn is_torn(error: &TreeError) -> bool {
-    matches!(error, TreeError::Program(said) if said.contains("failed to read") && said.contains("/worktrees/"))
+    // the latter where somebody's last worktree goes, and the folder of all of them with it
+    let torn = ["failed to read", "could not create directory of"];
+    matches!(error, TreeError::Program(said)
+        if said.contains("/worktrees/") && torn.iter().any(|torn| said.contains(torn)))
 }
 
 impl Git {

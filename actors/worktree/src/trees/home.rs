@@ -3,6 +3,7 @@
 
 use super::bring::{self, conflicts};
 use super::error::{Conflict, TreeError};
+use super::index_lock::IndexLock;
 use super::place::Place;
 use super::remove::find;
 use super::snapshot;
@@ -219,6 +220,10 @@ fn land(repo: &Repository, ours: Oid, tip: Oid, only_look: bool) -> Result<Vec<S
         repo.find_commit(ours)?.tree()?,
         repo.find_commit(tip)?.tree()?,
     );
+    let lock = match only_look {
+        true => None,
+        false => Some(IndexLock::take(repo)?),
+    };
     let now = repo.find_tree(snapshot::take(repo)?.files)?;
     let paths = changed(repo, &old, &new)?;
     let entry = |tree: &git2::Tree<'_>, path: &Path| {
@@ -242,17 +247,25 @@ fn land(repo: &Repository, ours: Oid, tip: Oid, only_look: bool) -> Result<Vec<S
     }
     let names = paths.iter().map(|path| path.to_string_lossy().into_owned());
     let names: Vec<String> = names.collect();
-    if only_look {
+    let Some(lock) = lock else {
         return Ok(names);
-    }
+    };
+    let branch = branch_at(repo, ours)?;
     let target = with_paths(repo, &now, &new, &paths)?;
     bring::write(repo, &now, &target)?;
-    let mut index = repo.index()?;
-    stage(&mut index, &new, &paths)?;
-    index.write()?;
-    repo.head()?
-        .set_target(tip, "kilo: brought a worktree's result home")?;
+    lock.change(|index| stage(index, &new, &paths))?;
+    let why = "kilo: brought a worktree's result home";
+    repo.reference_matching(&branch, tip, true, ours, why)?;
     Ok(names)
+}
+
+/// The name of what HEAD stands for, which must still be at `ours`: a commit since then may not be lost.
+fn branch_at(repo: &Repository, ours: Oid) -> Result<String, TreeError> {
+    let head = repo.head()?;
+    match (head.name(), head.target()) {
+        (Ok(name), Some(at)) if at == ours => Ok(name.to_owned()),
+        _ => Err(TreeError::Busy),
+    }
 }
 
 fn changed(

@@ -16,6 +16,7 @@ mod expire;
 mod git;
 mod held;
 mod home;
+mod index_lock;
 mod inspect;
 mod kept;
 mod list;

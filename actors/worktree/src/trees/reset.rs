@@ -3,6 +3,7 @@
 use super::bring;
 use super::create::{blank, reserve_as};
 use super::error::{Losses, TreeError};
+use super::index_lock::IndexLock;
 use super::kept::{self, Kept};
 use super::names;
 use super::place::{Linked, Place, commit_of};
@@ -147,6 +148,8 @@ impl Trees {
             let kept = kept::keep(&inner, &place, &linked, None, "moved")?;
             inner.step("cleared kept")?;
             let head = repo.head()?.peel_to_commit()?;
+            // a git program that is at work there would leave index and files apart
+            drop(IndexLock::take(&repo)?);
             let files = snapshot::take(&repo)?.files;
             bring::write(&repo, &repo.find_tree(files)?, &head.tree()?)?;
             repo.reset(head.as_object(), ResetType::Mixed, None)?;
