@@ -6,6 +6,7 @@ use notify::event::{ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
@@ -71,11 +72,15 @@ pub fn watch(
     (messages, is_over): (&Receiver<Message>, &AtomicBool),
     tell: impl Fn(Seen),
 ) -> bool {
-    let queue = sender;
+    let (queue, missed) = (sender, Arc::new(AtomicBool::new(false)));
+    let lost = Arc::clone(&missed);
     let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         if let Ok(event) = event {
-            // Full: the thread is behind, and what it says will be incomplete anyway.
-            let _ = queue.try_send(Message::Event(event));
+            // The system's queue was full, or ours is: some of it will not be told of, but folders are not to be lost.
+            let is_lost = event.need_rescan();
+            if is_lost | queue.try_send(Message::Event(event)).is_err() {
+                lost.store(true, Ordering::Release);
+            }
         }
     });
     let watcher = match watcher {
@@ -97,6 +102,7 @@ pub fn watch(
         gone: HashSet::new(),
         is_gone: false,
         root: root.to_owned(),
+        missed,
         is_limited: false,
         changes: BTreeMap::new(),
     };
@@ -118,6 +124,8 @@ struct Watched {
     /// The folder itself went.
     is_gone: bool,
     root: PathBuf,
+    /// Something was not seen.
+    missed: Arc<AtomicBool>,
     /// Not all folders are watched, and that was said.
     is_limited: bool,
     changes: BTreeMap<PathBuf, How>,
@@ -182,18 +190,34 @@ impl Watched {
 
     fn follow(&mut self, messages: &Receiver<Message>, is_over: &AtomicBool, tell: &impl Fn(Seen)) {
         while !is_over.load(Ordering::Acquire) && !self.is_gone {
-            let next = match self.changes.is_empty() {
+            let is_idle = self.changes.is_empty() && !self.missed.load(Ordering::Acquire);
+            let next = match is_idle {
                 true => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 false => messages.recv_timeout(GATHER),
             };
             match next {
                 Ok(Message::Event(event)) => self.take(event, tell),
-                Err(RecvTimeoutError::Timeout) => self.tell_files(tell),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.tell_files(tell);
+                    if self.missed.swap(false, Ordering::AcqRel) {
+                        self.begin_anew(tell);
+                    }
+                }
                 Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => return,
             }
             if self.changes.len() >= FILES_MAX {
                 self.tell_files(tell);
             }
+        }
+    }
+
+    /// Once it is quiet again after more than could be taken in: folders may have come, gone and come again.
+    fn begin_anew(&mut self, tell: &impl Fn(Seen)) {
+        self.watched.clear();
+        self.gone.clear();
+        self.look_at_branch(tell);
+        if let (_, Err(Full)) = self.watch_below(&self.root.clone()) {
+            self.limited(tell);
         }
     }
 

@@ -197,6 +197,53 @@ fn what_the_user_does_not_want_is_not_told_of() {
     assert_eq!(next(&seen), Seen::File(path.join("d.txt"), How::Added));
 }
 
+/// Whoever is told holds the thread up, so that its queue of 4,096 runs over.
+#[test]
+fn folders_that_come_in_a_flood_are_watched_in_the_end() {
+    let (_folder, path) = folder();
+    let (sender, seen) = channel();
+    let (hold, held_up) = channel::<()>();
+    let (stand, stands) = channel();
+    let (held_up, first) = (std::sync::Mutex::new(held_up), std::sync::Once::new());
+    let tell = Arc::new(move |_: &str, what| {
+        if matches!(&what, Seen::File(file, _) if file.ends_with("stop")) {
+            first.call_once(|| {
+                stand.send(()).unwrap();
+                let _ = held_up.lock().unwrap().recv();
+            });
+        }
+        drop(sender.send(what));
+    });
+    let watches = Watches::default();
+    let place = path.to_str().unwrap();
+    let _held = watches.hold(place, Wanted::default(), tell).unwrap();
+    for round in 0.. {
+        std::fs::write(path.join("stop"), round.to_string()).unwrap();
+        if stands.recv_timeout(Duration::from_millis(200)).is_ok() {
+            break;
+        }
+        assert!(round < 100, "nothing is seen");
+    }
+    std::fs::create_dir(path.join("again")).unwrap();
+    for number in 0..3_000 {
+        std::fs::write(path.join(format!("flood-{number}")), "x").unwrap();
+    }
+    std::fs::remove_dir(path.join("again")).unwrap();
+    for name in ["again/deep", "late/deep"] {
+        std::fs::create_dir_all(path.join(name)).unwrap();
+    }
+    hold.send(()).unwrap();
+    for name in ["again/deep/a", "late/deep/a"] {
+        let file = path.join(name);
+        let is_heard = (0..50).any(|round| {
+            std::fs::write(&file, round.to_string()).unwrap();
+            std::iter::from_fn(|| seen.recv_timeout(Duration::from_millis(200)).ok())
+                .any(|what| matches!(what, Seen::File(told, _) if told == file))
+        });
+        assert!(is_heard, "{name}");
+    }
+}
+
 /// In memory where there is such a place: it makes 6,000 files.
 #[test]
 fn of_too_many_folders_the_branch_is_watched_and_that_is_said() {
