@@ -37,6 +37,11 @@ impl List {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Whether there was ever a tree.
+    pub fn was_used(&self) -> bool {
+        self.next.load(Ordering::Relaxed) > 0
+    }
+
     /// Puts a tree on the list.
     pub fn add(self: &Arc<Self>, number: u64, about: About) -> Listed {
         self.live.lock().insert(number, about);

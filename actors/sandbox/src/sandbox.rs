@@ -108,7 +108,10 @@ impl ProcessSandbox {
         for control in &live {
             control.wait_for_end(until.saturating_duration_since(Instant::now()));
         }
-        table::kill_marked(Mark::OfOwner(&self.shared.owner));
+        // Reads the variables of every process of the system.
+        if self.shared.list.was_used() {
+            table::kill_marked(Mark::OfOwner(&self.shared.owner));
+        }
     }
 
     /// The number of runs that are alive.
