@@ -63,7 +63,7 @@ pub async fn discover(client: &Client, url: &Url, challenge: &str) -> Result<Aut
         }
         None => (origin.clone(), None),
     };
-    let issuer_url = web(&issuer)?;
+    let issuer_url = web(url, &issuer)?;
     let scope = parameter(challenge, "scope").or_else(|| scopes.map(|all| all.join(" ")));
     let scope = scope.filter(|scope| !scope.trim().is_empty());
     let is_named = resource.is_some();
@@ -86,7 +86,7 @@ pub async fn discover(client: &Client, url: &Url, challenge: &str) -> Result<Aut
         // Where the server does not name it (as of 2025-03-26), it is known to be of its origin only.
         let is_it = match is_named {
             true => says.trim_end_matches('/') == authority.issuer.trim_end_matches('/'),
-            false => web(says)?.origin() == issuer_url.origin(),
+            false => web(url, says)?.origin() == issuer_url.origin(),
         };
         if !is_it {
             return Err(failed(format!("who signs in there says it is {says}")));
@@ -94,13 +94,10 @@ pub async fn discover(client: &Client, url: &Url, challenge: &str) -> Result<Aut
         let ways = found.token_endpoint_auth_methods_supported;
         let ways = ways.unwrap_or_else(|| vec!["client_secret_basic".into()]);
         let takes = |way: &str| ways.iter().any(|known| known == way);
-        web(&found.authorization_endpoint)?;
-        web(&found.token_endpoint)?;
-        found
-            .registration_endpoint
-            .as_deref()
-            .map(web)
-            .transpose()?;
+        web(url, &found.authorization_endpoint)?;
+        web(url, &found.token_endpoint)?;
+        let register = found.registration_endpoint.as_deref();
+        register.map(|text| web(url, text)).transpose()?;
         authority.secret_in_body = !takes("client_secret_basic") && takes("client_secret_post");
         authority.takes_public = takes("none");
         authority.authorize = found.authorization_endpoint;
@@ -127,7 +124,7 @@ async fn resource(
     let path = url.path().trim_end_matches('/');
     let well_known = "/.well-known/oauth-protected-resource";
     let mut places: Vec<Url> = named
-        .and_then(|text| url.join(&text).ok())
+        .and_then(|text| web(url, url.join(&text).ok()?.as_str()).ok())
         .into_iter()
         .collect();
     places.extend(url.join(&format!("{well_known}{path}")).ok());
@@ -179,19 +176,32 @@ async fn document<T: serde::de::DeserializeOwned>(client: &Client, url: &Url) ->
     serde_json::from_slice(&body).ok()
 }
 
-/// An address that a browser and we may be sent to: encrypted, or on this machine.
-fn web(text: &str) -> Result<Url, AuthError> {
+/// An address that a browser and we may be sent to by `server`: encrypted, or on this machine where the server is itself; one
+/// that is far shall not send us, or the browser, to what listens here.
+fn web(server: &Url, text: &str) -> Result<Url, AuthError> {
     let url = Url::parse(text).map_err(|_| failed(format!("{text:?} is no address")))?;
-    let is_here = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    };
+    let is_here = is_here(&url);
+    if is_here && !self::is_here(server) {
+        return Err(failed(format!("{text} is an address of this machine")));
+    }
     if url.scheme() == "https" || (url.scheme() == "http" && is_here) {
         return Ok(url);
     }
     Err(failed(format!("{text} is not encrypted")))
+}
+
+fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback() || ip.is_unspecified(),
+        Some(url::Host::Ipv6(ip)) => {
+            let inside = ip.to_ipv4_mapped();
+            ip.is_loopback()
+                || ip.is_unspecified()
+                || inside.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified())
+        }
+        None => false,
+    }
 }
 
 /// A server's address as tokens name it.
@@ -234,8 +244,20 @@ mod tests {
         );
         assert_eq!(parameter("Bearer scope=q, x=1", "scope"), Some("q".into()));
         assert_eq!(parameter("Bearer", "scope"), None);
-        assert!(web("http://example.org/x").is_err() && web("javascript:x").is_err());
-        assert!(web("http://127.0.0.1:1/x").is_ok() && web("https://example.org").is_ok());
+        let (far, here) = ("https://far.example/mcp", "http://127.0.0.1:1/mcp");
+        let may = |from: &str, to: &str| web(&Url::parse(from).unwrap(), to).is_ok();
+        for from in [far, here] {
+            assert!(may(from, "https://example.org"));
+            assert!(!may(from, "http://example.org/x") && !may(from, "javascript:x"));
+        }
+        for place in [
+            "http://127.0.0.1:1/x",
+            "https://localhost/x",
+            "http://[::1]/x",
+            "http://[::ffff:127.0.0.1]/x",
+        ] {
+            assert!(may(here, place) && !may(far, place), "{place}");
+        }
         let places = addresses(&Url::parse("https://a/b").unwrap());
         let places: Vec<&str> = places.iter().map(Url::path).collect();
         assert_eq!(
