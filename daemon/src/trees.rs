@@ -313,8 +313,9 @@ pub async fn users(daemon: &Daemon, directory: &Path) -> Vec<String> {
     users
 }
 
-/// How long the turns in a worktree may take to end.
-const TURNS_END: Duration = Duration::from_secs(10);
+/// How long what works in a worktree may take to end, and the pause between two looks.
+const WORK_END: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Ends what works in a folder and below: turns of sessions, background processes, terminals. Returns when it is over.
 pub async fn end_work(daemon: &Daemon, directory: &Path) -> Result<(), Fault> {
@@ -327,15 +328,13 @@ pub async fn end_work(daemon: &Daemon, directory: &Path) -> Result<(), Fault> {
     daemon.processes.stop_below(directory).await;
     daemon.end_terminals_below(directory);
     let over = async {
-        for (session, ..) in &turns {
-            daemon.idle(session).await?;
+        while !users(daemon, directory).await.is_empty() {
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        Ok(())
     };
-    // a tool that cannot be stopped must not hold the answer for ever
-    tokio::time::timeout(TURNS_END, over)
-        .await
-        .unwrap_or(Ok(()))
+    // what cannot be stopped, or is somebody else's, must not hold the answer for ever
+    let _ = tokio::time::timeout(WORK_END, over).await;
+    Ok(())
 }
 
 /// Ends what the daemon holds for a folder.
