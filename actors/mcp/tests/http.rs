@@ -279,6 +279,10 @@ async fn both_ways_of_http_are_spoken() {
                 .unwrap();
             assert_eq!(call.headers["mcp-session-id"], "s1");
             assert_eq!(call.headers["mcp-protocol-version"], "2025-06-18");
+            // What the server asks is lost before its own stream is there.
+            let at = |is_it: &dyn Fn(&Got) -> bool| got.iter().position(is_it).unwrap();
+            let listens = at(&|got| got.line.starts_with("GET"));
+            assert!(listens < at(&|got| got.body.contains("tools/list")));
             assert!(folder.disconnect("far").await);
             until("it says good-bye", || {
                 far.lines().iter().any(|line| line.starts_with("DELETE"))

@@ -33,6 +33,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Attempts in a row to go on with a stream that brought nothing.
 const ATTEMPTS_MAX: u32 = 5;
+/// How long the first messages wait for the stream on which the server speaks by itself: what it asked before would be lost.
+const LISTEN_WAIT: Duration = Duration::from_millis(500);
 /// Time to say good-bye.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -46,6 +48,8 @@ struct Link {
     posts: Semaphore,
     /// Requests whose answers are awaited; fired, nobody waits any more.
     waiting: Mutex<HashMap<i64, CancellationToken>>,
+    /// Fired once the server has answered to the wish for its own stream, whatever it says.
+    heard: CancellationToken,
 }
 
 /// Carries messages until our end is dropped or the server forgets the session.
@@ -59,9 +63,11 @@ pub fn carry(handle: &Handle, address: Arc<Address>) -> Channel {
         over: over.clone(),
         posts: Semaphore::new(POSTS_MAX),
         waiting: Mutex::default(),
+        heard: CancellationToken::new(),
     });
     let spawner = handle.clone();
     handle.spawn(async move {
+        let mut is_shaken = false;
         loop {
             let message = tokio::select! {
                 message = out.recv() => message,
@@ -70,7 +76,11 @@ pub fn carry(handle: &Handle, address: Arc<Address>) -> Channel {
             let Some(message) = message else {
                 break;
             };
+            if std::mem::take(&mut is_shaken) {
+                let _ = tokio::time::timeout(LISTEN_WAIT, link.heard.cancelled()).await;
+            }
             let head = Head::of(&message.text);
+            is_shaken = head.is("notifications/initialized");
             // Of a request that was taken back nobody waits for the answer: it would keep its place for ever.
             if let Some(id) = head.taken_back() {
                 link.waiting
@@ -263,9 +273,12 @@ impl Link {
 
     /// What the server says by itself, as long as it keeps a stream for that.
     async fn listen(&self) {
+        let _heard = self.heard.clone().drop_guard();
         let (mut last, mut pause, mut attempts): (Option<String>, _, u32) = (None, PAUSE, 0);
         loop {
-            match self.send(Method::GET, None, last.as_deref()).await {
+            let opened = self.send(Method::GET, None, last.as_deref()).await;
+            self.heard.cancel();
+            match opened {
                 Ok(response) if is_stream(&response) => {
                     let mut events = Events::of(response);
                     while let Ok(Some(event)) = events.next().await {
