@@ -122,6 +122,7 @@ impl Watching {
 /// What clients are told of something that was seen; nothing of what they know.
 fn event<'a>(directory: &'a str, seen: Seen, told: &Told) -> Option<Event<'a>> {
     Some(match seen {
+        Seen::File(path, _) if kilo_files::is_temporary(&path) => return None,
         Seen::File(path, _) if told.has(&path, Instant::now()) => return None,
         Seen::File(path, how) => Event::FileTouched(FileTouched {
             file: Cow::Owned(path.to_string_lossy().into_owned()),
@@ -189,6 +190,14 @@ mod tests {
         assert!(event("/w", seen("/w/a"), &told).is_none());
         assert!(event("/w", seen("/w/b"), &told).is_some());
         assert!(event("/w", Seen::Branch(None), &told).is_some());
+    }
+
+    #[test]
+    fn files_that_are_being_written_are_nobodys_business() {
+        let told = Told::default();
+        assert!(event("/w", seen("/w/.kilo-12-0.tmp"), &told).is_none());
+        assert!(event("/w", seen("/w/.kilo-undo-12-0.tmp"), &told).is_none());
+        assert!(event("/w", seen("/w/kilo.tmp"), &told).is_some());
     }
 
     #[test]

@@ -13,3 +13,4 @@ mod staged;
 mod walk;
 
 pub use disk::Disk;
+pub use staged::is_temporary;

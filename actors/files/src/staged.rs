@@ -175,12 +175,25 @@ fn fill(file: &mut File, bytes: &[u8], old: Option<&Stat>) -> io::Result<()> {
     file.sync_data()
 }
 
+/// How the name of a file that is being written begins and ends; those that an undo writes begin so too.
+const TEMPORARY_START: &str = ".kilo-";
+const TEMPORARY_END: &str = ".tmp";
+
+/// Whether a file has the name of one that is being written, to take the place of another in a moment.
+pub fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().map(OsStr::as_encoded_bytes);
+    name.is_some_and(|name| {
+        name.starts_with(TEMPORARY_START.as_bytes()) && name.ends_with(TEMPORARY_END.as_bytes())
+    })
+}
+
 fn temporary(folder: &OwnedFd) -> io::Result<(File, OsString)> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     for _ in 0..NAMES_MAX {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = OsString::from(format!(".kilo-{}-{number}.tmp", std::process::id()));
+        let own = std::process::id();
+        let name = OsString::from(format!("{TEMPORARY_START}{own}-{number}{TEMPORARY_END}"));
         match openat(folder, &name, flags, Mode::from_raw_mode(0o666)) {
             Ok(file) => return Ok((File::from(file), name)),
             Err(Errno::EXIST) => {}
