@@ -4,12 +4,13 @@ use crate::choose::Ready;
 use crate::server::{LanguageServer, Launch, MEMORY_VERDICT};
 use crate::state::OnPublish;
 use kilo_ports::sandbox::Sandbox;
-use kilo_runtime::pool::{Lease, Listed, OnCrash, Options, Pool, PoolError};
+use kilo_runtime::pool::{Lease, Listed, OnCrash, Options, Pool, PoolError, Start};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -57,6 +58,7 @@ pub type OnNotice = Arc<dyn Fn(&str, Notice<'_>) + Send + Sync>;
 #[derive(Clone)]
 pub struct Languages {
     pool: Pool<Key, LanguageServer>,
+    handle: Handle,
     sandbox: Arc<dyn Sandbox>,
     memory_max: u64,
     shared: Arc<Shared>,
@@ -105,7 +107,8 @@ impl Languages {
         let told = Arc::clone(&shared);
         let on_crash: OnCrash<Key> = Arc::new(move |key, why| told.crashed(key, why));
         Self {
-            pool: Pool::new(handle, options, on_crash),
+            pool: Pool::new(handle.clone(), options, on_crash),
+            handle,
             sandbox,
             memory_max,
             shared,
@@ -127,7 +130,7 @@ impl Languages {
         if self.shared.is_left(&key) {
             return Err(NoServer::Left);
         }
-        self.shared.add_folder(&key, folder);
+        let is_new_here = self.shared.add_folder(&key, folder);
         let launch = Launch {
             id: ready.id.clone(),
             command: ready.command.clone(),
@@ -144,14 +147,34 @@ impl Languages {
             Arc::clone(&self.shared),
             key.clone(),
         );
-        let leased = self.pool.lease(&key, folder, move || {
+        let began = Arc::new(AtomicBool::new(false));
+        let begins = Arc::clone(&began);
+        let start = move || -> Start<LanguageServer> {
+            begins.store(true, Ordering::Release);
             Box::pin(async move {
                 let outcome = LanguageServer::start(sandbox, launch).await;
                 shared.started(&started, outcome.as_ref().err());
                 outcome
             })
+        };
+        // A task of its own: an edit that waits no longer for a slow server must not leave its clients without word of it.
+        let (pool, shared, user) = (
+            self.pool.clone(),
+            Arc::clone(&self.shared),
+            Arc::<str>::from(folder),
+        );
+        let leased = self.handle.spawn(async move {
+            let leased = pool.lease(&key, &user, start).await;
+            // Not before: whoever is told asks at once for the list.
+            match leased.is_ok() {
+                true if began.load(Ordering::Acquire) => shared.tell(&key, &Notice::Updated),
+                true if is_new_here => (shared.on_notice)(&user, Notice::Updated),
+                _ => {}
+            }
+            leased
         });
-        leased.await.map_err(|error| match error {
+        let leased = leased.await.map_err(|_| NoServer::Left)?;
+        leased.map_err(|error| match error {
             PoolError::Start(why) => NoServer::Failed(why.to_string()),
             PoolError::Stopped | PoolError::Closed => NoServer::Left,
         })
@@ -199,16 +222,19 @@ impl Languages {
 }
 
 impl Shared {
-    fn add_folder(&self, key: &Key, folder: &str) {
+    /// True: it is new to the folder.
+    fn add_folder(&self, key: &Key, folder: &str) -> bool {
         let mut all = self.folders.lock();
         if all.len() >= TROUBLES_MAX && !all.contains_key(key) {
             all.clear();
         }
         let folders = all.entry(key.clone()).or_default();
         let is_known = folders.iter().any(|known| &**known == folder);
-        if !is_known && folders.len() < FOLDERS_MAX {
+        let is_new = !is_known && folders.len() < FOLDERS_MAX;
+        if is_new {
             folders.push(folder.into());
         }
+        is_new
     }
 
     fn tell(&self, key: &Key, notice: &Notice<'_>) {
@@ -264,9 +290,6 @@ impl Shared {
                 trouble.not_before = Some(Instant::now() + pause.min(AGAIN_MAX));
             }
         });
-        if error.is_none() {
-            self.tell(key, &Notice::Updated);
-        }
     }
 
     fn crashed(&self, key: &Key, why: &str) {

@@ -65,7 +65,7 @@ async fn an_edit_names_the_new_problems_and_one_server_serves_all() {
     assert!(status.len() == 1 && status[0].is_connected && status[0].id == "fake");
     let notices = stage.notices.lock().unwrap().join(" ");
     assert!(
-        notices.contains("Updated") && notices.contains("a.txt"),
+        notices.contains("Updated, 1 running") && notices.contains("a.txt"),
         "{notices}"
     );
 }

@@ -7,7 +7,7 @@ use kilo_ports::fakes::{FakeProcess, FakeSandbox};
 use kilo_ports::sandbox::{Exit, Sandbox};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -50,9 +50,15 @@ impl Stage {
         let sandbox = Arc::new(FakeSandbox::default());
         let notices: Arc<Mutex<Vec<String>>> = Arc::default();
         let told = Arc::clone(&notices);
-        let on_notice = Arc::new(move |_: &str, notice: Notice<'_>| {
+        let known: Arc<OnceLock<Languages>> = Arc::default();
+        let all = Arc::clone(&known);
+        // With what a client that is told would find.
+        let on_notice = Arc::new(move |folder: &str, notice: Notice<'_>| {
+            let listed = all.get().map(|all| all.of_folder(folder)).into_iter();
+            let running = listed.flatten().filter(|(_, lease)| lease.is_some());
+            let running = running.count();
             let mut told = told.lock().expect("no panic");
-            told.push(format!("{notice:?}"));
+            told.push(format!("{notice:?}, {running} running"));
         });
         let languages = Languages::new(
             Handle::current(),
@@ -61,6 +67,7 @@ impl Stage {
             1 << 30,
             on_notice,
         );
+        assert!(known.set(languages.clone()).is_ok());
         let lsp = json!({"fake": {"command": ["/bin/sh"], "extensions": [".txt"], "initialization": {"a": {"b": 1}}}});
         let servers = Servers::from_config(Some(&lsp)).expect("one");
         let top = home.path().canonicalize().expect("a path");
