@@ -12,7 +12,7 @@ use kilo_ports::clock::Clock;
 use kilo_ports::provider::ModelInfo;
 use kilo_ports::tool::Tool;
 use kilo_protocol::model::ModelRef;
-use kilo_protocol::{Fault, Millis};
+use kilo_protocol::{Fault, Millis, ProjectId};
 use kilo_provider::Catalog;
 use kilo_provider::catalog::refresh;
 use kilo_provider::local::{self, LocalServer, Ports};
@@ -363,6 +363,13 @@ impl Instances {
             .collect()
     }
 
+    /// The project of a folder that is kept.
+    fn project(&self, directory: &str) -> Option<Arc<ProjectId>> {
+        let known = self.known.lock();
+        let kept = known.get(directory)?;
+        Some(Arc::clone(&kept.folder.project))
+    }
+
     /// How many folders are kept.
     #[cfg(test)]
     fn kept(&self) -> usize {
@@ -474,6 +481,10 @@ impl folder::Folders for EngineFolders {
             on_use(&folder);
             Ok(folder)
         })
+    }
+
+    fn project(&self, directory: &str) -> Option<Arc<ProjectId>> {
+        self.folders.project(directory)
     }
 }
 

@@ -73,13 +73,15 @@ impl Core {
 
     /// Publishes an event that is not in the log, to clients of a directory or to all.
     pub fn publish(&self, directory: Option<&str>, event: &Event<'_>) {
-        self.ledger.publish(directory, event, false, self.now());
+        let project = directory.and_then(|directory| self.ports.folders.project(directory));
+        let place = (directory, project);
+        self.ledger.publish(place, event, false, self.now());
     }
 
     /// Publishes the event after which the streams of a directory end.
     pub fn publish_last(&self, directory: &str, event: &Event<'_>) {
-        self.ledger
-            .publish(Some(directory), event, true, self.now());
+        let place = (Some(directory), self.ports.folders.project(directory));
+        self.ledger.publish(place, event, true, self.now());
     }
 
     /// A folder with its configuration.

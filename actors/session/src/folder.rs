@@ -61,6 +61,13 @@ pub trait Models: Send + Sync {
 pub trait Folders: Send + Sync + 'static {
     /// The folder, with its configuration as it is now.
     fn folder(&self, directory: &str) -> BoxFuture<'static, Result<Arc<Folder>, Fault>>;
+
+    /// The project of a folder that is in use; does not wait. Clients of all events pass over an event of a folder that
+    /// does not say whose project it is.
+    fn project(&self, directory: &str) -> Option<Arc<ProjectId>> {
+        let _ = directory;
+        None
+    }
 }
 
 /// The tools of one folder.

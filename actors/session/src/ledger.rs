@@ -9,7 +9,7 @@ use crate::state::State;
 use bytes::Bytes;
 use kilo_ports::store::{Appended, Entry, RecordKind, Store, StoreError};
 use kilo_protocol::model::Session;
-use kilo_protocol::{Event, Frame, IdSource, Millis, SessionId};
+use kilo_protocol::{Event, Frame, IdSource, Millis, ProjectId, SessionId};
 use kilo_runtime::{Journal, Outgoing};
 use std::sync::Arc;
 
@@ -115,13 +115,19 @@ impl Ledger {
     }
 
     /// Publishes an event that is not in the log.
-    pub fn publish(&self, directory: Option<&str>, event: &Event<'_>, last: bool, now: Millis) {
+    pub fn publish(
+        &self,
+        (directory, project): (Option<&str>, Option<Arc<ProjectId>>),
+        event: &Event<'_>,
+        last: bool,
+        now: Millis,
+    ) {
         let mut json = Vec::with_capacity(256);
         event.write(&self.ids.event(now), &mut json);
         self.journal.publish(Frame {
             pos: None,
             directory: directory.map(Into::into),
-            project: None,
+            project,
             json: Bytes::from(json),
             last,
         });
