@@ -135,6 +135,14 @@ describe("kilo attach", { skip: client.skip ?? noTerminal() }, () => {
     await screen.wait(/→ Read README\.md[\s\S]*← Edit README\.md[\s\S]*- # A small project[\s\S]*\+ # A tiny project[\s\S]*It is tiny now\./)
   })
 
+  it("shows the state of MCP servers, language servers and formatters", async () => {
+    await screen.wait(/MCP[\s\S]*lamps Connected[\s\S]*LSP[\s\S]*• words/)
+    await send("/status")
+    await screen.wait(/1 MCP Server[\s\S]*lamps Connected[\s\S]*1 LSP Server[\s\S]*words[\s\S]*Formatters[\s\S]*lines/)
+    await screen.press("Escape")
+    await screen.wait(/Formatters/, { gone: true })
+  })
+
   it("asks for a permission and takes a yes", async () => {
     place.model.script("yes", [{ tool: ASKING }, { text: ["The version is known."] }])
     await send("which version? [[yes]]")

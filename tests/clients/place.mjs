@@ -12,6 +12,44 @@ const START_MS = 20_000
 const RUN_MS = 60_000
 const PASSWORD = "open-sesame"
 
+// An MCP server with one tool.
+const LAMPS = `
+import { createInterface } from "node:readline"
+const answers = {
+  initialize: ({ protocolVersion }) => ({ protocolVersion, capabilities: { tools: {} }, serverInfo: { name: "lamps", version: "1" } }),
+  "tools/list": () => ({ tools: [{ name: "light", description: "Lights a lamp", inputSchema: { type: "object" } }] }),
+}
+for await (const line of createInterface({ input: process.stdin })) {
+  const { id, method, params } = JSON.parse(line)
+  if (id !== undefined) console.log(JSON.stringify({ jsonrpc: "2.0", id, result: answers[method]?.(params) ?? {} }))
+}
+`
+
+// A language server that finds nothing wrong.
+const WORDS = `
+let text = Buffer.alloc(0)
+const say = (message) => {
+  const body = JSON.stringify({ jsonrpc: "2.0", ...message })
+  process.stdout.write("Content-Length: " + Buffer.byteLength(body) + "\\r\\n\\r\\n" + body)
+}
+process.stdin.on("data", (more) => {
+  text = Buffer.concat([text, more])
+  for (;;) {
+    const end = text.indexOf("\\r\\n\\r\\n")
+    if (end < 0) return
+    const length = Number(/length: (\\d+)/i.exec(text.subarray(0, end))[1])
+    if (text.length < end + 4 + length) return
+    const { id, method, params } = JSON.parse(text.subarray(end + 4, end + 4 + length))
+    text = text.subarray(end + 4 + length)
+    if (method === "initialize") say({ id, result: { capabilities: { textDocumentSync: 1 } } })
+    else if (id !== undefined) say({ id, result: null })
+    const file = params?.textDocument
+    if (file?.text !== undefined || method === "textDocument/didChange")
+      say({ method: "textDocument/publishDiagnostics", params: { uri: file.uri, version: file.version, diagnostics: [] } })
+  }
+})
+`
+
 export class Place {
   /** Starts everything. `client` is the path of the real client. */
   static async open(client) {
@@ -40,6 +78,13 @@ export class Place {
         },
       }),
       ".kilo/command/greet.md": "---\ndescription: Greets somebody\n---\nGreet $1, !`echo said the project` [[greet]]\n",
+      "../server/.config/kilo/kilo.json": JSON.stringify({
+        mcp: { lamps: { type: "local", command: [process.execPath, join(this.root, "lamps.mjs")] } },
+        formatter: { lines: { command: ["true", "$FILE"], extensions: [".md"] } },
+        lsp: { words: { command: [process.execPath, join(this.root, "words.mjs")], extensions: [".md"] } },
+      }),
+      "../lamps.mjs": LAMPS,
+      "../words.mjs": WORDS,
       "../server/.config/kilo/command/mine.md": "---\ndescription: Mine\n---\nFor $1: !`echo shell of $1` [[mine]]\n",
     }
     for (const [name, text] of Object.entries(files)) {
