@@ -77,6 +77,18 @@ pub fn of_bytes(mime: &str, bytes: &[u8]) -> String {
     of_base64(mime, &STANDARD.encode(bytes))
 }
 
+/// The media type of what models can look at, by its first bytes; `None` for everything else.
+pub fn shown_type(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
+        [0xFF, 0xD8, 0xFF, ..] => Some("image/jpeg"),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some("image/gif"),
+        [b'%', b'P', b'D', b'F', b'-', ..] => Some("application/pdf"),
+        _ if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") => Some("image/webp"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{DataUrl, of_bytes};

@@ -126,39 +126,13 @@ fn file(mime: &str, data: &str) -> Result<Value, String> {
         let size = bytes.len();
         return Err(format!("{size} bytes, at most {FILE_BYTES_MAX} are taken"));
     }
-    let (mime, sent_as) = match shown_type(&bytes) {
+    let (mime, sent_as) = match data_url::shown_type(&bytes) {
         Some(real) if goes_to_models => (real, real),
         _ if goes_to_models => (mime, UNSHOWN),
         _ => (mime, mime),
     };
     let url = data_url::of_bytes(sent_as, &bytes);
     Ok(json!({"type": "file", "mime": mime, "url": url}))
-}
-
-/// What a model can look at, by its first bytes.
-fn shown_type(bytes: &[u8]) -> Option<&'static str> {
-    Some(match bytes {
-        [0x89, b'P', b'N', b'G', ..] => "image/png",
-        [0xFF, 0xD8, 0xFF, ..] => "image/jpeg",
-        [b'G', b'I', b'F', b'8', ..] => "image/gif",
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => "image/webp",
-        [b'%', b'P', b'D', b'F', b'-', ..] => "application/pdf",
-        _ => return None,
-    })
 }
 
 fn name_of(uri: &str) -> &str {

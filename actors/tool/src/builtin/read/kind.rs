@@ -3,6 +3,7 @@
 use crate::text::encoding::{self, Format};
 use kilo_ports::files::{self, Spot};
 use kilo_ports::tool::ToolError;
+use kilo_protocol::data_url;
 use std::io::{Cursor, ErrorKind, Read};
 use std::path::Path;
 
@@ -61,7 +62,7 @@ pub(super) fn of(spot: &dyn Spot, shown: &str) -> Result<Kind, ToolError> {
         .take(SAMPLE_BYTES)
         .read_to_end(&mut sample)
         .map_err(failed)?;
-    if let Some(mime) = attachable(&sample) {
+    if let Some(mime) = data_url::shown_type(&sample) {
         if facts.bytes > ATTACHMENT_BYTES_MAX {
             return Err(ToolError::failed(format!(
                 "Cannot attach {shown}: it has {} bytes, and {ATTACHMENT_BYTES_MAX} is the limit",
@@ -82,31 +83,6 @@ pub(super) fn of(spot: &dyn Spot, shown: &str) -> Result<Kind, ToolError> {
     }
     let file = Box::new(Cursor::new(sample).chain(file));
     Ok(Kind::Text { format, file })
-}
-
-fn attachable(sample: &[u8]) -> Option<&'static str> {
-    match sample {
-        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
-        [0xFF, 0xD8, 0xFF, ..] => Some("image/jpeg"),
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some("image/gif"),
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => Some("image/webp"),
-        [b'%', b'P', b'D', b'F', b'-', ..] => Some("application/pdf"),
-        _ => None,
-    }
 }
 
 fn is_binary(path: &Path, sample: &[u8], format: Format) -> bool {
